@@ -1,0 +1,89 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One folder a target. Arrows point one way (checked by TidyTests); the C targets wrap Debian's
+// libraries, which README lists.
+
+let swift: [SwiftSetting] = [
+    .enableExperimentalFeature("Lifetimes"),
+    .enableExperimentalFeature("SuppressedAssociatedTypes"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "roost",
+    products: [
+        .library(name: "Roost", targets: ["Roost"]),
+        .executable(name: "roost", targets: ["RoostCLI"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+        .target(
+            name: "CDecimal",
+            linkerSettings: [.linkedLibrary("bidgcc000"), .linkedLibrary("m")]),
+        .target(name: "CChecksum", cSettings: [.unsafeFlags(["-O2"])]),
+
+        .target(name: "BSON", dependencies: ["CDecimal"], swiftSettings: swift),
+        .target(name: "Storage", dependencies: ["CLMDB", "CChecksum"], swiftSettings: swift),
+        .target(
+            name: "Query",
+            dependencies: [
+                "BSON", "CPCRE2", .product(name: "HeapModule", package: "swift-collections"),
+            ],
+            swiftSettings: swift),
+        .target(
+            name: "Roost",
+            dependencies: ["Storage", "Query", "BSON", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: swift),
+        .target(
+            name: "Wire",
+            dependencies: [
+                "BSON", "CZlib", "CChecksum", .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: swift),
+        .target(
+            name: "Server",
+            dependencies: [
+                "Roost", "Wire", "BSON",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: swift),
+        .executableTarget(
+            name: "RoostCLI",
+            dependencies: [
+                "Server", "Roost",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: swift),
+
+        .testTarget(name: "BSONTests", dependencies: ["BSON"], swiftSettings: swift),
+        .testTarget(name: "StorageTests", dependencies: ["Storage"], swiftSettings: swift),
+        .testTarget(name: "QueryTests", dependencies: ["Query", "BSON"], swiftSettings: swift),
+        .testTarget(
+            name: "RoostTests", dependencies: ["Roost", "Query", "Storage", "BSON"],
+            swiftSettings: swift),
+        .testTarget(name: "WireTests", dependencies: ["Wire", "BSON"], swiftSettings: swift),
+        .testTarget(name: "ServerTests", dependencies: ["Server", "Roost", "Wire", "BSON"], swiftSettings: swift),
+        .testTarget(name: "TidyTests", swiftSettings: swift),
+    ],
+    swiftLanguageModes: [.v6]
+)
