@@ -36,11 +36,6 @@ public struct DBError: Error, Sendable, CustomStringConvertible {
 
     /// `codeName: message`, for logs and the shell.
     public var description: String { "\(code.name): \(message)" }
-
-    /// Lets `catch DBError.Code.duplicateKey` match by code.
-    public static func ~= (code: Code, error: any Error) -> Bool {
-        (error as? DBError)?.code == code
-    }
 }
 
 extension DBError.Code {
