@@ -43,11 +43,10 @@ import TestSupport
         let isValid = (try? validate(document: bytes.span.bytes)) != nil
         let view = DocumentView(bytes.span.bytes)
         _ = walk(view)
-        _ = view.compare(view)
         var encoder = KeyEncoder()
         encoder.append(ValueView(type: .document, bytes: bytes.span.bytes))
         _ = ExtendedJSON.string(of: view, canonical: true)
-        if isValid { #expect(view.equals(view)) }
+        if isValid, view.compare(view) != 0 { Issue.record("\(bytes)") }
     }
 
     @Test func truncatedDocumentsAreRefused() {
@@ -101,7 +100,7 @@ import TestSupport
     }
 
     @Test func messageSaysWhere() {
-        let bytes = Document { $0.append("a", ["b": ["c": true]]) }.bytes
+        let bytes = (["a": ["b": ["c": true]]] as Document).bytes
         var broken = bytes
         broken[broken.count - 4] = 7
         let error = #expect(throws: DBError.self) { try validate(document: broken.span.bytes) }
