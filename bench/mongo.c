@@ -1,11 +1,11 @@
 /* MongoDB's wire protocol: OP_MSG both ways. A request is a template that was built once, copied
  * and patched; of a reply every field that matters is looked at. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "bson.h"
 #include "document.h"
 #include "load.h"
+#include "mongo_reply.h"
 
 enum {
     OP_MSG = 2013,
@@ -265,75 +265,6 @@ static void mongo_insert(struct buffer *out, uint32_t first, uint32_t number)
 
 /* ---- replies ---- */
 
-/* What of a reply the checks look at. */
-struct reply {
-    bool ok;
-    bool errors;       /* writeErrors or writeConcernError */
-    double n;
-    double modified;
-    int64_t cursor;
-    uint32_t batch;    /* documents in the batch */
-    size_t first_size; /* bytes of the first */
-    int64_t first_id;
-    double totals;     /* sum of the batch's fields `total` */
-};
-
-static void read_batch(struct reply *reply, const struct bson_field *batch, bool with_totals)
-{
-    struct bson_walk walk, inside;
-    struct bson_field document, field;
-    if (!bson_walk_begin(&walk, batch->value, batch->size)) {
-        return;
-    }
-    while (bson_walk_next(&walk, &document)) {
-        if (reply->batch++ == 0) {
-            reply->first_size = document.size;
-            if (bson_walk_begin(&inside, document.value, document.size) &&
-                bson_walk_next(&inside, &field) && strcmp(field.name, "_id") == 0) {
-                reply->first_id = (int64_t)bson_number(&field);
-            }
-        }
-        if (with_totals && bson_walk_begin(&inside, document.value, document.size)) {
-            while (bson_walk_next(&inside, &field)) {
-                if (strcmp(field.name, "total") == 0) {
-                    reply->totals += bson_number(&field);
-                }
-            }
-        }
-    }
-}
-
-static bool read_reply(struct reply *reply, const uint8_t *body, size_t length, bool with_totals)
-{
-    struct bson_walk walk, inside;
-    struct bson_field field, part;
-    *reply = (struct reply){.first_id = -1};
-    if (!bson_walk_begin(&walk, body, length)) {
-        return false;
-    }
-    while (bson_walk_next(&walk, &field)) {
-        if (strcmp(field.name, "ok") == 0) {
-            reply->ok = bson_number(&field) == 1;
-        } else if (strcmp(field.name, "n") == 0) {
-            reply->n = bson_number(&field);
-        } else if (strcmp(field.name, "nModified") == 0) {
-            reply->modified = bson_number(&field);
-        } else if (strncmp(field.name, "write", 5) == 0) {
-            reply->errors = true;
-        } else if (strcmp(field.name, "cursor") == 0 &&
-                   bson_walk_begin(&inside, field.value, field.size)) {
-            while (bson_walk_next(&inside, &part)) {
-                if (strcmp(part.name, "id") == 0) {
-                    reply->cursor = part.type == BSON_INT64 ? (int64_t)load_le64(part.value) : 0;
-                } else if (part.type == BSON_ARRAY && strstr(part.name, "Batch") != NULL) {
-                    read_batch(reply, &part, with_totals);
-                }
-            }
-        }
-    }
-    return reply->ok && !reply->errors;
-}
-
 /* What the whole collection's scores add up to: each score comes up equally often. */
 static double score_total(void)
 {
@@ -344,7 +275,7 @@ static double score_total(void)
     return total;
 }
 
-static bool expected(const struct connection *connection, const struct reply *reply)
+static bool expected(const struct connection *connection, const struct mongo_reply *reply)
 {
     static double all_scores = -1;
     switch (connection->operation) {
@@ -374,27 +305,6 @@ static bool expected(const struct connection *connection, const struct reply *re
     return false;
 }
 
-/* Says on stderr, once, what a refused request got as its answer. */
-static void explain(const uint8_t *body, size_t length)
-{
-    static bool said;
-    struct bson_walk walk;
-    struct bson_field field;
-    if (said || !bson_walk_begin(&walk, body, length)) {
-        return;
-    }
-    said = true;
-    fprintf(stderr, "load: unexpected reply:");
-    while (bson_walk_next(&walk, &field)) {
-        if (field.type == BSON_STRING) {
-            fprintf(stderr, " %s=\"%s\"", field.name, (const char *)field.value + 4);
-        } else {
-            fprintf(stderr, " %s=%g", field.name, bson_number(&field));
-        }
-    }
-    fprintf(stderr, "\n");
-}
-
 static enum outcome mongo_reply(struct connection *connection, const uint8_t *bytes, size_t length,
                                 size_t *used)
 {
@@ -412,9 +322,9 @@ static enum outcome mongo_reply(struct connection *connection, const uint8_t *by
     if (bytes[MESSAGE_BYTES - 1] != 0) {
         return REPLY_BROKEN;
     }
-    struct reply reply;
+    struct mongo_reply reply;
     const uint8_t *body = bytes + MESSAGE_BYTES;
-    bool good = read_reply(&reply, body, size - MESSAGE_BYTES, connection->operation == OP_GROUP);
+    bool good = mongo_read_reply(&reply, body, size - MESSAGE_BYTES, connection->operation == OP_GROUP);
     connection->rows += reply.batch;
     if (good && connection->operation == OP_SCAN && reply.cursor != 0) {
         uint8_t *next = start_request(connection, &more);
@@ -424,7 +334,7 @@ static enum outcome mongo_reply(struct connection *connection, const uint8_t *by
     if (good && expected(connection, &reply)) {
         return REPLY_GOOD;
     }
-    explain(body, size - MESSAGE_BYTES);
+    mongo_explain(body, size - MESSAGE_BYTES);
     return REPLY_BAD;
 }
 
@@ -450,9 +360,9 @@ static bool mongo_open(struct connection *connection, const struct settings *set
         return false;
     }
     uint8_t *rest = malloc(size - HEADER_BYTES);
-    struct reply reply;
+    struct mongo_reply reply;
     bool good = rest != NULL && receive_exactly(connection->fd, rest, size - HEADER_BYTES) &&
-                read_reply(&reply, rest + 5, size - MESSAGE_BYTES, false);
+                mongo_read_reply(&reply, rest + 5, size - MESSAGE_BYTES, false);
     free(rest);
     return good;
 }
