@@ -34,6 +34,7 @@ struct client {
     uint32_t batch_count;
     uint32_t next_batch;
     uint64_t stop_at;
+    uint32_t next_value;
     /* Of the running phase. */
     struct histogram latencies;
     uint64_t errors;
@@ -177,7 +178,7 @@ static bool start(struct client *client, struct connection *connection)
     }
     connection->rows = 0;
     connection->failed = false;
-    connection->value = (uint32_t)(choice_bits(&client->choice) >> 33);
+    connection->value = client->next_value++ & INT32_MAX;
     if (connection->sending == &connection->out && !client->protocol->request(connection)) {
         die("%s can't do this workload", client->protocol->name);
     }
@@ -308,6 +309,15 @@ static void build_batches(struct client *client)
     }
 }
 
+/* Updates must write what isn't there yet, also in a second run with the same seed: values go up
+ * from the time in microseconds, which passes faster than any server can update. */
+static uint32_t first_value(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time);
+    return (uint32_t)((uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000);
+}
+
 static double cpu_seconds(void)
 {
     struct timespec time;
@@ -363,6 +373,7 @@ int client_run(const struct settings *settings, const struct protocol *protocol)
     client.protocol = protocol;
     client.poll = epoll_create1(0);
     choice_begin(&client.choice, settings->seed, settings->documents);
+    client.next_value = first_value();
     client.connections = calloc((size_t)settings->connections, sizeof *client.connections);
     if (client.connections == NULL) {
         die("out of memory");
