@@ -158,11 +158,11 @@ static void flush(struct client *client, struct connection *connection)
         ssize_t sent = send(connection->fd, request->bytes + connection->sent,
                             request->length - connection->sent, MSG_NOSIGNAL);
         if (sent < 0) {
-            if (errno == EAGAIN || errno == EINTR) {
-                want_write(client, connection, true);
-                return;
+            if (errno != EAGAIN && errno != EINTR) {
+                die("connection %d: %s", connection->index, strerror(errno));
             }
-            die("connection %d: %s", connection->index, strerror(errno));
+            want_write(client, connection, true);
+            return;
         }
         connection->sent += (size_t)sent;
     }

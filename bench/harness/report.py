@@ -1,5 +1,6 @@
 """The tables: what was measured, ratios, latencies, targets; for the terminal and as Markdown."""
 
+import os
 import platform
 from datetime import date
 from pathlib import Path
@@ -15,10 +16,14 @@ LINES = tuple(
     + [("bulk load, then indexes", "load-then-index", 1, "apart", None)]
     + [("point read by _id", "read", 1, "alike", None)]
     + [("point read by _id", "read", n, "apart", None) for n in (1, 8, 32)]
+    + [("point read by _id", "read", 8, "free", None)]
     + [("index equality, 10 documents", "equal", n, "apart", None) for n in (1, 8, 32)]
+    + [("index equality, 10 documents", "equal", 8, "free", None)]
     + [("indexed range, sort, limit 20", "range", n, "apart", None) for n in (1, 8, 32)]
+    + [("indexed range, sort, limit 20", "range", 8, "free", None)]
     + [("update by _id, durable", "update", 1, "alike", "full")]
     + [("update by _id, durable", "update", n, "apart", "full") for n in (8, 32)]
+    + [("update by _id, durable", "update", 32, "free", "full")]
     + [("update by _id, relaxed", "update", n, "apart", "relaxed") for n in (8, 32)]
     + [("YCSB A (half updates), durable", "ycsb-a", n, "apart", "full") for n in (8, 32)]
     + [("YCSB B (5 % updates), durable", "ycsb-b", n, "apart", "full") for n in (8, 32)]
@@ -40,11 +45,13 @@ def number(value):
 def times(value):
     if value is None:
         return ""
-    return f"{value:,.0f} x" if value >= 100 else f"{value:.2f} x"
+    if value >= 100:
+        return f"{value:,.0f} x"
+    return f"{value:.2f} x" if value >= 0.1 else f"{value:.2g} x"
 
 
 def place_name(connections, place):
-    return f"{connections}, one core" if place == "alike" else str(connections)
+    return str(connections) + {"alike": ", one core", "free": ", both cores", "apart": ""}[place]
 
 
 def rate_rows(results):
@@ -143,7 +150,6 @@ def processor():
 
 
 def describe_machine():
-    import os
     return (f"{processor()}, {len(os.sched_getaffinity(0))} cores, Linux {platform.release()}, "
             f"{date.today().isoformat()}")
 
