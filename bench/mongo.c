@@ -324,7 +324,8 @@ static enum outcome mongo_reply(struct connection *connection, const uint8_t *by
     }
     struct mongo_reply reply;
     const uint8_t *body = bytes + MESSAGE_BYTES;
-    bool good = mongo_read_reply(&reply, body, size - MESSAGE_BYTES, connection->operation == OP_GROUP);
+    bool good = mongo_read_reply(&reply, body, size - MESSAGE_BYTES,
+                                 connection->operation == OP_GROUP);
     connection->rows += reply.batch;
     if (good && connection->operation == OP_SCAN && reply.cursor != 0) {
         uint8_t *next = start_request(connection, &more);

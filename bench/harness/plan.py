@@ -104,7 +104,8 @@ class Bench:
         print(f"  ! {text}", flush=True)
 
     def keep(self, section, item, server, result, **more):
-        result |= {"workload": item.workload, "section": section, "server": server.name, "place": item.place,
+        result |= {"workload": item.workload, "section": section, "server": server.name,
+                   "place": item.place,
                    "durability": server.durability, **more}
         self.results.append(result)
         print(f"  {server.label:<11} {item.workload:<8} {item.connections:>2} {item.place:<6}"

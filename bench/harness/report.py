@@ -32,6 +32,8 @@ LINES = tuple(
        ("point read beside a cursor scan", "scan", 2, "free", None),
        ("point read beside a filter scan", "nothing", 2, "free", None)])
 
+BUSY = 0.5  # a load average above this means that others use the machine
+
 RATIOS = (("ping", "ceiling"), ("redis", "Redis"), ("postgres", "PostgreSQL"),
           ("secantus", "SecantusDB"))
 
@@ -133,13 +135,14 @@ def markdown_table(heading, rows):
     return "\n".join("| " + " | ".join(row) + " |" for row in [heading, rule] + rows)
 
 
-def show(results):
+def show(results, about):
     """The tables that matter most, for the terminal."""
     for title, table in (("operations a second", rate_rows(results)),
                          ("bare LMDB, durable", lmdb_rows(results)),
                          ("targets", target_rows(results))):
         if table[1]:
             print(f"\n{title}\n{text_table(*table)}")
+    print("\n" + describe_quiet(results, about))
 
 
 def processor():
@@ -154,6 +157,16 @@ def describe_machine():
             f"{date.today().isoformat()}")
 
 
+def describe_quiet(results, about):
+    """How far the figures can be trusted."""
+    spread = results.spread()
+    return (f"Load average of the machine before the run: {about['busy']:.1f}"
+            + (f"; rounds lie {spread[0]:.0%} apart (median), {spread[1]:.0%} at worst."
+               if spread else "; a single round, so no spread is known.")
+            + (" **Something else was running: repeat on a quiet machine.**"
+               if about["busy"] > BUSY else ""))
+
+
 def markdown(results, about):
     """`about`: machine, versions, settings, failures of the run."""
     versions = ", ".join(f"{label} {about['versions'][name]}" for name, label in SERVERS
@@ -164,6 +177,7 @@ def markdown(results, about):
         f"{about['machine']}. {versions}. 100,000 documents of 490 bytes; {about['rounds']} "
         f"round(s) of {about['seconds']:g} s each, the median round shown. All servers and the "
         "ping-pong ceiling were measured in this one run, in turns.",
+        describe_quiet(results, about),
         "![Operations a second](results.svg)",
         "## Targets", markdown_table(*target_rows(results)),
         "## Operations a second", markdown_table(*rate_rows(results)),

@@ -181,7 +181,8 @@ class Postgres(Server):
         self.durability = durability
 
     def clear(self, indexed):
-        self.sql("DROP TABLE IF EXISTS docs", "CREATE TABLE docs (id bigint PRIMARY KEY, doc jsonb)",
+        self.sql("DROP TABLE IF EXISTS docs",
+                 "CREATE TABLE docs (id bigint PRIMARY KEY, doc jsonb)",
                  *(self.indexes if indexed else ()))
 
     def build_indexes(self):

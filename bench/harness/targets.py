@@ -26,6 +26,18 @@ class Results:
         found = self.find(*arguments, **named)
         return found["rate"] if found else None
 
+    def spread(self):
+        """(median, worst) over all measurements of how far the rounds' rates lie apart, as a
+        share of their median; None with a single round."""
+        rounds = {}
+        for r in self.records:
+            key = [r.get(name) for name in ("server", "section", "workload", "connections",
+                                            "place", "group")]
+            rounds.setdefault(tuple(key), []).append(r["rate"])
+        spreads = [(max(rates) - min(rates)) / median(rates)
+                   for rates in rounds.values() if len(rates) > 1]
+        return (median(spreads), max(spreads)) if spreads else None
+
     def lmdb_rate(self, group):
         """Documents a second in groups of this size, between the sizes measured."""
         times = {}
@@ -61,12 +73,15 @@ class Target:
     limit: float
     at_most: bool = False
     aim: bool = False  # named by the design, not by the issue
+    ceiling: bool = False  # a share of what is possible at all: far above 1 can't be true
     unit: str = ""
 
     @property
     def state(self):
         if self.value is None:
             return "not measured"
+        if self.ceiling and self.value > 1.25:
+            return "doubtful"  # something disturbed the measurement of the ceiling
         met = self.value <= self.limit if self.at_most else self.value >= self.limit
         return "met" if met else "MISSED"
 
@@ -112,11 +127,12 @@ def targets(results):
     share32 = ratio(rate("roost", "read", 32), rate("ping", "read", 32))
     add("point read: share of the ceiling at 32 / share at 8 (5 % allowed for noise)",
         ratio(share32, share8), 0.95)
-    against("point read at 1, on one core / ceiling", "read", 1, "alike", "ping", 0.7)
+    against("point read at 1, on one core / ceiling", "read", 1, "alike", "ping", 0.7,
+            ceiling=True)
     for connections, place in ((1, "alike"), (32, "apart")):
         value, note = durable_share(results, connections, place)
         add(f"durable update at {connections} / bare LMDB, ping-pong taken off"
-            + (f" ({note})" if note else ""), value, 0.8)
+            + (f" ({note})" if note else ""), value, 0.8, ceiling=True)
     against_postgres("durable update at 32", "update", 32, 1, "full")
     against("bulk load with two indexes / PostgreSQL", "load", 1, "apart", "postgres", 0.5)
     against("load, then build the indexes / PostgreSQL", "load-then-index", 1, "apart",
