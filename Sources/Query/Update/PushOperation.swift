@@ -7,8 +7,8 @@ import BSON
 
 /// A parsed `$push`.
 struct PushOperation: Sendable {
-    /// The values to insert.
-    var each: [OwnedValue]
+    /// The values to insert, as an array's encoding.
+    var each: Document
     /// Where to insert; negative counts from the end; nil appends.
     var position: Int?
     /// How many elements stay: the first ones, or the last ones if negative; nil keeps all.
@@ -34,7 +34,10 @@ enum PushSort: Sendable {
             return
         }
         guard let document = operand.document else {
-            throw DBError(.badValue, "The $sort is invalid: use 1/-1 to sort the whole element, or {field:1/-1} to sort embedded fields")
+            throw DBError(
+                .badValue,
+                "The $sort is invalid: use 1/-1 to sort the whole element, or {field:1/-1} to sort embedded fields"
+            )
         }
         var fields: [(path: FieldPath, descending: Bool)] = []
         var elements = document.makeIterator()
@@ -47,7 +50,8 @@ enum PushSort: Sendable {
             fields.append((path, try PushSort.isDescending(element.value)))
         }
         guard !fields.isEmpty else {
-            throw DBError(.badValue, "The $sort pattern is empty when it should be a set of fields.")
+            throw DBError(
+                .badValue, "The $sort pattern is empty when it should be a set of fields.")
         }
         self = .fields(fields)
     }
@@ -100,22 +104,42 @@ extension ValueView {
 
 /// Where one element of an array under arrangement lies.
 struct ArraySlot {
-    /// Index into the operation's values; -1 for an element of the stored array.
-    var inserted: Int
-    /// The type and place of a stored element's payload.
+    /// Whether it is one of the operation's values, not one of the stored array's.
+    var isInserted: Bool
+    /// The type and place of the element's payload in its array.
     var type: BSONType
     var start: Int
     var end: Int
+
+    init(_ element: ElementView, of array: DocumentView, isInserted: Bool) {
+        self.isInserted = isInserted
+        type = element.value.type
+        end = array.bytes.endOffset(of: element)
+        start = end - element.value.bytes.byteCount
+    }
+
+    /// The element's value.
+    @_lifetime(copy stored, copy inserted)
+    func value(_ stored: DocumentView, _ inserted: DocumentView) -> ValueView {
+        isInserted
+            ? ValueView(type: type, bytes: inserted.bytes.extracting(start..<end))
+            : ValueView(type: type, bytes: stored.bytes.extracting(start..<end))
+    }
 }
 
 extension PushOperation {
     /// Writes the array's content: what follows its length, without the closing zero.
-    func write(_ array: DocumentView, _ writer: inout DocumentWriter, _ scratch: inout UpdateScratch) {
+    func write(
+        _ array: DocumentView, _ writer: inout DocumentWriter, _ scratch: inout UpdateScratch
+    ) {
         let count = array.count
         if isAppend {
             writer.appendFields(of: array)
-            for (index, value) in each.enumerated() {
-                writer.append(index: count + index, value.view)
+            var index = count
+            var inserted = each.view.makeIterator()
+            while let element = inserted.next() {
+                writer.append(index: index, element.value)
+                index += 1
             }
             return
         }
@@ -126,16 +150,12 @@ extension PushOperation {
         while true {
             if index == place { appendInserted(&scratch) }
             guard let element = elements.next() else { break }
-            let end = array.bytes.endOffset(of: element)
-            scratch.slots.append(
-                ArraySlot(
-                    inserted: -1, type: element.value.type,
-                    start: end - element.value.bytes.byteCount, end: end))
+            scratch.slots.append(ArraySlot(element, of: array, isInserted: false))
             index += 1
         }
         if let sort { sortSlots(array, sort, &scratch) }
         for (index, slot) in kept(scratch.slots.count).enumerated() {
-            writer.append(index: index, value(of: scratch.slots[slot], in: array))
+            writer.append(index: index, scratch.slots[slot].value(array, each.view))
         }
     }
 
@@ -146,9 +166,9 @@ extension PushOperation {
     }
 
     private func appendInserted(_ scratch: inout UpdateScratch) {
-        for index in each.indices {
-            scratch.slots.append(
-                ArraySlot(inserted: index, type: each[index].type, start: 0, end: 0))
+        var elements = each.view.makeIterator()
+        while let element = elements.next() {
+            scratch.slots.append(ArraySlot(element, of: each.view, isInserted: true))
         }
     }
 
@@ -156,13 +176,6 @@ extension PushOperation {
         guard let slice else { return 0..<count }
         if slice >= 0 { return 0..<min(slice, count) }
         return slice < -count ? 0..<count : count + slice..<count
-    }
-
-    @_lifetime(copy array, borrow self)
-    private func value(of slot: ArraySlot, in array: DocumentView) -> ValueView {
-        slot.inserted >= 0
-            ? each[slot.inserted].view
-            : ValueView(type: slot.type, bytes: array.bytes.extracting(slot.start..<slot.end))
     }
 
     /// Stable merge sort, bottom up; views can't be captured by a closure for the library's sort.
@@ -184,8 +197,8 @@ extension PushOperation {
                         left >= middle
                         || right < end
                             && sort.compare(
-                                value(of: scratch.slots[right], in: array),
-                                value(of: scratch.slots[left], in: array)) < 0
+                                scratch.slots[right].value(array, each.view),
+                                scratch.slots[left].value(array, each.view)) < 0
                     scratch.mergedSlots.append(scratch.slots[takesRight ? right : left])
                     if takesRight { right += 1 } else { left += 1 }
                 }

@@ -51,12 +51,12 @@ struct Replacement: Sendable {
             writer.appendFields(of: new)
         }
         writer.close(opened)
-        let result = writer.bytes.span.bytes.extracting(droppingFirst: start)
-        if result.equals(old.bytes) {
+        if writer.bytes.span.bytes.extracting(droppingFirst: start).equals(old.bytes) {
             writer.truncate(to: start)
             return false
         }
-        try checkIDUnchanged(old, DocumentView(result))
+        try checkIDUnchanged(
+            old, DocumentView(writer.bytes.span.bytes.extracting(droppingFirst: start)))
         return true
     }
 }

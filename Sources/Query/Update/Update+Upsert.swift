@@ -24,9 +24,18 @@ extension Update {
         let document = DocumentView(base.bytes.span.bytes)
         let changed = try apply(
             to: document, isInsert: true, time: time, into: &interim, &scratch)
-        let result = changed ? DocumentView(interim.bytes.span.bytes) : document
-        if try !prepareInsert(result, fillsTimestamps: false, time: time, into: &writer) {
-            writer.appendRaw(copying: result.bytes)
+        if changed {
+            try appendInsert(DocumentView(interim.bytes.span.bytes), time, &writer)
+        } else {
+            try appendInsert(document, time, &writer)
+        }
+    }
+
+    private func appendInsert(
+        _ document: DocumentView, _ time: WriteTime, _ writer: inout DocumentWriter
+    ) throws(DBError) {
+        if try !prepareInsert(document, fillsTimestamps: false, time: time, into: &writer) {
+            writer.appendRaw(copying: document.bytes)
         }
     }
 }

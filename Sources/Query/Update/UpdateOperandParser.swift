@@ -117,7 +117,11 @@ struct UpdateOperandParser {
 
     private func push(_ operand: ValueView) throws(DBError) -> PushOperation {
         guard let document = operand.document, let each = document.value("$each") else {
-            return PushOperation(each: [OwnedValue(copying: operand)])
+            var writer = DocumentWriter()
+            let start = writer.openDocument()
+            writer.append(index: 0, operand)
+            writer.close(start)
+            return PushOperation(each: Document(unchecked: writer.take()))
         }
         guard let eachElements = each.array else {
             throw DBError(
@@ -125,7 +129,7 @@ struct UpdateOperandParser {
                 "The argument to $each in $push must be an array but it was of type: "
                     + each.type.alias)
         }
-        var push = PushOperation(each: eachElements.ownedValues)
+        var push = PushOperation(each: Document(copying: eachElements))
         var elements = document.makeIterator()
         while let element = elements.next() {
             switch element.nameString {

@@ -58,8 +58,8 @@ enum UpdateOperation: Sendable {
         switch self {
         case .set(let value), .setOnInsert(let value), .minimum(let value), .maximum(let value):
             value.view.nestingDepth
-        case .push(let push): 1 + push.each.map(\.view.nestingDepth).reduce(0, max)
-        case .addToSet(let values): 1 + values.map(\.view.nestingDepth).reduce(0, max)
+        case .push(let push): push.each.view.nestingDepth
+        case .addToSet(let values): 1 + values.reduce(0) { max($0, $1.view.nestingDepth) }
         // Moves a value of unknown depth.
         case .rename: Limits.nestingDepthMax
         default: 0

@@ -11,8 +11,10 @@ package struct UpdateOptions: Sendable {
     /// Parses a pipeline: stages (an array's bytes) and constants (`c`). Without it, pipelines are
     /// refused.
     package var parsePipeline:
-        (@Sendable (_ stages: DocumentView, _ constants: DocumentView?) throws(DBError) ->
-            any UpdatePipeline)?
+        (
+            @Sendable (_ stages: DocumentView, _ constants: DocumentView?) throws(DBError) ->
+                any UpdatePipeline
+        )?
 
     /// A statement for one document.
     package init() {}
@@ -196,7 +198,8 @@ struct UpdateBuilder {
         }
         for path in [from, to] where path.isDynamic {
             throw DBError(
-                .badValue, "The source and target field for $rename may not be dynamic: \(path.dotted)")
+                .badValue,
+                "The source and target field for $rename may not be dynamic: \(path.dotted)")
         }
         try insert(from, .renameSource)
         try insert(to, .rename(from: FieldPath(field)))

@@ -1,6 +1,6 @@
 // Memory that applying updates reuses from document to document.
 
-package import BSON
+import BSON
 
 /// Working memory of `Update.apply`; one per thread of execution, reused for every document.
 package struct UpdateScratch: ~Copyable {
