@@ -257,7 +257,7 @@ package struct ReplyWriter: Sendable {
     }
 
     /// Appends an owned document.
-    package mutating func append(_ name: StaticString, _ value: Document) {
+    package mutating func append(_ name: StaticString, document value: Document) {
         appendHeader(.document, name)
         buffer.writeBytes(value.bytes)
     }

@@ -56,6 +56,13 @@ package struct Request: Sendable {
         self.legacyDatabase = legacyDatabase
     }
 
+    /// The same request, answering whose next reply refers to the reply `replyID` (exhaust).
+    package func repeated(after replyID: Int32) -> Request {
+        Request(
+            id: replyID, kind: kind, flags: flags, isCompressed: isCompressed, buffer: buffer,
+            bodyRange: bodyRange, sequences: sequences, legacyDatabase: legacyDatabase)
+    }
+
     /// Whether the client waits for an answer.
     package var wantsReply: Bool { !flags.contains(.moreToCome) }
 
