@@ -5,6 +5,7 @@ import Glibc
 import Logging
 import Server
 import ServiceLifecycle
+import UnixSignals
 
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
