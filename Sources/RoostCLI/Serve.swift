@@ -119,7 +119,7 @@ struct Serve: AsyncParsableCommand {
 extension CleanExit {
     /// An error that is printed as it is, with exit status 1.
     static func failure(_ message: String) -> any Error {
-        FailureMessage(description: "error: \(message)")
+        FailureMessage(description: "\(message)")
     }
 }
 

@@ -18,6 +18,6 @@ struct Verify: AsyncParsableCommand {
     var folder = "./data"
 
     func run() async throws {
-        throw FailureMessage(description: "error: verify is not there yet")
+        throw FailureMessage(description: "verify is not there yet")
     }
 }

@@ -12,7 +12,7 @@ enum HostInfo {
         reply.append("currentTime", dateMillis: Clock.wallMillis)
         reply.append("hostname", hostName)
         reply.append("cpuAddrSize", Int32(64))
-        reply.append("memSizeMB", Int64(sysconf(Int32(_SC_PHYS_PAGES)) * pageBytes >> 20))
+        reply.append("memSizeMB", Int64((sysconf(Int32(_SC_PHYS_PAGES)) * pageBytes) >> 20))
         reply.append("numCores", Int32(clamping: sysconf(Int32(_SC_NPROCESSORS_ONLN))))
         reply.append("cpuArch", architecture)
         reply.append("numaEnabled", false)
