@@ -91,6 +91,8 @@ extension DBError.Code {
     public static let operationFailed = DBError.Code(rawValue: 96)
     /// 100 UnsatisfiableWriteConcern.
     public static let unsatisfiableWriteConcern = DBError.Code(rawValue: 100)
+    /// 109 NotExactValueField.
+    public static let notExactValueField = DBError.Code(rawValue: 109)
     /// 112 WriteConflict.
     public static let writeConflict = DBError.Code(rawValue: 112)
     /// 115 CommandNotSupported.
@@ -169,6 +171,8 @@ extension DBError.Code {
     public static let mechanismUnavailable = DBError.Code(rawValue: 334)
     /// 352 UnsupportedOpQueryCommand.
     public static let unsupportedOpQueryCommand = DBError.Code(rawValue: 352)
+    /// 354 DataCorruptionDetected.
+    public static let dataCorruptionDetected = DBError.Code(rawValue: 354)
     /// 359 CannotConvertIndexToUnique.
     public static let cannotConvertIndexToUnique = DBError.Code(rawValue: 359)
     /// 361 CollectionUUIDMismatch.
@@ -236,6 +240,7 @@ extension DBError.Code {
         91: "ShutdownInProgress",
         96: "OperationFailed",
         100: "UnsatisfiableWriteConcern",
+        109: "NotExactValueField",
         112: "WriteConflict",
         115: "CommandNotSupported",
         117: "ConflictingOperationInProgress",
@@ -275,6 +280,7 @@ extension DBError.Code {
         324: "APIDeprecationError",
         334: "MechanismUnavailable",
         352: "UnsupportedOpQueryCommand",
+        354: "DataCorruptionDetected",
         359: "CannotConvertIndexToUnique",
         361: "CollectionUUIDMismatch",
         10107: "NotWritablePrimary",
