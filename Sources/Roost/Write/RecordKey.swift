@@ -7,8 +7,8 @@
 //
 // KeyEncoder's encodings are prefix-free and never hold 0xFF where a type byte could stand, so cut
 // and whole keys don't collide. A cut key sorts with its prefix: bounds over it are widened to the
-// prefix, and the filter is applied to the document again. Two values with one hash are told apart
-// by comparing documents wherever equality is decided (unique checks, lookups by `_id`).
+// prefix, and the filter is applied to the document again. Two values with one prefix and one hash
+// would be refused as duplicates; no read mistakes one for the other.
 
 package import BSON
 
@@ -107,7 +107,7 @@ enum CutKey {
     }
 
     /// FNV-1a (64 bit) with a seed, finished by MurmurHash3's mixer. It need not resist attack:
-    /// equality is always decided on the documents.
+    /// who makes two of his own values collide has one refused as a duplicate.
     private static func hash(_ bytes: RawSpan, seed: UInt64) -> UInt64 {
         var state: UInt64 = 0xCBF2_9CE4_8422_2325 ^ seed
         for index in 0..<bytes.byteCount {
