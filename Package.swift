@@ -75,7 +75,11 @@ let package = Package(
             ],
             swiftSettings: swift),
 
-        .testTarget(name: "BSONTests", dependencies: ["BSON"], swiftSettings: swift),
+        .target(
+            name: "TestSupport", dependencies: ["BSON"], path: "Tests/TestSupport",
+            swiftSettings: swift),
+        .testTarget(
+            name: "BSONTests", dependencies: ["BSON", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "StorageTests", dependencies: ["Storage"], swiftSettings: swift),
         .testTarget(name: "QueryTests", dependencies: ["Query", "BSON"], swiftSettings: swift),
         .testTarget(
