@@ -25,8 +25,6 @@ package struct FindRequest: Sendable {
     package var showsRecordID = false
     /// When the request gives up with `maxTimeMSExpired`, on the monotonic clock.
     package var deadline: ContinuousClock.Instant?
-    /// The values of `let`, and the command's time.
-    package var scope = ExecutionScope()
 
     package init(_ namespace: Namespace, filter: Filter) {
         self.namespace = namespace
@@ -40,7 +38,6 @@ package struct AggregateRequest: Sendable {
     package let pipeline: Pipeline
     package var hint: Value?
     package var deadline: ContinuousClock.Instant?
-    package var scope = ExecutionScope()
 
     package init(_ namespace: Namespace, pipeline: Pipeline) {
         self.namespace = namespace
