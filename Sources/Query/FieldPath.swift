@@ -1,7 +1,5 @@
 // Dotted paths, split once when a query is parsed.
 
-package import BSON
-
 /// A dotted path such as `a.b.0`.
 package struct FieldPath: Hashable, Sendable, CustomStringConvertible {
     /// One name of a path.
