@@ -2,7 +2,7 @@ import Glibc
 
 /// State behind a mutex with a condition to wait on. Swift's `Mutex` has no condition, and a
 /// waiting OS thread is what the writer is.
-final class Monitor<State>: @unchecked Sendable {
+package final class Monitor<State>: @unchecked Sendable {
     // Sendable: `state` is touched only with `mutex` held.
     private var state: State
     // SAFETY: both cells are allocated here, live at fixed addresses as pthread demands, and are
@@ -10,7 +10,8 @@ final class Monitor<State>: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
 
-    init(_ state: State) {
+    /// Guards `state`.
+    package init(_ state: State) {
         self.state = state
         mutex = .allocate(capacity: 1)
         condition = .allocate(capacity: 1)
@@ -30,20 +31,20 @@ final class Monitor<State>: @unchecked Sendable {
     }
 
     /// Runs `body` with the lock held; `wake` there to let one waiting thread look again.
-    func withLock<R>(_ body: (inout State) -> R) -> R {
+    package func withLock<R>(_ body: (inout State) -> R) -> R {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         return body(&state)
     }
 
     /// Wakes the threads that wait.
-    func wake() {
+    package func wake() {
         pthread_cond_broadcast(condition)
     }
 
     /// Waits until `body`, run with the lock held after each wake, answers something; nil after
     /// `timeoutMillis`.
-    func wait<R>(timeoutMillis: UInt64?, _ body: (inout State) -> R?) -> R? {
+    package func wait<R>(timeoutMillis: UInt64?, _ body: (inout State) -> R?) -> R? {
         var deadline = timespec()
         if let timeoutMillis {
             let nanos = Clock.nanos() + timeoutMillis * 1_000_000

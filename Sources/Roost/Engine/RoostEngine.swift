@@ -172,7 +172,7 @@ private struct Opened {
         clock = LogicalClock(startingAt: Timestamp(rawValue: 0))
         writer = WriterState(catalog)
         let (writer, clock) = (writer, clock)
-        store.setHooks(
+        store.setGroupHooks(
             GroupHooks(
                 willCommit: { transaction in try writer.prepareCommit(&transaction) },
                 didCommit: { _ in
