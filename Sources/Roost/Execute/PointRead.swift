@@ -31,7 +31,7 @@ package struct PointRead: ~Copyable {
         _ id: ValueView, of collection: CollectionEntry, _ reader: Reader, into sink: inout Sink
     ) throws(DBError) -> Bool {
         let isCut = RecordKey.encode(id, into: &key)
-        do {
+        do throws(StorageError) {
             return try reader.read { transaction throws(StorageError) in
                 guard let value = try transaction.value(collection.table, key.bytes.span.bytes)
                 else { return false }

@@ -54,19 +54,15 @@ extension QueryCursor {
         var cursor = try transaction.cursor(collection.table)
         var isFound = try walk.start(&cursor)
         while isFound {
-            counters.documentsExamined += 1
-            let document = DocumentView(try cursor.value())
-            if try plan.impliesMatch || filter.matches(document, &scratch) {
-                switch try accept(document, &sink) {
-                case .taken: break
-                case .takenBatchFull:
-                    walk.suspend(cursor, isDone: true)
-                    return .batchFull
-                case .refused:
-                    walk.suspend(cursor, isDone: false)
-                    return .batchFull
-                case .finished: return nil
-                }
+            switch try examine(try cursor.value(), plan, &sink) {
+            case .taken: break
+            case .takenBatchFull:
+                walk.suspend(cursor, isDone: true)
+                return .batchFull
+            case .refused:
+                walk.suspend(cursor, isDone: false)
+                return .batchFull
+            case .finished: return nil
             }
             if meter.spend() {
                 walk.suspend(cursor, isDone: true)
@@ -129,18 +125,22 @@ extension QueryCursor {
                     .dataCorruptionDetected,
                     "An index of \(namespace) names a document that isn't there; run 'roost verify'")
             }
-            counters.documentsExamined += 1
-            let document = DocumentView(value)
-            if try plan.impliesMatch || filter.matches(document, &scratch) {
-                acceptance = try accept(document, &sink)
-            } else {
-                acceptance = .taken
-            }
+            acceptance = try examine(value, plan, &sink)
         } else {
             acceptance = acceptCounted()
         }
         if plan.deduplicates, acceptance != .refused { _ = seen.insert(record) }
         return acceptance
+    }
+
+    /// One document: the filter, and the results if it matches.
+    private func examine<Sink: DocumentSink>(
+        _ bytes: RawSpan, _ plan: QueryPlan, _ sink: inout Sink
+    ) throws -> Acceptance {
+        counters.documentsExamined += 1
+        let document = DocumentView(bytes)
+        guard try plan.impliesMatch || filter.matches(document, &scratch) else { return .taken }
+        return try accept(document, &sink)
     }
 
     // MARK: Results

@@ -12,9 +12,9 @@
 // old or new form, or not at all if the change moves it; one that doesn't change is met once.
 
 package import BSON
-package import Query
+import Query
 import Storage
-package import Synchronization
+import Synchronization
 
 /// A read that hands its results out in batches.
 ///
@@ -133,6 +133,18 @@ package final class QueryCursor: @unchecked Sendable {
     }
 
     // MARK: Planning
+
+    /// Plans and reads nothing: for explain.
+    func plan(_ reader: Reader) throws(DBError) {
+        do {
+            while plan == nil {
+                let before = engine.collection(namespace)
+                _ = try reader.read { transaction in try prepare(before, transaction) }
+            }
+        } catch {
+            throw DBError(engineFailure: error)
+        }
+    }
 
     /// Plans in the first snapshot, and checks in later ones that the plan's tables still stand.
     /// False: the catalog changed around the snapshot; take another.

@@ -3,6 +3,7 @@
 // A walk remembers the last key that it was done with. Each slice opens a cursor on its own
 // snapshot and goes on behind that key, whether or not the entry still exists.
 
+import BSON
 import Storage
 
 /// A walk through ranges of keys, in order or against it.

@@ -6,6 +6,7 @@
 
 package import BSON
 import Glibc
+import Storage
 
 /// A fixed set of reader threads.
 package final class ReaderPool: Sendable {
@@ -69,7 +70,7 @@ package final class ReaderPool: Sendable {
     private static func lowerPriority() {
         // On Linux the priority belongs to the thread. Where it can't be set, nothing is lost but
         // evenness.
-        _ = setpriority(__priority_which_t(rawValue: 0), 0, 5)
+        _ = setpriority(__priority_which_t(0), 0, 5)
     }
 }
 

@@ -1,5 +1,7 @@
 // The record keys that a scan has met, so that a document with several entries comes out once.
 
+import BSON
+
 /// A set of byte strings in one buffer: no allocation for each.
 struct RecordKeySet {
     private var bytes: [UInt8] = []

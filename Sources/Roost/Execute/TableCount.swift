@@ -6,7 +6,7 @@ import Storage
 extension Store.ReadTransaction {
     /// The number of entries of a table; 0 for one that this snapshot doesn't know.
     borrowing func count(_ table: TableID) throws(DBError) -> UInt64 {
-        do {
+        do throws(StorageError) {
             return try entryCount(table)
         } catch .noSuchTable {
             return 0
@@ -19,7 +19,7 @@ extension Store.ReadTransaction {
     borrowing func count(
         _ table: TableID, _ ranges: KeyRanges, most: Int
     ) throws(DBError) -> Int {
-        do {
+        do throws(StorageError) {
             var walk = RangeWalk(ranges, isBackward: false)
             var cursor = try cursor(table)
             var count = 0

@@ -34,7 +34,7 @@ struct Conjunct: Sendable {
         case .alwaysTrue: break
         case .and(let nodes):
             for inner in nodes { collect(inner, scopes, &scopeCount, &conjuncts) }
-        case .elemMatchObject(let path, let inner):
+        case .elementObject(let path, let inner):
             let full = scopes.last.map { $0.path + "." + path.dotted } ?? path.dotted
             scopeCount += 1
             let scope = Scope(id: scopeCount, path: full)

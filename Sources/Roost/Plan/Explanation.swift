@@ -5,7 +5,7 @@
 // A range of `_id` is shown as a scan of the index `_id_`, though the documents lie in that order
 // themselves.
 
-package import BSON
+import BSON
 import Query
 
 /// How much explain says.
@@ -232,8 +232,9 @@ struct Explanation {
         let shape: IndexShape
         if case .index(let index) = plan.access {
             shape = IndexShape(index)
-            let pattern = index.specification.view.value("key")?.document
-            writer.append("keyPattern", pattern.map { Document(copying: $0) } ?? Document())
+            if let pattern = index.specification.view.value("key")?.document {
+                writer.append("keyPattern", pattern)
+            }
             writer.append("indexName", index.name)
             writer.append("isMultiKey", plan.multikeyParts != 0)
             let paths = writer.openDocument("multiKeyPaths")
@@ -250,7 +251,7 @@ struct Explanation {
             writer.append("isPartial", index.partialFilter != nil)
         } else {
             shape = .clustered
-            writer.append("keyPattern", ["_id": 1])
+            writer.append("keyPattern", ["_id": 1] as Document)
             writer.append("indexName", "_id_")
             writer.append("isMultiKey", false)
             writer.append("isUnique", true)

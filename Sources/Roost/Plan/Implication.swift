@@ -23,7 +23,7 @@ struct Implication {
         case .alwaysTrue: return true
         case .and(let nodes): return nodes.allSatisfy(implies)
         case .or(let nodes): if nodes.contains(where: implies) { return true }
-        case .exists(let path, true): if exists(path) { return true }
+        case .exists(let path): if exists(path) { return true }
         case .compare(let path, _, _), .in(let path, _, _), .type(let path, _):
             if contains(node, path) { return true }
         default: return false
@@ -62,21 +62,20 @@ struct Implication {
         case .compare(let other, let comparison, let value):
             guard reaches(other, path, under: prefix) else { return false }
             switch value.type {
-            case .null, .undefined: return comparison == .gt || comparison == .lt
-            case .minKey, .maxKey: return comparison == .eq
+            case .null, .undefined: return comparison == .greater || comparison == .less
+            case .minKey, .maxKey: return comparison == .equal
             default: return true
             }
         case .in(let other, let values, _):
             return reaches(other, path, under: prefix)
                 && values.allSatisfy { $0.type != .null && $0.type != .undefined }
-        case .exists(let other, true), .type(let other, _), .regex(let other, _),
-            .elemMatchValue(let other, _):
+        case .exists(let other), .type(let other, _), .regex(let other, _), .size(let other, _),
+            .mod(let other, _, _), .bits(let other, _), .elementValue(let other, _):
             return reaches(other, path, under: prefix)
-        case .not(.compare(let other, .eq, let value)):
+        case .not(.compare(let other, .equal, let value)):
             // "a.b" on an array without objects is not null, and still has no value.
             return value.type == .null && prefix == nil && other.segments.count == 1
                 && other == path
-        case .not(.exists(let other, false)): return reaches(other, path, under: prefix)
         case .and(let nodes): return nodes.contains { requires($0, path, under: prefix) }
         case .or(let nodes):
             return !nodes.isEmpty && nodes.allSatisfy { requires($0, path, under: prefix) }

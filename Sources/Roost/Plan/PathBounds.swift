@@ -34,17 +34,20 @@ struct PathBoundsBuilder {
             return names(other, prefix) ? bounds(comparison, value) : nil
         case .in(let other, let values, let patterns):
             return names(other, prefix) ? bounds(in: values, patterns) : nil
-        case .exists(let other, let exists):
+        case .not(.exists(let other)):
             guard names(other, prefix) else { return nil }
-            return exists ? nil : PathBounds(set: Self.point(.null), isSound: false)
+            return PathBounds(set: Self.point(.null), isSound: false)
         case .type(let other, let types):
             return names(other, prefix) ? bounds(types) : nil
         case .regex(let other, let pattern):
             guard names(other, prefix) else { return nil }
             return PathBounds(set: KeyIntervalSet(union: Self.intervals(pattern)), isSound: false)
-        case .elemMatchValue(let other, let nodes):
-            return names(other, prefix) ? elementBounds(nodes) : nil
-        case .elemMatchObject(let other, let inner):
+        case .mod(let other, _, _):
+            guard names(other, prefix) else { return nil }
+            return PathBounds(set: Self.bracket(BSONType.double.canonicalRank), isSound: false)
+        case .elementValue(let other, let inner):
+            return names(other, prefix) ? elementBounds(inner) : nil
+        case .elementObject(let other, let inner):
             let deeper = prefix.map { $0 + "." + other.dotted } ?? other.dotted
             guard path.dotted.hasPrefix(deeper), path.dotted.utf8.count > deeper.utf8.count else {
                 return nil
@@ -116,8 +119,8 @@ struct PathBoundsBuilder {
     // MARK: Leaves
 
     private func bounds(_ comparison: ComparisonOperator, _ value: OwnedValue) -> PathBounds? {
-        if comparison == .eq { return equality(value) }
-        let isOrEqual = comparison == .lte || comparison == .gte
+        if comparison == .equal { return equality(value) }
+        let isOrEqual = comparison == .lessOrEqual || comparison == .greaterOrEqual
         switch value.type {
         case .minKey, .maxKey, .array:
             // These compare with whole arrays too, whose keys are only their elements.
@@ -135,7 +138,7 @@ struct PathBoundsBuilder {
         let rank = value.type.canonicalRank
         let interval: KeyInterval =
             switch comparison {
-            case .gt, .gte:
+            case .greater, .greaterOrEqual:
                 KeyInterval(
                     low: KeyBound(
                         bytes: isOrEqual ? encoded : KeyBytes.successor(encoded),
@@ -179,22 +182,9 @@ struct PathBoundsBuilder {
 
     /// `$elemMatch` with operators: one element satisfies all of them, so they may be intersected
     /// even on a multikey path.
-    private func elementBounds(_ nodes: [FilterNode]) -> PathBounds? {
-        let element = PathBoundsBuilder(path: path, isMultikey: false)
-        var set: KeyIntervalSet?
-        for node in nodes {
-            guard let bounds = element.elementBounds(node) else { continue }
-            set = set?.intersection(bounds) ?? bounds
-        }
-        return set.map { PathBounds(set: $0, isSound: false) }
-    }
-
-    private func elementBounds(_ node: FilterNode) -> KeyIntervalSet? {
-        switch node {
-        case .compare(_, let comparison, let value): bounds(comparison, value)?.set
-        case .in(_, let values, let patterns): bounds(in: values, patterns).set
-        case .regex(_, let pattern): KeyIntervalSet(union: Self.intervals(pattern))
-        default: nil
+    private func elementBounds(_ node: FilterNode) -> PathBounds? {
+        PathBoundsBuilder(path: .wholeValue, isMultikey: false).bounds(of: node).map {
+            PathBounds(set: $0.set, isSound: false)
         }
     }
 

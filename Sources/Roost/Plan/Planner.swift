@@ -248,8 +248,11 @@ struct Planner {
         }
         let chosen = try hinted(hint)
         let shape: IndexShape
+        var hasOrderedKeys = !collection.flags.hasCutKeys
         switch chosen.access {
-        case .index(let index): shape = IndexShape(index)
+        case .index(let index):
+            shape = IndexShape(index)
+            hasOrderedKeys = !index.flags.hasCutKeys
         default: shape = .clustered
         }
         let low = try question.min.map { bound throws(DBError) in try key(bound, shape) } ?? []
@@ -262,7 +265,7 @@ struct Planner {
         var provision: SortProvision?
         if let sort = question.sort {
             provision = SortProvision(
-                sort, shape, unbounded, hasOrderedKeys: chosen.providesSort,
+                sort, shape, unbounded, hasOrderedKeys: hasOrderedKeys,
                 hasOrderedRecords: !collection.flags.hasCutKeys)
         }
         var access = chosen.access
