@@ -72,6 +72,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: swift),
 
@@ -81,7 +82,8 @@ let package = Package(
         .testTarget(
             name: "BSONTests", dependencies: ["BSON", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "StorageTests", dependencies: ["Storage"], swiftSettings: swift),
-        .testTarget(name: "QueryTests", dependencies: ["Query", "BSON"], swiftSettings: swift),
+        .testTarget(
+            name: "QueryTests", dependencies: ["Query", "BSON", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "RoostTests", dependencies: ["Roost", "Query", "Storage", "BSON"],
             swiftSettings: swift),
