@@ -203,13 +203,20 @@ extension QueryCursor {
         counters.returned += 1
     }
 
-    /// Moves finished results of the pipeline to the batch; true when the batch is full.
-    func drain<Sink: DocumentSink>(_ sink: inout Sink) throws -> Bool {
+    /// Moves finished results of the pipeline to the batch; true when the batch is full and there
+    /// may be more.
+    func drain<Sink: DocumentSink>(_ sink: inout Sink) throws(DBError) -> Bool {
         guard case .pipeline(let execution) = output else { return false }
-        while let size = execution.nextResultByteCount {
-            if batch.isFull || !batch.admits(byteCount: size) { return true }
-            execution.popResult { deliver($0, &sink) }
+        while !batch.isFull {
+            let isTaken = try execution.withNext { document -> Bool in
+                guard batch.admits(byteCount: document.bytes.byteCount) else { return false }
+                deliver(document, &sink)
+                return true
+            }
+            guard let isTaken else { return false }
+            guard isTaken else { return true }
+            execution.removeFirst()
         }
-        return batch.isFull
+        return !(isInputEnded && execution.isExhausted)
     }
 }

@@ -22,6 +22,13 @@ extension RoostEngine {
         CountRead(QueryCursor(self, .count(request)))
     }
 
+    /// Counts documents to the end on this thread, slice after slice: for threads that may wait.
+    package func count(_ request: CountRequest, _ reader: Reader) throws(DBError) -> Int {
+        let read = count(request)
+        while try !read.advance(reader, .slice) {}
+        return read.count
+    }
+
     /// Collects the distinct values of a path.
     package func distinct(_ request: DistinctRequest) -> DistinctRead {
         DistinctRead(QueryCursor(self, .distinct(request)), request.path)
