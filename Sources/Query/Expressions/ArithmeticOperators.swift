@@ -147,6 +147,17 @@ enum ArithmeticOperators {
         return .integer(result, narrow: left.isInt32 && right.isInt32)
     }
 
+    private static func zeroDivisor(
+        _ name: String, _ context: borrowing EvaluationContext
+    ) -> DBError {
+        let isDivision = name == "$divide"
+        let message = "can't \(name) by zero"
+        if context.usesCompiledCodes {
+            return .location(isDivision ? 4_848_401 : 4_848_403, message)
+        }
+        return isDivision ? DBError(.badValue, message) : .location(16610, message)
+    }
+
     @Sendable
     static func divide(
         _ arguments: Arguments, _ context: inout EvaluationContext
@@ -160,11 +171,11 @@ enum ArithmeticOperators {
         }
         if left.isDecimal || right.isDecimal {
             let divisor = right.decimal
-            if divisor.isZero { throw DBError(.badValue, "can't $divide by zero") }
+            if divisor.isZero { throw zeroDivisor("$divide", context) }
             return context.make(left.decimal.divide(divisor))
         }
         let divisor = right.double
-        if divisor == 0 { throw DBError(.badValue, "can't $divide by zero") }
+        if divisor == 0 { throw zeroDivisor("$divide", context) }
         return context.make(left.double / divisor)
     }
 
@@ -181,14 +192,14 @@ enum ArithmeticOperators {
         }
         if left.isDecimal || right.isDecimal {
             let divisor = right.decimal
-            if divisor.isZero { throw .location(16610, "can't $mod by zero") }
+            if divisor.isZero { throw zeroDivisor("$mod", context) }
             return context.make(left.decimal.mod(divisor))
         }
         guard let dividend = left.integer, let divisor = right.integer else {
-            if right.double == 0 { throw .location(16610, "can't $mod by zero") }
+            if right.double == 0 { throw zeroDivisor("$mod", context) }
             return context.make(fmod(left.double, right.double))
         }
-        if divisor == 0 { throw .location(16610, "can't $mod by zero") }
+        if divisor == 0 { throw zeroDivisor("$mod", context) }
         let rest = divisor == -1 ? 0 : dividend % divisor
         return context.make(Number.integer(rest, narrow: left.isInt32 && right.isInt32))
     }
@@ -277,12 +288,16 @@ enum ArithmeticOperators {
         _ arguments: Arguments, _ context: inout EvaluationContext
     ) throws(DBError) -> ValueRef {
         guard let value = Number(arguments(0, context)) else {
-            throw .location(28756, "$log's argument must be numeric, not "
-                + arguments(0, context).typeName)
+            throw .location(
+                28756,
+                "$log's argument must be numeric, not "
+                    + arguments(0, context).typeName)
         }
         guard let base = Number(arguments(1, context)) else {
-            throw .location(28757, "$log's base must be numeric, not "
-                + arguments(1, context).typeName)
+            throw .location(
+                28757,
+                "$log's base must be numeric, not "
+                    + arguments(1, context).typeName)
         }
         guard isPositive(value) else {
             throw .location(28758, "$log's argument must be a positive number")

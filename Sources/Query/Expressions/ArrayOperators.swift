@@ -16,7 +16,8 @@ enum ArrayOperators {
             let value = arguments(0, context)
             guard value.isType(.array) else {
                 throw .location(
-                    17124, "The argument to $size must be an array, but was of type: "
+                    17124,
+                    "The argument to $size must be an array, but was of type: "
                         + value.typeName)
             }
             return context.make(Int32(truncatingIfNeeded: value.nested.count))
@@ -116,7 +117,8 @@ enum ArrayOperators {
         let array = arguments(0, context)
         guard array.isType(.array) else {
             throw .location(
-                28724, "First argument to $slice must be an array, but is of type: "
+                28724,
+                "First argument to $slice must be an array, but is of type: "
                     + array.typeName)
         }
         let second = try Coercion.wholeInt32(
@@ -176,7 +178,8 @@ enum ArrayOperators {
         let array = arguments(0, context)
         guard array.isType(.array) else {
             throw .location(
-                34435, "The argument to $reverseArray must be an array, but was of type: "
+                34435,
+                "The argument to $reverseArray must be an array, but was of type: "
                     + array.typeName)
         }
         let start = context.stack.count
@@ -193,7 +196,8 @@ enum ArrayOperators {
         if array.isNullish { return .null }
         guard array.isType(.array) else {
             throw .location(
-                40090, "$indexOfArray requires an array as a first argument, found: "
+                40090,
+                "$indexOfArray requires an array as a first argument, found: "
                     + array.typeName)
         }
         let wanted = arguments(1, context)

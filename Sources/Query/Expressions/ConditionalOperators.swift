@@ -113,7 +113,8 @@ enum ConditionalOperators {
             case "branches":
                 guard let branches = element.value.array else {
                     throw .location(
-                        40061, "$switch expected an array for 'branches', found: "
+                        40061,
+                        "$switch expected an array for 'branches', found: "
                             + element.value.type.alias)
                 }
                 var branch = branches.makeIterator()

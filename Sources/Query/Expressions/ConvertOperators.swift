@@ -111,7 +111,8 @@ enum ConvertOperators {
         let type = code == -1 ? BSONType.minKey : UInt8(exactly: code).flatMap(BSONType.init)
         guard let type else {
             throw DBError(
-                .failedToParse, "In $convert, numeric value for 'to' does not correspond to a "
+                .failedToParse,
+                "In $convert, numeric value for 'to' does not correspond to a "
                     + "BSON type: \(code)")
         }
         return type
@@ -187,7 +188,9 @@ enum ConvertOperators {
     }
 
     private static func isPlainInteger(_ text: String) -> Bool {
-        let digits = text.utf8.first == 45 || text.utf8.first == 43 ? text.utf8.dropFirst()
+        let digits =
+            text.utf8.first == 45 || text.utf8.first == 43
+            ? text.utf8.dropFirst()
             : text.utf8[...]
         return !digits.isEmpty && digits.allSatisfy { (48...57).contains($0) }
     }

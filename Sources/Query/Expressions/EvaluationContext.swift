@@ -16,6 +16,9 @@ package struct EvaluationContext: ~Copyable {
     /// The document being evaluated: `$$ROOT`.
     var root = ValueRef.missing
 
+    /// Whether division by zero is reported as MongoDB's compiled plans do, which run $group.
+    var usesCompiledCodes = false
+
     /// Most memory that the intermediate values of one document may take.
     static let arenaBytesMax = 256 * 1024 * 1024
 

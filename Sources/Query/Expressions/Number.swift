@@ -168,7 +168,9 @@ struct NumberSum {
         both.integers = 0
         let high = Double(integers)
         both.addDouble(high)
-        if let highInteger = Int128(exactly: high) { both.addDouble(Double(integers - highInteger)) }
+        if let highInteger = Int128(exactly: high) {
+            both.addDouble(Double(integers - highInteger))
+        }
         return both.doubleTotal
     }
 

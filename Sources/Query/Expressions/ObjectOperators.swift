@@ -37,7 +37,8 @@ enum ObjectOperators {
         if value.isNullish { return }
         guard value.isType(.document) else {
             throw .location(
-                40400, "$mergeObjects requires object inputs, but input is of type "
+                40400,
+                "$mergeObjects requires object inputs, but input is of type "
                     + value.typeName)
         }
         var elements = value.nested.makeIterator()
@@ -91,7 +92,8 @@ enum ObjectOperators {
             case .array:
                 if isPairs == false {
                     throw .location(
-                        40391, "$arrayToObject requires a consistent input format. Elements must "
+                        40391,
+                        "$arrayToObject requires a consistent input format. Elements must "
                             + "all be arrays or all be objects. Object was detected, now found: "
                             + "array")
                 }
@@ -100,7 +102,8 @@ enum ObjectOperators {
             case .document:
                 if isPairs == true {
                     throw .location(
-                        40396, "$arrayToObject requires a consistent input format. Elements must "
+                        40396,
+                        "$arrayToObject requires a consistent input format. Elements must "
                             + "all be arrays or all be objects. Array was detected, now found: "
                             + "object")
                 }
@@ -109,8 +112,10 @@ enum ObjectOperators {
             default:
                 // What was seen before decides which of the two forms is missed.
                 let code: Int32 = isPairs == nil ? 40398 : isPairs == true ? 40396 : 40391
-                throw .location(code, "Unrecognised input type format for $arrayToObject: "
-                    + value.typeName)
+                throw .location(
+                    code,
+                    "Unrecognised input type format for $arrayToObject: "
+                        + value.typeName)
             }
         }
         return fields.finish(&context)
@@ -121,14 +126,16 @@ enum ObjectOperators {
     ) throws(DBError) {
         guard pair.nested.count == 2 else {
             throw .location(
-                40397, "$arrayToObject requires an array of size 2 arrays,found array of size: "
+                40397,
+                "$arrayToObject requires an array of size 2 arrays,found array of size: "
                     + "\(pair.nested.count)")
         }
         var elements = pair.nested.makeIterator()
         guard let key = elements.next(), let value = elements.next() else { return }
         guard key.value.type == .string, let name = key.value.utf8 else {
             throw .location(
-                40395, "$arrayToObject requires an array of key-value pairs, where the key must be "
+                40395,
+                "$arrayToObject requires an array of key-value pairs, where the key must be "
                     + "of type string. Found key type: \(key.value.type.alias)")
         }
         try checkKey(name, 4_940_400)
@@ -140,7 +147,8 @@ enum ObjectOperators {
     ) throws(DBError) {
         guard object.nested.count == 2 else {
             throw .location(
-                40392, "$arrayToObject requires an object keys of 'k' and 'v'. Found incorrect "
+                40392,
+                "$arrayToObject requires an object keys of 'k' and 'v'. Found incorrect "
                     + "number of keys: \(object.nested.count)")
         }
         guard let key = object.nested.value("k"), let value = object.nested.value("v") else {
@@ -149,7 +157,8 @@ enum ObjectOperators {
         }
         guard key.type == .string, let name = key.utf8 else {
             throw .location(
-                40394, "$arrayToObject requires an object with keys 'k' and 'v', where the value "
+                40394,
+                "$arrayToObject requires an object with keys 'k' and 'v', where the value "
                     + "of 'k' must be of type string. Found type: \(key.type.alias)")
         }
         try checkKey(name, 4_940_401)

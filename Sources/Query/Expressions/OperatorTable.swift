@@ -61,7 +61,8 @@ struct OperatorRow: Sendable {
     /// A list operator with `arity` arguments.
     static func list(
         _ name: String, _ arity: ClosedRange<Int>, _ nullRule: NullRule,
-        _ function: @escaping @Sendable (Arguments, inout EvaluationContext) throws(DBError)
+        _ function:
+            @escaping @Sendable (Arguments, inout EvaluationContext) throws(DBError)
             -> ValueRef
     ) -> OperatorRow {
         OperatorRow(
@@ -72,7 +73,8 @@ struct OperatorRow: Sendable {
     /// An operator with one argument that maps null to null.
     static func unary(
         _ name: String,
-        _ function: @escaping @Sendable (Arguments, inout EvaluationContext) throws(DBError)
+        _ function:
+            @escaping @Sendable (Arguments, inout EvaluationContext) throws(DBError)
             -> ValueRef
     ) -> OperatorRow {
         list(name, 1...1, .nullIfAny, function)
@@ -81,7 +83,8 @@ struct OperatorRow: Sendable {
     /// A list operator that evaluates its arguments itself.
     static func lazy(
         _ name: String, _ arity: ClosedRange<Int>,
-        _ function: @escaping @Sendable (LazyCall, inout EvaluationContext) throws(DBError)
+        _ function:
+            @escaping @Sendable (LazyCall, inout EvaluationContext) throws(DBError)
             -> ValueRef
     ) -> OperatorRow {
         OperatorRow(name: name, form: .lazyList(arity, LazyOperator(function: function)))
@@ -90,7 +93,8 @@ struct OperatorRow: Sendable {
     /// An operator that takes a document of arguments.
     static func named(
         _ name: String, _ arguments: [NamedArgument], notObject: Int32, unknown: Int32,
-        _ function: @escaping @Sendable (Arguments, inout EvaluationContext) throws(DBError)
+        _ function:
+            @escaping @Sendable (Arguments, inout EvaluationContext) throws(DBError)
             -> ValueRef
     ) -> OperatorRow {
         OperatorRow(

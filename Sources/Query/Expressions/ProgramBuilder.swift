@@ -68,7 +68,8 @@ struct ProgramBuilder {
             }
             if name.isEmpty {
                 throw DBError(
-                    DBError.Code(rawValue: 15998), "FieldPath field names may not be empty strings.")
+                    DBError.Code(rawValue: 15998), "FieldPath field names may not be empty strings."
+                )
             }
             if name.utf8.contains(46) {
                 throw DBError(
@@ -78,7 +79,8 @@ struct ProgramBuilder {
             }
             guard seen.insert(name).inserted else {
                 throw DBError(
-                    DBError.Code(rawValue: 16406), "duplicate field name specified in object "
+                    DBError.Code(rawValue: 16406),
+                    "duplicate field name specified in object "
                         + "literal: \(name)")
             }
             let child = try parse(element.value)

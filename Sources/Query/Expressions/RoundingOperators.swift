@@ -62,7 +62,8 @@ enum RoundingOperators {
         }
         guard (-20...100).contains(number) else {
             throw .location(
-                51083, "cannot apply \(name) with precision value \(number) value must be in "
+                51083,
+                "cannot apply \(name) with precision value \(number) value must be in "
                     + "[-20, 100]")
         }
         return Int(number)

@@ -57,7 +57,8 @@ enum StringOperators {
     static func checkSize(_ byteCount: Int) throws(DBError) {
         guard byteCount <= Limits.documentBytesMax else {
             throw DBError(
-                .bsonObjectTooLarge, "A string expression's result of \(byteCount) bytes is larger "
+                .bsonObjectTooLarge,
+                "A string expression's result of \(byteCount) bytes is larger "
                     + "than a document may be")
         }
     }
@@ -100,12 +101,14 @@ enum StringOperators {
         let utf8 = try text(arguments(0, context), "$substrBytes", &context).utf8
         guard let start = Number(arguments(1, context)) else {
             throw .location(
-                16034, "$substrBytes:  starting index must be a numeric type (is BSON type "
+                16034,
+                "$substrBytes:  starting index must be a numeric type (is BSON type "
                     + "\(arguments(1, context).typeName))")
         }
         guard let length = Number(arguments(2, context)) else {
             throw .location(
-                16035, "$substrBytes:  length must be a numeric type (is BSON type "
+                16035,
+                "$substrBytes:  length must be a numeric type (is BSON type "
                     + "\(arguments(2, context).typeName))")
         }
         let from = try truncated(start)
@@ -127,7 +130,8 @@ enum StringOperators {
         let end = size < 0 ? limit : min(limit, from + size)
         if isContinuation(end) {
             throw .location(
-                28657, "$substrBytes:  Invalid range, ending index is in the middle of a UTF-8 "
+                28657,
+                "$substrBytes:  Invalid range, ending index is in the middle of a UTF-8 "
                     + "character.")
         }
         return context.makeString(utf8.extracting(Int(from)..<Int(end)))
@@ -198,12 +202,14 @@ enum StringOperators {
         if input.isNullish || separator.isNullish { return .null }
         guard input.isType(.string) else {
             throw .location(
-                40085, "$split requires an expression that evaluates to a string as a first "
+                40085,
+                "$split requires an expression that evaluates to a string as a first "
                     + "argument, found: \(input.typeName)")
         }
         guard separator.isType(.string) else {
             throw .location(
-                40086, "$split requires an expression that evaluates to a string as a second "
+                40086,
+                "$split requires an expression that evaluates to a string as a second "
                     + "argument, found: \(separator.typeName)")
         }
         let needle = separator.utf8

@@ -68,7 +68,8 @@ enum StringSearchOperators {
         let position = try Coercion.wholeInt32(
             value, "\(name)'s \(which) index", notNumeric: 40096, notWhole: 40096)
         guard position >= 0 else {
-            throw .location(40097, "\(name) requires a nonnegative \(which) index, found: \(position)")
+            throw .location(
+                40097, "\(name) requires a nonnegative \(which) index, found: \(position)")
         }
         return position
     }

@@ -39,7 +39,8 @@ enum TrimOperators {
         if characters.isNullish, !characters.isAbsent { return .null }
         guard characters.isAbsent || characters.isType(.string) else {
             throw .location(
-                50700, "\(name) requires 'chars' to be a string, got \(characters.typeName) "
+                50700,
+                "\(name) requires 'chars' to be a string, got \(characters.typeName) "
                     + "instead.")
         }
         let set = characters.isAbsent ? whiteSpace.span.bytes : characters.utf8
