@@ -127,7 +127,7 @@ struct RecordWriter: ~Copyable {
             try collectKeys(of: new, index)
             try append(keys, ordinal, to: &added)
         }
-        if try builds.isBuilding(entry) {
+        if builds.isBuilding(entry) {
             // A build skips documents that a write touched, so their entries must all be there.
             removed.removeAll(notIn: added)
         } else {
@@ -211,7 +211,7 @@ struct RecordWriter: ~Copyable {
     ) throws {
         for position in 0..<keys.count {
             list.append(
-                parts: keys[position], record: recordKey.bytes.span.bytes, ordinal: ordinal,
+                parts: keys.span(position), record: recordKey.bytes.span.bytes, ordinal: ordinal,
                 multikeyParts: keys.multikeyParts)
         }
     }
