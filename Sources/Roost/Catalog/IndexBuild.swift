@@ -41,7 +41,7 @@ final class IndexBuild: @unchecked Sendable {
 
     /// Starts the build on a thread of its own.
     func start() {
-        engine.background.start(name: "index build") { self.run() }
+        engine.background.start { self.run() }
     }
 
     private func run() {

@@ -67,10 +67,11 @@ enum DuplicateKey {
                 }
             }
         }
-        let pattern = index.specification.view.value("key")?.document
-        return error(
-            namespace, index: index.name,
-            pattern: pattern.map { Document(copying: $0) } ?? Document(), keyValue: values)
+        var pattern = Document()
+        if let key = index.specification.view.value("key")?.document {
+            pattern = Document(copying: key)
+        }
+        return error(namespace, index: index.name, pattern: pattern, keyValue: values)
     }
 
     private static func error(
