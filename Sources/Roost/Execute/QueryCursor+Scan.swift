@@ -43,6 +43,9 @@ extension QueryCursor {
         return .exhausted
     }
 
+    /// What stands for a document where only the number of them is of interest.
+    private static let emptyDocument: [UInt8] = [5, 0, 0, 0, 0]
+
     // MARK: Access paths
 
     /// The collection's own table. Nil at the end of the input.
@@ -51,10 +54,15 @@ extension QueryCursor {
     ) throws -> ReadStatus? {
         guard let collection, let plan else { return nil }
         if plan.isFullScan, try countWhole(collection, transaction) { return nil }
+        let needsDocuments = !plan.impliesMatch || !countsOnly
         var cursor = try transaction.cursor(collection.table)
         var isFound = try walk.start(&cursor)
         while isFound {
-            switch try examine(try cursor.value(), plan, &sink) {
+            let acceptance =
+                needsDocuments
+                ? try examine(try cursor.value(), plan, &sink)
+                : try accept(DocumentView(Self.emptyDocument.span.bytes), &sink)
+            switch acceptance {
             case .taken: break
             case .takenBatchFull:
                 walk.suspend(cursor, isDone: true)
@@ -79,7 +87,7 @@ extension QueryCursor {
         _ sink: inout Sink
     ) throws -> ReadStatus? {
         guard let collection, let plan else { return nil }
-        let needsDocuments = !plan.impliesMatch || !isCounting
+        let needsDocuments = !plan.impliesMatch || !countsOnly
         var cursor = try transaction.cursor(index.table)
         var isFound = try walk.start(&cursor)
         while isFound {
@@ -127,7 +135,7 @@ extension QueryCursor {
             }
             acceptance = try examine(value, plan, &sink)
         } else {
-            acceptance = acceptCounted()
+            acceptance = try accept(DocumentView(Self.emptyDocument.span.bytes), &sink)
         }
         if plan.deduplicates, acceptance != .refused { _ = seen.insert(record) }
         return acceptance
@@ -139,7 +147,9 @@ extension QueryCursor {
     ) throws -> Acceptance {
         counters.documentsExamined += 1
         let document = DocumentView(bytes)
-        guard try plan.impliesMatch || filter.matches(document, &scratch) else { return .taken }
+        if !plan.impliesMatch || needsArrayPosition {
+            guard try filter.matches(document, &scratch) else { return .taken }
+        }
         return try accept(document, &sink)
     }
 

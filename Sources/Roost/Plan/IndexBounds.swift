@@ -91,7 +91,8 @@ struct IndexBounds {
             parts.append(best?.set ?? .all)
         }
         self.parts = parts
-        impliesMatch = shape.multikeyParts == 0 && !conjuncts.isEmpty && !isSaid.contains(false)
+        impliesMatch =
+            conjuncts.isEmpty || shape.multikeyParts == 0 && !isSaid.contains(false)
     }
 
     /// Whether no part restricts anything.
