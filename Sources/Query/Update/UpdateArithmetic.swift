@@ -122,27 +122,6 @@ enum UpdateNumber {
     }
 }
 
-extension Decimal128 {
-    /// A double as MongoDB's arithmetic takes it beside a decimal: 15 significant digits.
-    init(fifteenDigits value: Double) {
-        let exact = Decimal128(rounding: value)
-        guard exact.isFinite, !exact.isZero else {
-            self = exact
-            return
-        }
-        // The place of the first digit, from the 34 that `exact` has.
-        var digits = 0
-        var rest = exact.coefficient
-        while rest > 0 {
-            rest /= 10
-            digits += 1
-        }
-        let unit = Decimal128(
-            low: 1, high: UInt64(exact.exponent + digits - 15 - Decimal128.exponentMin) << 49)
-        self = exact.quantized(like: unit)
-    }
-}
-
 extension UpdateOperation {
     /// Applies the steps of `$bit` to an integer; a missing field counts as int32 0.
     static func applyBits(_ steps: [BitStep], to value: UpdateNumber?) -> UpdateNumber? {

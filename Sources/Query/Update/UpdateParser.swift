@@ -7,7 +7,7 @@ package struct UpdateOptions: Sendable {
     /// Whether the statement may change several documents; then it can't replace.
     package var isMulti = false
     /// How filters within the update are parsed.
-    package var filterOptions = FilterOptions()
+    package var filterOptions = FilterOptions(context: .arrayFilter)
     /// Parses a pipeline: stages (an array's bytes) and constants (`c`). Without it, pipelines are
     /// refused.
     package var parsePipeline:
