@@ -131,7 +131,8 @@ extension QueryCursor {
             guard let value = try transaction.value(collection.table, record) else {
                 throw DBError(
                     .dataCorruptionDetected,
-                    "An index of \(namespace) names a document that isn't there; run 'roost verify'")
+                    "An index of \(namespace) names a document that isn't there; run 'roost verify'"
+                )
             }
             acceptance = try examine(value, plan, &sink)
         } else {

@@ -142,7 +142,9 @@ struct KeyRanges: Sendable {
         var part = 0
         while part < bounds.parts.count {
             let set = bounds.parts[part]
-            guard set.isPoints, prefixes.count * set.intervals.count <= Self.rangesMax else { break }
+            guard set.isPoints, prefixes.count * set.intervals.count <= Self.rangesMax else {
+                break
+            }
             let points = Self.ordered(set, descending: shape.descending[part])
             if points.count == 1 {
                 for index in prefixes.indices { prefixes[index] += points[0].low }
