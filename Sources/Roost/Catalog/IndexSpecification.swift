@@ -1,6 +1,5 @@
 // The arguments of createIndexes, checked as MongoDB checks them.
 
-import BSON
 package import BSON
 import Query
 

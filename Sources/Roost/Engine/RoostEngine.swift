@@ -109,6 +109,11 @@ package final class RoostEngine: Sendable {
 
     // MARK: Writes
 
+    /// The time for a command that begins now.
+    package var writeTime: WriteTime {
+        WriteTime(millis: LogicalClock.wallMillis, timestamp: clock.advance())
+    }
+
     /// Runs a write command; answers on the writer or a pool thread.
     package func write(
         _ request: WriteRequest,

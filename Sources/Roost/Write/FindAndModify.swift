@@ -14,19 +14,19 @@ package struct FindAndModifyRequest: Sendable {
     /// Which fields to return.
     package let projection: Projection?
     package let deadline: ContinuousClock.Instant?
-    /// The command's time, in milliseconds since 1970.
-    package let now: Int64
+    /// The command's time.
+    package let time: WriteTime
 
     package init(
         namespace: Namespace, statement: WriteStatement, returnsNew: Bool,
-        projection: Projection?, deadline: ContinuousClock.Instant?, now: Int64
+        projection: Projection?, deadline: ContinuousClock.Instant?, time: WriteTime
     ) {
         self.namespace = namespace
         self.statement = statement
         self.returnsNew = returnsNew
         self.projection = projection
         self.deadline = deadline
-        self.now = now
+        self.time = time
     }
 }
 
@@ -86,7 +86,7 @@ final class FindAndModifyJob: @unchecked Sendable {
         let writer = engine.writer
         let request = request
         engine.submit { transaction in
-            try writer.findAndModify(request, keys, mayUpsert: isCertain, transaction)
+            try writer.findAndModify(request, keys, mayUpsert: isCertain, &transaction)
         } completion: { outcome in
             switch outcome {
             case .failure(let error) where error.code == .duplicateKey && keys.isEmpty:
@@ -117,22 +117,22 @@ extension WriterState {
         case .update(let update):
             for key in keys where result.n == 0 {
                 result = try apply(
-                    update, to: key.span.bytes, request.namespace, now: request.now,
-                    images: &images, transaction)
+                    update, to: key.span.bytes, request.namespace, time: request.time,
+                    images: &images, &transaction)
             }
             if result.n == 0, mayUpsert, update.isUpsert {
                 images = .wanted
                 result = try upsert(
-                    update, request.namespace, now: request.now, images: &images, transaction)
+                    update, request.namespace, time: request.time, images: &images, &transaction)
             }
         case .delete(let delete):
             for key in keys where result.n == 0 {
                 result = try apply(
-                    delete, to: key.span.bytes, request.namespace, images: &images, transaction)
+                    delete, to: key.span.bytes, request.namespace, images: &images, &transaction)
             }
         case .insert, .refused: break
         }
-        try finishOperation(transaction)
+        try finishOperation(&transaction)
         guard result.n > 0 else { return FindAndModifyOutcome(result: result, document: nil) }
         return FindAndModifyOutcome(
             result: result, document: request.returnsNew ? images.after : images.before)

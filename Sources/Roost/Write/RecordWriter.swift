@@ -43,7 +43,7 @@ struct RecordWriter: ~Copyable {
             try collectKeys(of: document, index)
             try append(keys, ordinal, to: &added)
             if index.isUnique {
-                try checkUnique(added, ordinal, index, entry, transaction)
+                try checkUnique(added, ordinal, index, entry, &transaction)
             }
         }
         noteFlags(entry)
@@ -96,11 +96,11 @@ struct RecordWriter: ~Copyable {
     /// Applies an update to the document with that record key if it still matches.
     /// - Parameter images: receives the document before and after, for findAndModify.
     mutating func update(
-        _ key: RawSpan, _ statement: UpdateStatement, _ entry: CollectionEntry, now: Int64,
+        _ key: RawSpan, _ statement: UpdateStatement, _ entry: CollectionEntry, time: WriteTime,
         builds: borrowing IndexBuilds, images: inout DocumentImages,
         _ transaction: inout WriteTransaction
     ) throws -> Change {
-        try flush(transaction)
+        try flush(&transaction)
         guard let bytes = try transaction.value(entry.table, key) else { return .notMatched }
         let old = DocumentView(bytes)
         matchScratch.arrayPosition = nil
@@ -108,7 +108,7 @@ struct RecordWriter: ~Copyable {
         images.keepBefore(old)
         newDocument.removeAll()
         let changed = try statement.update.apply(
-            to: old, arrayPosition: matchScratch.arrayPosition, isInsert: false, now: now,
+            to: old, arrayPosition: matchScratch.arrayPosition, time: time,
             into: &newDocument, &updateScratch)
         guard changed else {
             images.keepAfter(old)
@@ -117,7 +117,7 @@ struct RecordWriter: ~Copyable {
         let new = DocumentView(newDocument.bytes.span.bytes)
         images.keepAfter(new)
         recordKey.removeAll()
-        recordKey.append(raw: key)
+        recordKey.append(copying: key)
         added.removeAll()
         removed.removeAll()
         for (ordinal, index) in entry.indexes.enumerated() {
@@ -134,7 +134,7 @@ struct RecordWriter: ~Copyable {
             EntryList.removeCommon(&removed, &added)
         }
         for (ordinal, index) in entry.indexes.enumerated() where index.isUnique {
-            try checkUnique(added, ordinal, index, entry, transaction)
+            try checkUnique(added, ordinal, index, entry, &transaction)
         }
         noteFlags(entry)
         for position in 0..<removed.count {
@@ -152,6 +152,16 @@ struct RecordWriter: ~Copyable {
         return .changed
     }
 
+    /// The document that an upsert inserts.
+    mutating func upsertDocument(
+        of statement: UpdateStatement, time: WriteTime
+    ) throws(DBError) -> [UInt8] {
+        var writer = DocumentWriter()
+        try statement.update.upsertDocument(
+            query: statement.target.filterDocument.view, time: time, into: &writer, &updateScratch)
+        return writer.take()
+    }
+
     private func mayChange(_ index: IndexEntry, _ update: Update) -> Bool {
         guard index.partialFilter == nil, index.isReady else { return true }
         return index.pattern.parts.contains { update.touches($0.path) }
@@ -165,13 +175,13 @@ struct RecordWriter: ~Copyable {
         builds: borrowing IndexBuilds, images: inout DocumentImages,
         _ transaction: inout WriteTransaction
     ) throws -> Bool {
-        try flush(transaction)
+        try flush(&transaction)
         guard let bytes = try transaction.value(entry.table, key) else { return false }
         let old = DocumentView(bytes)
         if let filter, try !filter.matches(old, &matchScratch) { return false }
         images.keepBefore(old)
         recordKey.removeAll()
-        recordKey.append(raw: key)
+        recordKey.append(copying: key)
         removed.removeAll()
         for (ordinal, index) in entry.indexes.enumerated() {
             try collectKeys(of: old, index)
@@ -223,7 +233,7 @@ struct RecordWriter: ~Copyable {
     ) throws {
         for position in 0..<list.count where list.ordinal(position) == ordinal {
             try UniqueCheck.check(
-                list.key(position), index, entry, transaction)
+                list.key(position), index, entry, &transaction)
         }
     }
 }
