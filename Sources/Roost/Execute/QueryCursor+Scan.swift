@@ -55,7 +55,7 @@ extension QueryCursor {
         guard let collection, let plan else { return nil }
         if plan.isFullScan, try countWhole(collection, transaction) { return nil }
         let needsDocuments = !plan.impliesMatch || !countsOnly
-        var cursor = try transaction.cursor(collection.table)
+        var cursor = transaction.cursor(collection.table)
         var isFound = try walk.start(&cursor)
         while isFound {
             let acceptance =
@@ -88,7 +88,7 @@ extension QueryCursor {
     ) throws -> ReadStatus? {
         guard let collection, let plan else { return nil }
         let needsDocuments = !plan.impliesMatch || !countsOnly
-        var cursor = try transaction.cursor(index.table)
+        var cursor = transaction.cursor(index.table)
         var isFound = try walk.start(&cursor)
         while isFound {
             counters.keysExamined += 1

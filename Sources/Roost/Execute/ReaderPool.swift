@@ -32,7 +32,7 @@ package final class ReaderPool: Sendable {
     package init(store: Store, threads count: Int) throws {
         for _ in 0..<max(1, count) {
             let reader = try store.makeReader()
-            threads.start(name: "reader") { [queue] in
+            threads.start { [queue] in
                 Self.lowerPriority()
                 while let job = queue.take() {
                     if job(reader) == .again { queue.put(job) }
