@@ -124,7 +124,7 @@ package final class Update: Sendable {
                 .bsonObjectTooLarge,
                 "Resulting document after update is larger than \(Limits.documentBytesMax)")
         }
-        if canNestTooDeep, result.nestingDepth > Limits.nestingDepthMax {
+        if canNestTooDeep, result.nestingDepth > Limits.nestingDepthMax + 1 {
             throw DBError(
                 .overflow,
                 "The resulting document exceeds the maximum nesting depth of "

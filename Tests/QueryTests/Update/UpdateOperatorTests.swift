@@ -391,6 +391,66 @@ import Testing
         }
     }
 
+    /// Many fields and many values take other ways than a few do: both must say the same.
+    @Test func manyFieldsAndValues() throws {
+        let names = (0..<400).map { "f\($0 * 7919 % 400)" } + (0..<40).map { "\($0)" }
+        let document = Document { writer in
+            for name in names.dropFirst(100) { writer.append(name, Int32(1)) }
+        }
+        let update = Value.document(
+            Document { writer in
+                writer.append(
+                    "$inc",
+                    Document { fields in for name in names { fields.append(name, Int32(1)) } })
+            })
+        guard case .changed(let result) = try applyUpdate(parseUpdate(update), to: document) else {
+            Issue.record("unchanged")
+            return
+        }
+        #expect(result.keys.prefix(340) == document.keys[...])
+        #expect(result.keys.dropFirst(340) == names.prefix(100).sorted()[...])
+        for (index, name) in names.enumerated() {
+            #expect(result[name] == (index < 100 ? 1 : 2), "\(name)")
+        }
+
+        let values = Value.array((0..<100).map { .int32(Int32($0 % 50)) } + [1.0, "x", nil])
+        let stored: Document = ["a": .array((25..<60).map { .double(Double($0)) })]
+        #expect(
+            try applyUpdate(parseUpdate(["$addToSet": ["a": ["$each": values]]]), to: stored)
+                == .changed([
+                    "a": .array(
+                        (25..<60).map { .double(Double($0)) }
+                            + (0..<25).map { .int32(Int32($0)) } + ["x", nil])
+                ]))
+        #expect(
+            try applyUpdate(parseUpdate(["$pullAll": ["a": values]]), to: stored)
+                == .changed(["a": .array((50..<60).map { .double(Double($0)) })]))
+    }
+
+    @Test func limitsNestingAndSize() throws {
+        func nested(_ levels: Int) -> Value {
+            (0..<levels).reduce(1) { value, _ in ["a": value] }
+        }
+        let path = Array(repeating: "p", count: 100).joined(separator: ".")
+        guard case .changed = try applyUpdate(parseUpdate(["$set": [path: nested(101)]]), to: [:])
+        else {
+            Issue.record("unchanged")
+            return
+        }
+        for update in [
+            ["$set": [path: nested(102)]], ["$push": [path: nested(101)]],
+            ["$addToSet": [path: nested(101)]],
+        ] as [Value] {
+            #expect(UpdateCase([:], update, [:]).run().code == 15)
+        }
+        #expect(
+            UpdateCase(["s": nested(150)], ["$rename": ["s": .string(path)]], [:]).run().code == 15)
+        let long = Array(repeating: "p", count: 201).joined(separator: ".")
+        #expect(UpdateCase([:], ["$set": [long: 1]], [:]).run().code == 15)
+        let half = Value.string(String(repeating: "x", count: 9 << 20))
+        #expect(UpdateCase(["a": half], ["$set": ["b": half]], [:]).run().code == 10334)
+    }
+
     @Test func refusesConstantsAndMultiReplacement() {
         var multi = UpdateOptions()
         multi.isMulti = true
