@@ -171,6 +171,8 @@ extension DBError.Code {
     public static let mechanismUnavailable = DBError.Code(rawValue: 334)
     /// 352 UnsupportedOpQueryCommand.
     public static let unsupportedOpQueryCommand = DBError.Code(rawValue: 352)
+    /// 354 DataCorruptionDetected.
+    public static let dataCorruptionDetected = DBError.Code(rawValue: 354)
     /// 359 CannotConvertIndexToUnique.
     public static let cannotConvertIndexToUnique = DBError.Code(rawValue: 359)
     /// 361 CollectionUUIDMismatch.
@@ -278,6 +280,7 @@ extension DBError.Code {
         324: "APIDeprecationError",
         334: "MechanismUnavailable",
         352: "UnsupportedOpQueryCommand",
+        354: "DataCorruptionDetected",
         359: "CannotConvertIndexToUnique",
         361: "CollectionUUIDMismatch",
         10107: "NotWritablePrimary",

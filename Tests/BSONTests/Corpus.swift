@@ -30,11 +30,15 @@ enum Corpus {
 
     /// Where the vectors lie: ROOST_PYMONGO_SOURCE, else what tools/fetch-pymongo made.
     static var folder: String {
-        let source =
-            ProcessInfo.processInfo.environment["ROOST_PYMONGO_SOURCE"]
-            ?? URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-            .appending(path: "../../.build/pymongo").standardized.path
-        return source + "/test/bson_corpus"
+        let rest = "/test/bson_corpus"
+        if let source = ProcessInfo.processInfo.environment["ROOST_PYMONGO_SOURCE"] {
+            return source + rest
+        }
+        let build = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appending(path: "../../.build").standardized.path
+        let entries = (try? FileManager.default.contentsOfDirectory(atPath: build)) ?? []
+        let source = entries.sorted().last { $0.hasPrefix("pymongo-") } ?? "pymongo-*"
+        return build + "/" + source + rest
     }
 
     /// All cases of a section (`valid`, `decodeErrors`, `parseErrors`) in all files.

@@ -81,7 +81,8 @@ extension Decimal128: ExpressibleByStringLiteral {
             (5.5, "5.50000000000000"), (0.1, "0.100000000000000"), (1, "1.00000000000000"),
             (1.0 / 3, "0.333333333333333"), (0.99999999999999989, "1.00000000000000"),
             (1e23, "1.00000000000000E+23"), (-123456789.123456789, "-123456789.123457"),
-            (.leastNonzeroMagnitude, "4.94065645841247E-324"), (.infinity, "Infinity"), (.nan, "NaN"), (0, "0"),
+            (.leastNonzeroMagnitude, "4.94065645841247E-324"), (.infinity, "Infinity"),
+            (.nan, "NaN"), (0, "0"),
             (123456789012345680, "1.23456789012346E+17"),
         ] as [(Double, String)])
     func fifteenDigits(number: Double, expected: String) {

@@ -99,6 +99,20 @@ import TestSupport
         }
     }
 
+    /// Views, comparison and keys bound their own recursion, should such bytes ever get through.
+    @Test func deepBytesDoNotExhaustTheStack() {
+        let bytes = Self.nested(levels: 1_000_000)
+        let value = OwnedValue(type: .document, payload: bytes)
+        var encoder = KeyEncoder()
+        encoder.append(value.view)
+        var hasher = Hasher()
+        value.view.hash(into: &hasher)
+        var other = bytes
+        other[other.count / 2 + 3] ^= 1
+        let order = value.view.compare(OwnedValue(type: .document, payload: other).view)
+        #expect(order != 0 || bytes == other)
+    }
+
     @Test func messageSaysWhere() {
         let bytes = (["a": ["b": ["c": true]]] as Document).bytes
         var broken = bytes

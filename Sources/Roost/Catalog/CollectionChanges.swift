@@ -1,0 +1,107 @@
+// Creating, dropping and renaming collections. Each is one operation on the writer thread.
+
+package import BSON
+import Storage
+
+extension RoostEngine {
+    /// Answers an operation of the catalog, on the writer thread, after its commit.
+    package typealias Completion<T> = @Sendable (Result<T, DBError>) -> Void
+
+    /// Makes a collection. One that exists with the same options is left as it is.
+    /// - Throws: `namespaceExists` (48), `invalidNamespace` (73) through the completion.
+    package func createCollection(
+        _ namespace: Namespace, options: Document,
+        completion: @escaping Completion<Void>
+    ) {
+        let writer = writer
+        submit { transaction in
+            if let entry = writer.catalog[namespace] {
+                guard entry.options == options else {
+                    throw DBError(
+                        .namespaceExists,
+                        "namespace \(namespace) already exists, but with different options: "
+                            + ExtendedJSON.string(of: entry.options.view, canonical: false))
+                }
+                return
+            }
+            _ = try writer.create(namespace, options: options, &transaction)
+        } completion: {
+            completion($0)
+        }
+    }
+
+    /// Removes a collection with its documents and indexes.
+    /// - Returns: through the completion, the number of indexes it had with the `_id` index; nil
+    ///   where there was no such collection.
+    package func dropCollection(
+        _ namespace: Namespace, completion: @escaping Completion<Int?>
+    ) {
+        let writer = writer
+        submit { transaction in
+            guard let entry = writer.catalog[namespace] else { return nil }
+            try writer.drop(entry, &transaction)
+            return entry.indexes.count + 1
+        } completion: {
+            completion($0)
+        }
+    }
+
+    /// Removes every collection of a database. Answers whether there was any.
+    package func dropDatabase(_ database: String, completion: @escaping Completion<Bool>) {
+        let writer = writer
+        submit { transaction in
+            let entries = writer.catalog.collections(of: database)
+            for entry in entries { try writer.drop(entry, &transaction) }
+            return !entries.isEmpty
+        } completion: {
+            completion($0)
+        }
+    }
+
+    /// Gives a collection another name, also in another database.
+    /// - Throws: `namespaceNotFound` (26), `namespaceExists` (48), `illegalOperation` (20),
+    ///   `invalidNamespace` (73) through the completion.
+    package func renameCollection(
+        _ source: Namespace, to target: Namespace, dropTarget: Bool,
+        completion: @escaping Completion<Void>
+    ) {
+        let writer = writer
+        submit { transaction in
+            try target.validate()
+            guard let entry = writer.catalog[source] else {
+                throw DBError(
+                    .namespaceNotFound, "Source collection \(source) does not exist")
+            }
+            guard source != target else {
+                throw DBError(
+                    .illegalOperation, "Can't rename a collection to itself")
+            }
+            let occupant = writer.catalog[target]
+            if occupant != nil, !dropTarget {
+                throw DBError(.namespaceExists, "target namespace exists")
+            }
+            guard entry.indexes.allSatisfy(\.isReady) else {
+                throw DBError(
+                    .conflictingOperationInProgress,
+                    "An index of \(source) is being built; rename it when that is done")
+            }
+            if let occupant { try writer.drop(occupant, &transaction) }
+            try writer.remove(source, &transaction)
+            try writer.save(entry.renamed(target), &transaction)
+        } completion: {
+            completion($0)
+        }
+    }
+}
+
+extension WriterState {
+    /// Removes a collection; the store frees its tables in the background.
+    func drop(_ entry: CollectionEntry, _ transaction: inout WriteTransaction) throws {
+        try transaction.dropTable(entry.table)
+        for index in entry.indexes {
+            builds.end(index.table)
+            try transaction.dropTable(index.table)
+        }
+        try remove(entry.namespace, &transaction)
+    }
+}

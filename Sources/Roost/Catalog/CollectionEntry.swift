@@ -1,0 +1,108 @@
+// What the engine knows of a collection. Entries are immutable; each change of the catalog makes
+// new ones and publishes them after its commit. Only the flags inside are mutable, and they only
+// ever go from false to true.
+
+package import BSON
+package import Storage
+import Synchronization
+
+/// A collection as one version of the catalog has it.
+package final class CollectionEntry: Sendable {
+    /// Its name.
+    package let namespace: Namespace
+    /// A random identity that survives renames.
+    package let uuid: UUIDBytes
+    /// Where its documents lie, keyed by `RecordKey`.
+    package let table: TableID
+    /// The options of `create`, as given; without `uuid`.
+    package let options: Document
+    /// The secondary indexes, in order of creation; the `_id` index is the table itself.
+    package let indexes: [IndexEntry]
+    /// Flags that all versions of this collection share.
+    package let flags: RecordFlags
+
+    package init(
+        namespace: Namespace, uuid: UUIDBytes, table: TableID, options: Document,
+        indexes: [IndexEntry], flags: RecordFlags
+    ) {
+        self.namespace = namespace
+        self.uuid = uuid
+        self.table = table
+        self.options = options
+        self.indexes = indexes
+        self.flags = flags
+    }
+
+    /// The same collection with other indexes.
+    package func with(indexes: [IndexEntry]) -> CollectionEntry {
+        CollectionEntry(
+            namespace: namespace, uuid: uuid, table: table, options: options, indexes: indexes,
+            flags: flags)
+    }
+
+    /// The same collection under another name.
+    package func renamed(_ namespace: Namespace) -> CollectionEntry {
+        CollectionEntry(
+            namespace: namespace, uuid: uuid, table: table, options: options, indexes: indexes,
+            flags: flags)
+    }
+
+    /// The same collection with other options.
+    package func with(options: Document) -> CollectionEntry {
+        CollectionEntry(
+            namespace: namespace, uuid: uuid, table: table, options: options, indexes: indexes,
+            flags: flags)
+    }
+
+    /// The secondary index of that name.
+    package func index(named name: String) -> IndexEntry? {
+        indexes.first { $0.name == name }
+    }
+}
+
+/// Sixteen bytes of a UUID.
+package struct UUIDBytes: Hashable, Sendable {
+    /// The bytes in network order.
+    package let bytes: [UInt8]
+
+    /// Takes 16 bytes; nil for any other count.
+    package init?(_ bytes: [UInt8]) {
+        guard bytes.count == 16 else { return nil }
+        self.bytes = bytes
+    }
+
+    /// A random UUID of version 4 (RFC 9562).
+    package static func random() -> UUIDBytes {
+        var generator = SystemRandomNumberGenerator()
+        var bytes = (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        bytes[6] = bytes[6] & 0x0F | 0x40
+        bytes[8] = bytes[8] & 0x3F | 0x80
+        return UUIDBytes(unchecked: bytes)
+    }
+
+    private init(unchecked bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
+    /// The value as BSON has it: binary of subtype 4.
+    package var value: Value { .binary(subtype: 4, bytes) }
+}
+
+/// What has ever been stored in a collection's table.
+///
+/// A reader loads a flag after it took its snapshot. The writer sets a flag before the commit that
+/// makes it necessary, so whatever a snapshot holds, its reader sees the flags for it. An aborted
+/// commit leaves a flag set, which costs speed only.
+package final class RecordFlags: Sendable {
+    private let cut: Atomic<Bool>
+
+    package init(hasCutKeys: Bool) {
+        cut = Atomic(hasCutKeys)
+    }
+
+    /// Whether some record key was cut, so that key order isn't `_id` order throughout.
+    package var hasCutKeys: Bool { cut.load(ordering: .acquiring) }
+
+    /// Notes a cut key; true when this is news.
+    package func noteCutKey() -> Bool { !cut.exchange(true, ordering: .acquiringAndReleasing) }
+}

@@ -1,0 +1,271 @@
+// The arguments of createIndexes, checked as MongoDB checks them.
+
+package import BSON
+import Query
+
+/// One element of createIndexes' `indexes`: parsed, checked, and normalised as listIndexes shows it.
+package struct IndexSpecification: Sendable {
+    /// The index's name.
+    package let name: String
+    /// The key pattern as given.
+    package let key: Document
+    /// `v`, `key`, `name`, then the options in their given order.
+    package let document: Document
+    /// Parsed key pattern.
+    let pattern: IndexKeyPattern
+    /// Whether two documents may not share a key.
+    let isUnique: Bool
+    /// Whether documents without any of the paths are left out.
+    let isSparse: Bool
+    /// Whether the planner must not choose it.
+    let isHidden: Bool
+    /// Which documents are indexed.
+    let partialFilter: Filter?
+    /// Age in seconds at which documents expire by their date in the key's field.
+    let expireAfterSeconds: Int64?
+
+    /// Most indexes of a collection, with the `_id` index.
+    package static let indexesMax = 64
+    /// Most parts of a key pattern.
+    package static let partsMax = 32
+
+    /// Parses one specification.
+    /// - Throws: `cannotCreateIndex` (67), `failedToParse` (9), `typeMismatch` (14),
+    ///   `invalidIndexSpecificationOption` (197) and what the partial filter's parser throws.
+    package init(_ specification: DocumentView) throws(DBError) {
+        var draft = Draft()
+        var elements = specification.makeIterator()
+        while let element = elements.next() {
+            try draft.take(element)
+        }
+        guard let key = draft.key else {
+            throw DBError(
+                .failedToParse,
+                "The 'key' field is a required property of an index specification")
+        }
+        guard let name = draft.name else {
+            throw DBError(
+                .failedToParse,
+                "The 'name' field is a required property of an index specification")
+        }
+        try Self.check(name: name)
+        self.name = name
+        self.key = key
+        pattern = try Self.parse(key: key)
+        isUnique = draft.isUnique
+        isSparse = draft.isSparse
+        isHidden = draft.isHidden
+        partialFilter = draft.partialFilter
+        expireAfterSeconds = draft.expireAfterSeconds
+        document = Document { writer in
+            writer.append("v", 2 as Int32)
+            writer.append("key", key)
+            writer.append("name", name)
+            writer.appendFields(of: draft.options.view)
+        }
+        if isSparse, partialFilter != nil {
+            throw DBError(
+                .cannotCreateIndex,
+                "cannot mix \"partialFilterExpression\" and \"sparse\" options")
+        }
+        if expireAfterSeconds != nil, pattern.parts.count != 1 {
+            throw DBError(
+                .cannotCreateIndex,
+                "TTL indexes are single-field indexes, compound indexes do not support TTL. "
+                    + "Index spec: \(ExtendedJSON.string(of: document.view, canonical: false))")
+        }
+        try checkIDIndex()
+    }
+
+    /// Whether this describes the `_id` index, which every collection has.
+    package var isIDIndex: Bool {
+        pattern.parts.count == 1 && pattern.parts[0].path.dotted == "_id"
+            && !pattern.parts[0].descending
+    }
+
+    private func checkIDIndex() throws(DBError) {
+        guard isIDIndex else {
+            if name == "_id_" {
+                throw DBError(
+                    .badValue, "The index name '_id_' is reserved for the _id index, which must "
+                        + "have key pattern {_id: 1}, found key: "
+                        + ExtendedJSON.string(of: key.view, canonical: false))
+            }
+            return
+        }
+        if isSparse || isHidden || partialFilter != nil || expireAfterSeconds != nil {
+            throw DBError(
+                .invalidIndexSpecificationOption,
+                "The _id index takes no options: remove sparse, hidden, expireAfterSeconds and "
+                    + "partialFilterExpression from the specification")
+        }
+    }
+
+    private static func check(name: String) throws(DBError) {
+        guard !name.isEmpty else {
+            throw DBError(.cannotCreateIndex, "index name cannot be empty")
+        }
+        guard name != "*" else {
+            throw DBError(.badValue, "The index name '*' is not valid.")
+        }
+        guard !name.utf8.contains(0) else {
+            throw DBError(
+                .cannotCreateIndex, "index name cannot contain an embedded null byte")
+        }
+    }
+
+    private static func parse(key: Document) throws(DBError) -> IndexKeyPattern {
+        guard !key.isEmpty else {
+            throw DBError(.cannotCreateIndex, "Index keys cannot be an empty document.")
+        }
+        guard key.view.count <= partsMax else {
+            throw DBError(
+                DBError.Code(rawValue: 13103), "too many compound keys: at most \(partsMax)")
+        }
+        return try IndexKeyPattern.parse(key.view)
+    }
+}
+
+extension IndexSpecification {
+    /// What has been read of a specification so far.
+    private struct Draft {
+        var key: Document?
+        var name: String?
+        var options = Document()
+        var isUnique = false
+        var isSparse = false
+        var isHidden = false
+        var partialFilter: Filter?
+        var expireAfterSeconds: Int64?
+
+        mutating func take(_ element: ElementView) throws(DBError) {
+            let field = element.nameString
+            let value = element.value
+            switch field {
+            case "key":
+                guard let document = value.document else {
+                    throw Self.mismatch(field, value, "object")
+                }
+                key = Document(copying: document)
+            case "name":
+                guard let string = value.string else {
+                    throw Self.mismatch(field, value, "string")
+                }
+                name = string
+            case "unique":
+                isUnique = try flag(element)
+            case "sparse":
+                isSparse = try flag(element)
+            case "hidden":
+                isHidden = try flag(element)
+            case "background":
+                _ = try flag(element, keep: false)
+            case "v":
+                try checkVersion(value)
+            case "ns":
+                break
+            case "expireAfterSeconds":
+                expireAfterSeconds = try Self.seconds(value)
+                keep(element)
+            case "partialFilterExpression":
+                guard let document = value.document else {
+                    throw Self.mismatch(field, value, "object")
+                }
+                partialFilter = try PartialFilter.parse(document)
+                keep(element)
+            case "collation", "wildcardProjection", "weights", "default_language",
+                "language_override", "textIndexVersion", "2dsphereIndexVersion", "bits", "min",
+                "max", "storageEngine", "prepareUnique", "clustered":
+                throw DBError(
+                    .cannotCreateIndex,
+                    "This version of Roost does not support the index option '\(field)'")
+            default:
+                throw DBError(
+                    .invalidIndexSpecificationOption,
+                    "The field '\(field)' is not valid for an index specification. "
+                        + "Specification: remove it or correct its name")
+            }
+        }
+
+        private mutating func flag(
+            _ element: ElementView, keep kept: Bool = true
+        ) throws(DBError) -> Bool {
+            guard element.value.bool != nil || element.value.isNumeric else {
+                throw Self.mismatch(element.nameString, element.value, "bool")
+            }
+            let isSet = element.value.isTruthy
+            if kept, isSet { keep(element) }
+            return isSet
+        }
+
+        private mutating func keep(_ element: ElementView) {
+            let before = options
+            options = Document { writer in
+                writer.appendFields(of: before.view)
+                if element.value.isNumeric, element.nameString != "expireAfterSeconds" {
+                    writer.append(element.nameString, true)
+                } else {
+                    writer.append(element)
+                }
+            }
+        }
+
+        private func checkVersion(_ value: ValueView) throws(DBError) {
+            guard value.isNumeric else { throw Self.mismatch("v", value, "number") }
+            let version = value.int32.map { Int64($0) } ?? value.int64 ?? Int64(value.double ?? 0)
+            guard version == 1 || version == 2 else {
+                throw DBError(
+                    .cannotCreateIndex,
+                    "Invalid index specification; cannot create an index with v=\(version). "
+                        + "Leave 'v' out")
+            }
+        }
+
+        private static func seconds(_ value: ValueView) throws(DBError) -> Int64 {
+            let number: Int64? =
+                value.int32.map { Int64($0) } ?? value.int64
+                ?? value.double.flatMap { $0.isFinite ? Int64(exactly: $0.rounded(.towardZero)) : nil }
+            guard value.isNumeric, let number, number >= 0, number <= Int64(Int32.max) else {
+                throw DBError(
+                    .cannotCreateIndex,
+                    "TTL index 'expireAfterSeconds' option must be a number within an acceptable "
+                        + "range: 0 to \(Int32.max)")
+            }
+            return number
+        }
+
+        private static func mismatch(
+            _ field: String, _ value: ValueView, _ expected: String
+        ) -> DBError {
+            DBError(
+                .typeMismatch,
+                "The field '\(field)' has value of type \(value.type.alias), expected \(expected)")
+        }
+    }
+}
+
+/// Which filters may limit an index: those whose implication by a query can be decided.
+enum PartialFilter {
+    /// Parses a partialFilterExpression.
+    /// - Throws: `cannotCreateIndex` (67) for operators that are not allowed there, and what
+    ///   `Filter.parse` throws.
+    static func parse(_ filter: DocumentView) throws(DBError) -> Filter {
+        let parsed = try Filter.parse(filter, FilterOptions())
+        try check(parsed.root)
+        return parsed
+    }
+
+    private static func check(_ node: FilterNode) throws(DBError) {
+        switch node {
+        case .alwaysTrue, .compare, .in, .type: return
+        case .exists(_, true): return
+        case .and(let children), .or(let children):
+            for child in children { try check(child) }
+        default:
+            throw DBError(
+                .cannotCreateIndex,
+                "Expression not supported in partial index; use equality, $exists: true, $gt, "
+                    + "$gte, $lt, $lte, $type, $in, $and and $or")
+        }
+    }
+}

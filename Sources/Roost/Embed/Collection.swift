@@ -1,0 +1,173 @@
+// A collection as a Swift program sees it.
+
+public import BSON
+import Query
+
+/// A collection whose documents are read and written as `Element`.
+public struct Collection<Element: Codable & Sendable>: Sendable {
+    private let database: Database
+    /// Its name.
+    public let namespace: Namespace
+
+    init(_ database: Database, _ namespace: Namespace) {
+        self.database = database
+        self.namespace = namespace
+    }
+
+    // MARK: Writes
+
+    /// Stores one value; one without `_id` gets an ObjectId.
+    /// - Throws: `DBError` (`duplicateKey` …), `EncodingError`.
+    public func insert(_ element: Element) throws {
+        try insert(contentsOf: [element])
+    }
+
+    /// Stores values in order; the first that is refused ends it.
+    /// - Throws: `DBError` (`duplicateKey` …), `EncodingError`.
+    public func insert(contentsOf elements: some Sequence<Element>) throws {
+        var request = WriteRequest(namespace, time: database.engine.writeTime)
+        let encoder = DocumentEncoder()
+        for element in elements {
+            let document = try (element as? Document) ?? encoder.encode(element)
+            try validate(document: document.bytes.span.bytes)
+            try request.insert(document.view)
+        }
+        _ = try run(request)
+    }
+
+    /// Changes the first document that matches, or all, by update operators or a replacement.
+    /// - Returns: how many matched and how many differ from before.
+    /// - Throws: `DBError`.
+    @discardableResult
+    public func update(
+        _ filter: Document, _ update: Document, multi: Bool = false, upsert: Bool = false
+    ) throws(DBError) -> (matched: Int, modified: Int) {
+        var request = WriteRequest(namespace, time: database.engine.writeTime)
+        let compiled = try Filter.parse(filter.view, FilterOptions())
+        let value = OwnedValue(.document(update))
+        let change = try Update.parse(
+            value.view, UpdateOptions(isMulti: multi, isUpsert: upsert))
+        request.statements.append(
+            .update(
+                UpdateStatement(
+                    target: WriteTarget(filter: compiled, filterDocument: filter),
+                    update: change, isMulti: multi, isUpsert: upsert)))
+        let result = try run(request)
+        return (result.upsertedID == nil ? result.n : 0, result.modified)
+    }
+
+    /// Removes the first document that matches, or all.
+    /// - Returns: how many were removed.
+    /// - Throws: `DBError`.
+    @discardableResult
+    public func delete(_ filter: Document, multi: Bool = true) throws(DBError) -> Int {
+        var request = WriteRequest(namespace, time: database.engine.writeTime)
+        let compiled = try Filter.parse(filter.view, FilterOptions())
+        request.statements.append(
+            .delete(
+                DeleteStatement(
+                    target: WriteTarget(filter: compiled, filterDocument: filter),
+                    isMulti: multi)))
+        return try run(request).n
+    }
+
+    /// Makes an index, and builds it over what is there.
+    /// - Throws: `DBError`: a clash with another index, duplicates for a unique one.
+    public func createIndex(
+        _ key: Document, name: String? = nil, unique: Bool = false
+    ) throws(DBError) {
+        let parts = key.keys.map { "\($0)_\(key[$0].map { ShellNotation.string(OwnedValue($0).view) } ?? "")" }
+        let document = Document { writer in
+            writer.append("key", key)
+            writer.append("name", name ?? parts.joined(separator: "_"))
+            if unique { writer.append("unique", true) }
+        }
+        let specification = try IndexSpecification(document.view)
+        _ = try database.wait { completion in
+            database.engine.createIndexes(namespace, [specification], completion: completion)
+        }
+    }
+
+    /// Removes the collection with its documents and indexes.
+    public func drop() throws(DBError) {
+        _ = try database.wait { completion in
+            database.engine.dropCollection(namespace, completion: completion)
+        }
+    }
+
+    // MARK: Reads
+
+    /// The documents that match.
+    /// - Throws: `DBError` for a bad filter, `DecodingError`.
+    public func find(
+        _ filter: Document = [:], sort: Document? = nil, skip: Int = 0, limit: Int = 0
+    ) throws -> [Element] {
+        let documents = try findDocuments(filter, sort: sort, skip: skip, limit: limit)
+        if let documents = documents as? [Element] { return documents }
+        let decoder = DocumentDecoder()
+        return try documents.map { try decoder.decode(Element.self, from: $0) }
+    }
+
+    /// The first document that matches, or nil.
+    /// - Throws: `DBError` for a bad filter, `DecodingError`.
+    public func first(_ filter: Document = [:], sort: Document? = nil) throws -> Element? {
+        try find(filter, sort: sort, limit: 1).first
+    }
+
+    /// How many documents match.
+    /// - Throws: `DBError`.
+    public func count(_ filter: Document = [:]) throws(DBError) -> Int {
+        let request = CountRequest(
+            namespace, filter: try Filter.parse(filter.view, FilterOptions()))
+        return try database.withReader { reader throws(DBError) in
+            try database.engine.count(request, reader)
+        }
+    }
+
+    private func findDocuments(
+        _ filter: Document, sort: Document?, skip: Int, limit: Int
+    ) throws(DBError) -> [Document] {
+        var request = FindRequest(
+            namespace, filter: try Filter.parse(filter.view, FilterOptions()))
+        request.sort = sort
+        request.skip = skip
+        request.limit = limit
+        return try database.withReader { reader throws(DBError) in
+            let cursor = try database.engine.openCursor(request)
+            var sink = DocumentList()
+            while try cursor.advanceFully(reader, documentsMax: .max, into: &sink) != .exhausted {}
+            return sink.documents
+        }
+    }
+
+    private func run(_ request: WriteRequest) throws(DBError) -> StatementResult {
+        let outcome = try database.wait { database.engine.write(request, completion: $0) }
+        if let error = outcome.results.last?.error { throw error }
+        return outcome.results.last ?? StatementResult()
+    }
+}
+
+/// Copies what a cursor yields.
+private struct DocumentList: DocumentSink {
+    private(set) var documents: [Document] = []
+    private(set) var byteCount = 0
+
+    mutating func append(_ document: DocumentView) {
+        documents.append(Document(copying: document))
+        byteCount += document.bytes.byteCount
+    }
+}
+
+extension Document: Codable {
+    /// Only `DocumentEncoder` encodes documents, as they are.
+    public func encode(to encoder: any Encoder) throws {
+        throw EncodingError.invalidValue(
+            self, .init(codingPath: encoder.codingPath, debugDescription: "Use DocumentEncoder"))
+    }
+
+    /// Only `DocumentDecoder` decodes documents, as they are.
+    public init(from decoder: any Decoder) throws {
+        throw DecodingError.dataCorrupted(
+            .init(codingPath: decoder.codingPath, debugDescription: "Use DocumentDecoder"))
+    }
+}

@@ -1,0 +1,85 @@
+// Roost inside a Swift program, without a network.
+//
+//     let database = try Database(at: "./data")
+//     let people = database.collection("app", "people", of: Person.self)
+//     try people.insert(Person(name: "Ada", age: 36))
+//     let adults = try people.find(["age": ["$gte": 18]], sort: ["name": 1])
+//
+// Calls are synchronous and may be made from any thread; a write returns when it is durable.
+
+public import BSON
+import Query
+import Storage
+import Synchronization
+
+/// A database folder, open in this process.
+public final class Database: Sendable {
+    /// The engine, for what this interface does not show.
+    package let engine: RoostEngine
+    private let idleReaders = Mutex<[Reader]>([])
+
+    /// Opens a folder, making it where it doesn't exist.
+    /// - Throws: `DBError`: in use by another process, damaged, of a newer format, not writable.
+    public init(at path: String, options: EngineOptions = EngineOptions()) throws(DBError) {
+        engine = try RoostEngine(path: path, options: options)
+    }
+
+    /// Finishes what runs and closes the folder.
+    public func close() {
+        idleReaders.withLock { $0.removeAll() }
+        engine.close()
+    }
+
+    /// A collection of documents. It is made by the first insert.
+    public func collection(_ database: String, _ name: String) -> Collection<Document> {
+        Collection(self, Namespace(database, name))
+    }
+
+    /// A collection of values that encode as documents. It is made by the first insert.
+    public func collection<T: Codable>(
+        _ database: String, _ name: String, of type: T.Type
+    ) -> Collection<T> {
+        Collection(self, Namespace(database, name))
+    }
+
+    /// The names of databases that have a collection, sorted.
+    public var databaseNames: [String] { engine.catalog.databases }
+
+    /// The names of a database's collections, sorted.
+    public func collectionNames(of database: String) -> [String] {
+        engine.catalog.collections(of: database).map(\.namespace.collection)
+    }
+
+    /// Lends a reader to the calling thread.
+    func withReader<R>(_ body: (Reader) throws(DBError) -> R) throws(DBError) -> R {
+        let idle = idleReaders.withLock { $0.popLast() }
+        let reader: Reader
+        if let idle {
+            reader = idle
+        } else {
+            do {
+                reader = try engine.store.makeReader()
+            } catch {
+                throw DBError(engineFailure: error)
+            }
+        }
+        defer { idleReaders.withLock { $0.append(reader) } }
+        return try body(reader)
+    }
+
+    /// Waits for a call that answers through a completion.
+    func wait<R: Sendable>(
+        _ start: (@escaping @Sendable (Result<R, DBError>) -> Void) -> Void
+    ) throws(DBError) -> R {
+        let answer = Monitor<Result<R, DBError>?>(nil)
+        start { outcome in
+            answer.withLock { $0 = outcome }
+            answer.wake()
+        }
+        switch answer.wait(timeoutMillis: nil, { $0 }) {
+        case .success(let value): return value
+        case .failure(let error): throw error
+        case nil: throw DBError(.internalError, "The wait for a write ended without an answer")
+        }
+    }
+}

@@ -1,0 +1,23 @@
+// How a folder is opened.
+
+/// Options of a database folder.
+public struct EngineOptions: Sendable {
+    /// When a write is acknowledged.
+    public enum Durability: String, Sendable, CaseIterable {
+        /// After it is on disk: survives a power cut.
+        case full
+        /// After it is handed to the disk: a power cut may lose the last commit, never more, and
+        /// never corrupts.
+        case relaxed
+    }
+
+    /// When a write is acknowledged.
+    public var durability: Durability = .full
+    /// The most bytes that the folder may hold; nil for what the disk has.
+    public var quotaBytes: UInt64?
+    /// Threads for reads that take long.
+    public var readerThreads: Int = 2
+
+    /// The defaults: full durability, no quota.
+    public init() {}
+}

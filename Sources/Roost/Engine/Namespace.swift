@@ -1,0 +1,63 @@
+// The names of databases and collections, with MongoDB's rules for them.
+
+package import BSON
+
+/// A collection's full name.
+public struct Namespace: Hashable, Sendable, CustomStringConvertible {
+    /// The database's name.
+    public let database: String
+    /// The collection's name; may hold dots.
+    public let collection: String
+
+    /// A name that is not checked here; see `validate()`.
+    public init(_ database: String, _ collection: String) {
+        self.database = database
+        self.collection = collection
+    }
+
+    /// `database.collection`.
+    public var description: String { "\(database).\(collection)" }
+
+    /// Longest namespace, in bytes.
+    package static let bytesMax = 255
+
+    /// Checks both names by MongoDB's rules.
+    /// - Throws: `invalidNamespace` (73) that names what is wrong.
+    package func validate() throws(DBError) {
+        try Self.validate(database: database)
+        let name = collection.utf8
+        guard !name.isEmpty else {
+            throw DBError(.invalidNamespace, "Invalid namespace specified '\(self)'")
+        }
+        guard !name.contains(0) else {
+            throw DBError(
+                .invalidNamespace, "namespaces cannot have embedded null characters")
+        }
+        guard !collection.contains("$"), name.first != 46, name.last != 46 else {
+            throw DBError(.invalidNamespace, "Invalid collection name: \(collection)")
+        }
+        guard description.utf8.count <= Self.bytesMax else {
+            throw DBError(
+                .invalidNamespace,
+                "Fully qualified namespace is too long. Namespace: \(self) Max: \(Self.bytesMax)")
+        }
+    }
+
+    /// Checks a database's name by MongoDB's rules.
+    /// - Throws: `invalidNamespace` (73).
+    package static func validate(database: String) throws(DBError) {
+        let name = database.utf8
+        guard !name.isEmpty, name.count < 64, !name.contains(where: isForbiddenInDatabase) else {
+            throw DBError(
+                .invalidNamespace, "Invalid database name: '\(database)'")
+        }
+    }
+
+    /// `/ \ . " $`, space and the zero byte.
+    private static func isForbiddenInDatabase(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0, 0x20, 0x22, 0x24, 0x2E, 0x2F, 0x5C: true
+        default: false
+        }
+    }
+}

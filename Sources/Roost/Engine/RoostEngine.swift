@@ -1,0 +1,204 @@
+// The engine: documents, indexes and queries in one folder.
+//
+// How a command runs:
+//   reads   The planner (Plan/) picks an access path from the catalog; a QueryCursor (Execute/)
+//           scans it in short snapshots, in place on the caller's thread while that is quick, on
+//           the reader pool when it is not.
+//   writes  A WriteJob (Write/) prepares statements on the caller's thread, finds documents on the
+//           reader pool where it must, and hands record keys to the store's one writer thread,
+//           which changes documents and index entries (RecordWriter) and commits in groups.
+//   schema  Changes of the catalog (Catalog/) are operations on the writer thread too; the new
+//           catalog is published after the commit.
+//
+// The engine is synchronous: completions are called on the writer or a pool thread. It knows no
+// sockets; Server and Gateway stand on it, and so do embedders (Embed/).
+
+package import BSON
+import Glibc
+package import Logging
+package import Query
+package import Storage
+
+/// An open database folder.
+package final class RoostEngine: Sendable {
+    /// The folder's path.
+    package let path: String
+    /// What keeps the bytes.
+    package let store: Store
+    /// State of the writer thread.
+    let writer: WriterState
+    /// Threads for reads that take long.
+    package let readerPool: ReaderPool
+    /// The time of commits.
+    package let clock: LogicalClock
+    /// Index builds under way.
+    package let builds = BuildList()
+    /// Threads for index builds.
+    let background = BackgroundThreads()
+    /// Where sorts spill.
+    let temporaryFolder: String
+    private let published: PublishedCatalog
+    private let logger: Logger
+
+    /// Opens a folder, making it where it doesn't exist.
+    /// - Throws: `DBError` when the folder is in use, damaged, of a newer format, or can't be
+    ///   written.
+    package init(
+        path: String, options: EngineOptions = EngineOptions(),
+        logger: Logger = Logger(label: "roost")
+    ) throws(DBError) {
+        self.path = path
+        self.logger = logger
+        let opened: Opened
+        do {
+            opened = try Opened(path: path, options: options)
+        } catch {
+            throw DBError(engineFailure: error)
+        }
+        store = opened.store
+        published = opened.catalog
+        writer = opened.writer
+        clock = opened.clock
+        temporaryFolder = path + "/tmp"
+        do {
+            readerPool = try ReaderPool(store: opened.store, threads: options.readerThreads)
+        } catch {
+            throw DBError(engineFailure: error)
+        }
+        mkdir(temporaryFolder, 0o700)
+        removeUnfinishedIndexes()
+    }
+
+    /// Finishes what runs and closes the folder. Cursors must not be used afterwards.
+    package func close() {
+        readerPool.close()
+        store.close()
+        background.join()
+    }
+
+    // MARK: Catalog
+
+    /// The newest committed catalog.
+    package var catalog: CatalogSnapshot { published.snapshot }
+
+    /// The collection of that name.
+    package func collection(_ namespace: Namespace) -> CollectionEntry? {
+        published.collection(namespace)
+    }
+
+    // MARK: Operations on the writer thread
+
+    /// Runs an operation on the writer thread and answers there after its commit is durable.
+    func submit<R: Sendable>(
+        _ options: OperationOptions = OperationOptions(),
+        _ operation: @escaping @Sendable (inout WriteTransaction) throws -> R,
+        completion: @escaping @Sendable (Result<R, DBError>) -> Void
+    ) {
+        store.submit(options, operation) { outcome in
+            completion(outcome.mapError { DBError(engineFailure: $0) })
+        }
+    }
+
+    /// Runs an operation on the writer thread and waits for its commit. Not for event loops.
+    func submitAndWait<R: Sendable>(
+        _ options: OperationOptions = OperationOptions(),
+        _ operation: @escaping @Sendable (inout WriteTransaction) throws -> R
+    ) throws -> R {
+        try store.perform(options, operation)
+    }
+
+    // MARK: Writes
+
+    /// The time for a command that begins now.
+    package var writeTime: WriteTime {
+        WriteTime(millis: LogicalClock.wallMillis, timestamp: clock.advance())
+    }
+
+    /// Runs a write command; answers on the writer or a pool thread.
+    package func write(
+        _ request: WriteRequest,
+        completion: @escaping @Sendable (Result<WriteOutcome, DBError>) -> Void
+    ) {
+        WriteJob(self, request, completion: completion).run()
+    }
+
+    /// Runs findAndModify; answers on the writer or a pool thread.
+    package func findAndModify(
+        _ request: FindAndModifyRequest,
+        completion: @escaping @Sendable (Result<FindAndModifyOutcome, DBError>) -> Void
+    ) {
+        switch request.statement {
+        case .update(let update):
+            FindAndModifyJob(self, request, update.target, completion: completion).run()
+        case .delete(let delete):
+            FindAndModifyJob(self, request, delete.target, completion: completion).run()
+        case .insert: completion(.success(FindAndModifyOutcome(result: StatementResult())))
+        case .refused(let error): completion(.failure(error))
+        }
+    }
+
+    /// Removes indexes whose build the last process didn't finish.
+    private func removeUnfinishedIndexes() {
+        let unfinished = catalog.collections.values.filter { !$0.indexes.allSatisfy(\.isReady) }
+        for entry in unfinished {
+            let names = entry.indexes.filter { !$0.isReady }.map(\.name)
+            logger.warning(
+                "removing indexes whose build was interrupted; create them again",
+                metadata: ["collection": "\(entry.namespace)", "indexes": "\(names)"])
+            dropIndexes(entry.namespace, .names(names)) { [logger] outcome in
+                if case .failure(let error) = outcome {
+                    logger.error("could not remove unfinished indexes: \(error)")
+                }
+            }
+        }
+    }
+}
+
+/// The parts of an engine that depend on each other while a folder is opened.
+private struct Opened {
+    let store: Store
+    let catalog: PublishedCatalog
+    let writer: WriterState
+    let clock: LogicalClock
+
+    init(path: String, options: EngineOptions) throws {
+        var storeOptions = Store.Options()
+        storeOptions.quotaBytes = options.quotaBytes
+        storeOptions.durability = options.durability == .full ? .full : .relaxed
+        store = try Store.open(path: path, options: storeOptions)
+        let snapshot: CatalogSnapshot
+        do {
+            snapshot = try Self.load(store)
+        } catch {
+            store.close()
+            throw error
+        }
+        catalog = PublishedCatalog(snapshot)
+        clock = LogicalClock(startingAt: Timestamp(rawValue: 0))
+        writer = WriterState(catalog)
+        let (writer, clock) = (writer, clock)
+        store.setGroupHooks(
+            GroupHooks(
+                willCommit: { transaction in try writer.prepareCommit(&transaction) },
+                didCommit: { _ in
+                    writer.commit()
+                    _ = clock.advance()
+                },
+                didAbort: { writer.rollBack() }))
+    }
+
+    /// Reads the catalog.
+    private static func load(_ store: Store) throws -> CatalogSnapshot {
+        let reader = try store.makeReader()
+        return try reader.read { transaction in
+            var snapshot = CatalogSnapshot()
+            var cursor = try transaction.cursor(.catalog)
+            while try cursor.next() {
+                guard let namespace = CatalogRecord.namespace(cursor.key) else { continue }
+                snapshot.put(
+                    try CatalogRecord.decode(namespace, DocumentView(try cursor.value())))
+            }
+            return snapshot
+        }
+    }
+}

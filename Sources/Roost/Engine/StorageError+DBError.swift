@@ -1,0 +1,21 @@
+// What the store reports, in the words of MongoDB's errors.
+
+package import BSON
+package import Storage
+
+extension DBError {
+    /// The error that a client reads for one of the store's.
+    package init(storage error: StorageError) {
+        let code: Code =
+            switch error {
+            case .quotaExceeded, .diskFull: .outOfDiskSpace
+            case .valueTooLarge: .bsonObjectTooLarge
+            case .noSuchTable: .queryPlanKilled
+            case .busy, .readersFull, .outOfMemory: .exceededMemoryLimit
+            case .closed: .interruptedAtShutdown
+            case .corrupted, .damaged: .dataCorruptionDetected
+            default: .operationFailed
+            }
+        self.init(code, "\(error)", underlying: error)
+    }
+}

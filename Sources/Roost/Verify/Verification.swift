@@ -1,0 +1,178 @@
+// Checking a folder: every document readable and in its place, every index entry against its
+// document and back.
+//
+// The check runs on one snapshot. For each document it derives the entries that each index must
+// hold and looks them up; then the numbers of derived and of stored entries must agree, which
+// leaves no room for an entry without a document.
+
+package import BSON
+import Query
+import Storage
+
+/// Something wrong in a folder.
+package struct Fault: Sendable, CustomStringConvertible {
+    /// Where: a namespace, with an index's name where one is concerned.
+    package let place: String
+    /// What is wrong, and with which document.
+    package let problem: String
+
+    /// `place: problem`.
+    package var description: String { "\(place): \(problem)" }
+}
+
+/// What a check of a folder found.
+package struct VerificationReport: Sendable {
+    /// Collections checked.
+    package fileprivate(set) var collections = 0
+    /// Documents checked.
+    package fileprivate(set) var documents = 0
+    /// Index entries checked.
+    package fileprivate(set) var entries = 0
+    /// What is wrong; empty where all is well.
+    package fileprivate(set) var faults: [Fault] = []
+    /// Faults beyond those listed.
+    package fileprivate(set) var faultsOmitted = 0
+
+    /// Most faults listed.
+    static let faultsMax = 1_000
+
+    fileprivate mutating func add(_ place: String, _ problem: String) {
+        if faults.count < Self.faultsMax {
+            faults.append(Fault(place: place, problem: problem))
+        } else {
+            faultsOmitted += 1
+        }
+    }
+}
+
+extension RoostEngine {
+    /// Checks every collection, or only one. Holds one snapshot while it runs.
+    /// - Throws: `DBError` when the check itself can't go on; faults are in the report.
+    package func verify(_ namespace: Namespace? = nil) throws(DBError) -> VerificationReport {
+        do {
+            let reader = try store.makeReader()
+            var report = VerificationReport()
+            for entry in catalog.collections.values
+            where namespace == nil || entry.namespace == namespace {
+                report.collections += 1
+                try reader.read { transaction in
+                    var check = CollectionCheck(entry)
+                    try check.run(transaction, &report)
+                }
+            }
+            return report
+        } catch {
+            throw DBError(engineFailure: error)
+        }
+    }
+}
+
+/// The check of one collection.
+private struct CollectionCheck: ~Copyable {
+    let entry: CollectionEntry
+    var expected: [UInt64]
+    var recordKey = KeyEncoder()
+    var keys = IndexKeys()
+    var scratch = MatchScratch()
+    var entryKey: [UInt8] = []
+
+    init(_ entry: CollectionEntry) {
+        self.entry = entry
+        expected = [UInt64](repeating: 0, count: entry.indexes.count)
+    }
+
+    mutating func run(
+        _ transaction: borrowing ReadTransaction, _ report: inout VerificationReport
+    ) throws {
+        var cursor = try transaction.cursor(entry.table)
+        while try cursor.next() {
+            report.documents += 1
+            do {
+                try check(DocumentView(try cursor.value()), cursor.key, transaction, &report)
+            } catch let error as StorageError {
+                guard case .corrupted = error else { throw error }
+                report.add("\(entry.namespace)", "\(error)")
+            } catch let error as DBError {
+                report.add("\(entry.namespace)", "\(describe(cursor.key)): \(error.message)")
+            }
+        }
+        for (ordinal, index) in entry.indexes.enumerated() where index.isReady {
+            try checkEntries(ordinal, index, transaction, &report)
+        }
+    }
+
+    /// A document: valid BSON, under its key, with its entries in every index.
+    private mutating func check(
+        _ document: DocumentView, _ key: RawSpan, _ transaction: borrowing ReadTransaction,
+        _ report: inout VerificationReport
+    ) throws {
+        try validate(document: document.bytes)
+        guard let id = document.value("_id") else {
+            report.add("\(entry.namespace)", "\(describe(key)): the document has no _id")
+            return
+        }
+        _ = RecordKey.encode(id, into: &recordKey)
+        if !recordKey.bytes.span.bytes.equals(key) {
+            report.add(
+                "\(entry.namespace)",
+                "_id \(ShellNotation.string(id)) lies under another key: \(describe(key))")
+        }
+        for (ordinal, index) in entry.indexes.enumerated() where index.isReady {
+            keys.removeAll()
+            if let filter = index.partialFilter, try !filter.matches(document, &scratch) {
+                continue
+            }
+            try index.pattern.keys(of: document, sparse: index.isSparse, into: &keys)
+            expected[ordinal] += UInt64(keys.count)
+            for position in 0..<keys.count {
+                entryKey.removeAll(keepingCapacity: true)
+                _ = IndexEntryKey.append(parts: keys[position], record: key, to: &entryKey)
+                if try transaction.value(index.table, entryKey.span.bytes) == nil {
+                    report.add(
+                        "\(entry.namespace) index \(index.name)",
+                        "no entry for the document with _id \(ShellNotation.string(id))")
+                }
+            }
+        }
+    }
+
+    /// An index's entries: readable, in order, as many as the documents call for.
+    private func checkEntries(
+        _ ordinal: Int, _ index: IndexEntry, _ transaction: borrowing ReadTransaction,
+        _ report: inout VerificationReport
+    ) throws {
+        let place = "\(entry.namespace) index \(index.name)"
+        var cursor = try transaction.cursor(index.table)
+        var count: UInt64 = 0
+        while try cursor.next() {
+            count += 1
+            do {
+                _ = try cursor.value()
+            } catch {
+                guard case .corrupted = error else { throw error }
+                report.add(place, "\(error)")
+            }
+            guard let record = IndexEntryKey.record(in: cursor.key) else {
+                report.add(place, "an entry's key makes no sense: \(describe(cursor.key))")
+                continue
+            }
+            if try transaction.value(entry.table, record) == nil {
+                report.add(place, "an entry without its document: \(describe(cursor.key))")
+            }
+        }
+        report.entries += Int(count)
+        if count != expected[ordinal] {
+            report.add(
+                place, "\(count) entries where the documents call for \(expected[ordinal])")
+        }
+    }
+
+    private func describe(_ key: RawSpan) -> String {
+        var text = "key "
+        for index in 0..<key.byteCount {
+            let byte = key.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+            text += (byte < 16 ? "0" : "") + String(byte, radix: 16)
+        }
+        return text
+    }
+}

@@ -1,0 +1,140 @@
+// findAndModify: one document found, changed or removed, and returned as it was or is.
+
+package import BSON
+package import Query
+import Storage
+
+/// What findAndModify asks for.
+package struct FindAndModifyRequest: Sendable {
+    package let namespace: Namespace
+    /// `.update` or `.delete`.
+    package let statement: WriteStatement
+    /// Return the document as it is after the change.
+    package let returnsNew: Bool
+    /// Which fields to return.
+    package let projection: Projection?
+    package let deadline: ContinuousClock.Instant?
+    /// The command's time.
+    package let time: WriteTime
+
+    package init(
+        namespace: Namespace, statement: WriteStatement, returnsNew: Bool,
+        projection: Projection?, deadline: ContinuousClock.Instant?, time: WriteTime
+    ) {
+        self.namespace = namespace
+        self.statement = statement
+        self.returnsNew = returnsNew
+        self.projection = projection
+        self.deadline = deadline
+        self.time = time
+    }
+}
+
+/// What came of findAndModify.
+package struct FindAndModifyOutcome: Sendable {
+    /// What was done.
+    package var result: StatementResult
+    /// The document to return, not projected yet; nil where there is none.
+    package var document: Document?
+}
+
+/// One findAndModify under way: search on a reader thread, change on the writer thread, again
+/// where the document changed in between.
+// Unchecked: each step ends by handing the job on, so no two threads run it at once.
+final class FindAndModifyJob: @unchecked Sendable {
+    private let engine: RoostEngine
+    private let request: FindAndModifyRequest
+    private let target: WriteTarget
+    private let completion: @Sendable (Result<FindAndModifyOutcome, DBError>) -> Void
+    private var attempts = 0
+
+    init(
+        _ engine: RoostEngine, _ request: FindAndModifyRequest, _ target: WriteTarget,
+        completion: @escaping @Sendable (Result<FindAndModifyOutcome, DBError>) -> Void
+    ) {
+        self.engine = engine
+        self.request = request
+        self.target = target
+        self.completion = completion
+    }
+
+    func run() {
+        if let point = target.point { apply([point], isCertain: true) } else { look() }
+    }
+
+    private func look() {
+        engine.readerPool.submit { reader in
+            do throws(DBError) {
+                var find = FindRequest(self.request.namespace, filter: self.target.filter)
+                find.sort = self.target.sort
+                find.hint = self.target.hint
+                find.limit = 1
+                find.deadline = self.request.deadline
+                var sink = RecordKeySink()
+                let cursor = try self.engine.openCursor(find)
+                _ = try cursor.advanceFully(reader, documentsMax: 1, into: &sink)
+                self.apply(sink.keys, isCertain: sink.keys.isEmpty)
+            } catch {
+                self.completion(.failure(error))
+            }
+        }
+    }
+
+    /// - Parameter isCertain: whether a mismatch means that there is no document, so that an
+    ///   upsert may follow; else the search is repeated.
+    private func apply(_ keys: [[UInt8]], isCertain: Bool) {
+        let writer = engine.writer
+        let request = request
+        engine.submit { transaction in
+            try writer.findAndModify(request, keys, mayUpsert: isCertain, &transaction)
+        } completion: { outcome in
+            switch outcome {
+            case .failure(let error) where error.code == .duplicateKey && keys.isEmpty:
+                self.again(or: .failure(error))
+            case .success(let found) where found.result.n == 0 && !isCertain:
+                self.again(or: .success(found))
+            default: self.completion(outcome)
+            }
+        }
+    }
+
+    private func again(or outcome: Result<FindAndModifyOutcome, DBError>) {
+        attempts += 1
+        if attempts < WriteJob.Bounds.attemptsMax { look() } else { completion(outcome) }
+    }
+}
+
+extension WriterState {
+    /// Changes or removes the first of `keys` that still matches, or upserts.
+    /// - Throws: `DBError` before any put; `StorageError`.
+    func findAndModify(
+        _ request: FindAndModifyRequest, _ keys: [[UInt8]], mayUpsert: Bool,
+        _ transaction: inout WriteTransaction
+    ) throws -> FindAndModifyOutcome {
+        var images = DocumentImages.wanted
+        var result = StatementResult()
+        switch request.statement {
+        case .update(let update):
+            for key in keys where result.n == 0 {
+                result = try apply(
+                    update, to: key.span.bytes, request.namespace, time: request.time,
+                    images: &images, &transaction)
+            }
+            if result.n == 0, mayUpsert, update.isUpsert {
+                images = .wanted
+                result = try upsert(
+                    update, request.namespace, time: request.time, images: &images, &transaction)
+            }
+        case .delete(let delete):
+            for key in keys where result.n == 0 {
+                result = try apply(
+                    delete, to: key.span.bytes, request.namespace, images: &images, &transaction)
+            }
+        case .insert, .refused: break
+        }
+        try finishOperation(&transaction)
+        guard result.n > 0 else { return FindAndModifyOutcome(result: result, document: nil) }
+        return FindAndModifyOutcome(
+            result: result, document: request.returnsNew ? images.after : images.before)
+    }
+}

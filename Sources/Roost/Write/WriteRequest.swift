@@ -1,0 +1,161 @@
+// What a write command asks for, and what came of it.
+//
+// A request is a list of statements over a few collections, prepared on the thread that received
+// it: filters and updates compiled, documents checked and laid out in one buffer.
+
+package import BSON
+package import Query
+
+/// A write command: insert, update, delete, findAndModify's write, or bulkWrite.
+package struct WriteRequest: Sendable {
+    /// The collections that statements name by position.
+    package var namespaces: [Namespace]
+    /// What to do, in order.
+    package var statements: [WriteStatement] = []
+    /// The documents of insert statements, one after another, ready to be stored.
+    package var documents = DocumentWriter()
+    /// Whether the first error ends the request.
+    package var isOrdered: Bool
+    /// When the request gives up with `maxTimeMSExpired`, on the monotonic clock.
+    package var deadline: ContinuousClock.Instant?
+    /// The command's time.
+    package let time: WriteTime
+
+    /// An empty request over one collection.
+    package init(_ namespace: Namespace, isOrdered: Bool = true, time: WriteTime) {
+        namespaces = [namespace]
+        self.isOrdered = isOrdered
+        self.time = time
+    }
+
+    /// Checks and adds a document to insert.
+    /// - Throws: what `prepareInsert` throws; nothing is added then.
+    package mutating func insert(_ document: DocumentView, into collection: Int = 0) throws(DBError)
+    {
+        let start = documents.count
+        if try !prepareInsert(document, time: time, into: &documents) {
+            documents.appendRaw(copying: document.bytes)
+        }
+        statements.append(.insert(collection: collection, document: start..<documents.count))
+    }
+
+    /// Adds a statement that is refused when its turn comes, so that an error found while
+    /// preparing keeps its place among the others.
+    package mutating func refuse(_ error: DBError) {
+        statements.append(.refused(error))
+    }
+}
+
+/// One statement of a write command.
+package enum WriteStatement: Sendable {
+    /// Stores `documents[document]`.
+    case insert(collection: Int, document: Range<Int>)
+    case update(UpdateStatement)
+    case delete(DeleteStatement)
+    case refused(DBError)
+}
+
+/// Which documents a statement is about.
+package struct WriteTarget: Sendable {
+    /// Position in the request's namespaces.
+    package let collection: Int
+    /// The condition.
+    package let filter: Filter
+    /// The condition as given, for upserts and explain.
+    package let filterDocument: Document
+    /// Which of several matches comes first.
+    package let sort: Document?
+    /// The index to use.
+    package let hint: Value?
+    /// The record key when the filter asks for one `_id`.
+    package let point: [UInt8]?
+
+    package init(
+        collection: Int = 0, filter: Filter, filterDocument: Document, sort: Document? = nil,
+        hint: Value? = nil
+    ) {
+        self.collection = collection
+        self.filter = filter
+        self.filterDocument = filterDocument
+        self.sort = sort
+        self.hint = hint
+        point = PointFilter.recordKey(of: filter.root)
+    }
+}
+
+/// Changes documents.
+package final class UpdateStatement: Sendable {
+    package let target: WriteTarget
+    package let update: Update
+    /// All matches, not just the first.
+    package let isMulti: Bool
+    /// Whether a document is made where none matches.
+    package let isUpsert: Bool
+
+    package init(target: WriteTarget, update: Update, isMulti: Bool, isUpsert: Bool) {
+        self.target = target
+        self.update = update
+        self.isMulti = isMulti
+        self.isUpsert = isUpsert
+    }
+}
+
+/// Removes documents.
+package final class DeleteStatement: Sendable {
+    package let target: WriteTarget
+    /// All matches, not just the first.
+    package let isMulti: Bool
+
+    package init(target: WriteTarget, isMulti: Bool) {
+        self.target = target
+        self.isMulti = isMulti
+    }
+}
+
+/// What came of one statement.
+package struct StatementResult: Sendable {
+    /// Documents inserted, matched or deleted; an upsert counts one.
+    package var n: Int = 0
+    /// Documents that differ from before.
+    package var modified: Int = 0
+    /// The `_id` of an upserted document.
+    package var upsertedID: OwnedValue?
+    /// Why the statement was refused.
+    package var error: DBError?
+
+    package init() {}
+
+    /// A refused statement.
+    package init(error: DBError) {
+        self.error = error
+    }
+}
+
+/// What came of a request: a result for each statement that ran. An ordered request that met an
+/// error has that statement's result last.
+package struct WriteOutcome: Sendable {
+    /// In the statements' order.
+    package var results: [StatementResult] = []
+    /// The commit's time, for `operationTime`.
+    package var operationTime: Timestamp?
+}
+
+/// Recognises filters that ask for one `_id`.
+package enum PointFilter {
+    /// The record key of a filter that no document with another `_id` can match, else nil.
+    package static func recordKey(of node: FilterNode) -> [UInt8]? {
+        switch node {
+        case .compare(let path, .eq, let value)
+        where path.dotted == "_id" && value.type != .array && value.type != .regex:
+            var encoder = KeyEncoder()
+            _ = RecordKey.encode(value.view, into: &encoder)
+            return encoder.bytes
+        case .and(let children):
+            for child in children {
+                if let key = recordKey(of: child) { return key }
+            }
+            return nil
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,248 @@
+// What belongs to the writer thread: the catalog with the current group's changes, buffers, builds.
+//
+// The store runs operations one after another on one thread and commits them in groups. Operations
+// see and edit this state; `commit` publishes it, `rollBack` returns to what is published.
+
+import BSON
+import Query
+import Storage
+import Synchronization
+
+/// State of the writer thread.
+// Unchecked: touched only by operations and commit hooks, all of which the store runs on its one
+// writer thread.
+final class WriterState: @unchecked Sendable {
+    /// The catalog with what this group has changed.
+    var catalog: CatalogSnapshot
+    /// Running index builds.
+    let builds = IndexBuilds()
+    /// Buffers for changing documents.
+    private var records = RecordWriter()
+    /// Collections whose record on disk lacks a flag that memory has.
+    private var dirty: Set<Namespace> = []
+    private let published: PublishedCatalog
+
+    init(_ published: PublishedCatalog) {
+        self.published = published
+        catalog = published.snapshot
+    }
+
+    // MARK: Commit groups
+
+    /// Before a group's commit: puts down flags that became true.
+    func prepareCommit(_ transaction: inout WriteTransaction) throws {
+        for namespace in dirty {
+            guard let entry = catalog[namespace] else { continue }
+            try save(entry, &transaction)
+        }
+    }
+
+    /// After a group's commit.
+    func commit() {
+        dirty.removeAll()
+        published.publish(catalog)
+    }
+
+    /// After a group was undone. Flags stay: they only cost speed, and are saved with the next.
+    func rollBack() {
+        catalog = published.snapshot
+        records.discard()
+    }
+
+    // MARK: Catalog
+
+    /// Adds or replaces a collection's entry, here and on disk.
+    func save(_ entry: CollectionEntry, _ transaction: inout WriteTransaction) throws {
+        let key = CatalogRecord.key(entry.namespace)
+        let record = CatalogRecord.encode(entry)
+        try transaction.put(
+            .catalog, key: key.span.bytes, value: record.bytes.span.bytes)
+        catalog.put(entry)
+    }
+
+    /// Removes a collection's entry, here and on disk.
+    func remove(_ namespace: Namespace, _ transaction: inout WriteTransaction) throws {
+        let key = CatalogRecord.key(namespace)
+        _ = try transaction.delete(.catalog, key: key.span.bytes)
+        catalog.remove(namespace)
+    }
+
+    /// The collection of that name, made where it doesn't exist.
+    func collection(
+        _ namespace: Namespace, _ transaction: inout WriteTransaction
+    ) throws -> CollectionEntry {
+        if let entry = catalog[namespace] { return entry }
+        return try create(namespace, options: Document(), &transaction)
+    }
+
+    /// Makes a collection.
+    func create(
+        _ namespace: Namespace, options: Document, _ transaction: inout WriteTransaction
+    ) throws -> CollectionEntry {
+        try namespace.validate()
+        try Self.checkCase(of: namespace.database, in: catalog)
+        let entry = CollectionEntry(
+            namespace: namespace, uuid: .random(), table: try transaction.createTable(),
+            options: options, indexes: [], flags: RecordFlags(hasCutKeys: false))
+        try save(entry, &transaction)
+        return entry
+    }
+
+    /// Two databases may not differ by case alone, as in MongoDB.
+    private static func checkCase(
+        of database: String, in catalog: CatalogSnapshot
+    ) throws(DBError) {
+        guard !catalog.databases.contains(database) else { return }
+        let folded = database.lowercased()
+        if let other = catalog.databases.first(where: { $0.lowercased() == folded }) {
+            throw DBError(
+                DBError.Code(rawValue: 13297),
+                "db already exists with different case already have: [\(other)] trying to create "
+                    + "[\(database)]")
+        }
+    }
+
+    // MARK: Statements
+
+    /// Runs statements that name their documents: inserts and those with one `_id`.
+    /// - Returns: a result for each; where the request is ordered, an error is the last.
+    func run(
+        _ range: Range<Int>, of request: WriteRequest, _ transaction: inout WriteTransaction
+    ) throws -> [StatementResult] {
+        records.discard()
+        var results: [StatementResult] = []
+        results.reserveCapacity(range.count)
+        for position in range {
+            let result: StatementResult
+            do {
+                result = try run(request.statements[position], of: request, &transaction)
+            } catch let error as DBError {
+                result = StatementResult(error: error)
+            }
+            results.append(result)
+            if result.error != nil, request.isOrdered { break }
+        }
+        try records.flush(&transaction)
+        return results
+    }
+
+    private func run(
+        _ statement: WriteStatement, of request: WriteRequest,
+        _ transaction: inout WriteTransaction
+    ) throws -> StatementResult {
+        var result = StatementResult()
+        var images = DocumentImages()
+        switch statement {
+        case .refused(let error): throw error
+        case .insert(let collection, let document):
+            let entry = try self.collection(request.namespaces[collection], &transaction)
+            let bytes = request.documents.bytes.span.bytes.extracting(document)
+            defer { noteFlags(entry) }
+            try records.insert(DocumentView(bytes), into: entry, builds: builds, &transaction)
+            result.n = 1
+        case .update(let update):
+            let key = update.target.point ?? []
+            let namespace = request.namespaces[update.target.collection]
+            result = try apply(
+                update, to: key.span.bytes, namespace, time: request.time, images: &images,
+                &transaction)
+            if result.n == 0, update.isUpsert {
+                result = try upsert(
+                    update, namespace, time: request.time, images: &images, &transaction)
+            }
+        case .delete(let delete):
+            let key = delete.target.point ?? []
+            result = try apply(
+                delete, to: key.span.bytes, request.namespaces[delete.target.collection],
+                images: &images, &transaction)
+        }
+        return result
+    }
+
+    /// Applies an update to one document by its record key, if it still matches.
+    func apply(
+        _ update: UpdateStatement, to key: RawSpan, _ namespace: Namespace, time: WriteTime,
+        images: inout DocumentImages, _ transaction: inout WriteTransaction
+    ) throws -> StatementResult {
+        var result = StatementResult()
+        guard let entry = catalog[namespace] else { return result }
+        defer { noteFlags(entry) }
+        switch try records.update(
+            key, update, entry, time: time, builds: builds, images: &images, &transaction)
+        {
+        case .notMatched: break
+        case .unchanged: result.n = 1
+        case .changed:
+            result.n = 1
+            result.modified = 1
+        }
+        return result
+    }
+
+    /// Removes one document by its record key, if it still matches.
+    func apply(
+        _ delete: DeleteStatement, to key: RawSpan, _ namespace: Namespace,
+        images: inout DocumentImages, _ transaction: inout WriteTransaction
+    ) throws -> StatementResult {
+        var result = StatementResult()
+        guard let entry = catalog[namespace] else { return result }
+        if try records.delete(
+            key, delete.target.filter, entry, builds: builds, images: &images, &transaction)
+        {
+            result.n = 1
+        }
+        return result
+    }
+
+    /// Inserts the document that an upsert makes where nothing matched.
+    func upsert(
+        _ update: UpdateStatement, _ namespace: Namespace, time: WriteTime,
+        images: inout DocumentImages, _ transaction: inout WriteTransaction
+    ) throws -> StatementResult {
+        let bytes = try records.upsertDocument(of: update, time: time)
+        let document = DocumentView(bytes.span.bytes)
+        let entry = try collection(namespace, &transaction)
+        defer { noteFlags(entry) }
+        try records.insert(document, into: entry, builds: builds, &transaction)
+        images.keepAfter(document)
+        var result = StatementResult()
+        result.n = 1
+        if let id = document.value("_id") { result.upsertedID = OwnedValue(copying: id) }
+        return result
+    }
+
+    /// Puts deferred index entries; ends every operation that used the functions above.
+    func finishOperation(_ transaction: inout WriteTransaction) throws {
+        try records.flush(&transaction)
+    }
+
+    private func noteFlags(_ entry: CollectionEntry) {
+        if records.takeFlagsChanged() { dirty.insert(entry.namespace) }
+    }
+
+    /// Notes that a build set flags of a collection's index.
+    func noteFlagsChanged(_ namespace: Namespace) {
+        dirty.insert(namespace)
+    }
+}
+
+/// The catalog that readers see.
+final class PublishedCatalog: Sendable {
+    private let current: Mutex<CatalogSnapshot>
+
+    init(_ snapshot: CatalogSnapshot) {
+        current = Mutex(snapshot)
+    }
+
+    /// The newest committed version.
+    var snapshot: CatalogSnapshot { current.withLock { $0 } }
+
+    /// The collection of that name in the newest committed version.
+    func collection(_ namespace: Namespace) -> CollectionEntry? {
+        current.withLock { $0[namespace] }
+    }
+
+    func publish(_ snapshot: CatalogSnapshot) {
+        current.withLock { $0 = snapshot }
+    }
+}

@@ -1,0 +1,129 @@
+// `roost serve`: options from flags and environment, then the server until a signal stops it.
+
+import ArgumentParser
+import Glibc
+import Logging
+import Server
+import ServiceLifecycle
+import UnixSignals
+
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Serve the database in a folder.",
+        discussion: """
+            The folder is made if it is not there. Stop with Ctrl-C or SIGTERM: what runs is
+            answered, then the database closes. Nothing that was acknowledged is lost even when the
+            process is killed.
+
+            EXAMPLES
+              roost serve                                 ./data on 127.0.0.1:27017
+              roost serve /var/lib/roost --listen 0.0.0.0:27017 --listen '[::1]:27018'
+              roost serve --durability relaxed            faster writes; a power cut may take the
+                                                          last of them, never damage the rest
+              roost serve --quota 20GiB --max-connections 500
+              roost serve --tls-cert server.pem --tls-key server.key
+              roost serve --replica-set rs0 --advertise db.example.com:27017
+
+            ENVIRONMENT
+              Every option can also be a variable: ROOST_DIR, ROOST_LISTEN (addresses separated by
+              commas), ROOST_DURABILITY, ROOST_QUOTA, ROOST_MAX_CONNECTIONS, ROOST_TLS_CERT,
+              ROOST_TLS_KEY, ROOST_TLS_CA, ROOST_REPLICA_SET, ROOST_ADVERTISE, ROOST_LOG_LEVEL,
+              ROOST_TEST_COMMANDS=1. A flag wins over its variable.
+            """)
+
+    @Argument(help: "The folder of the database (default: ./data).")
+    var folder: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Where to listen; may repeat (default: 127.0.0.1:27017).", valueName: "host:port"))
+    var listen: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "'full' syncs before acknowledging; 'relaxed' may lose the last writes at a power cut.",
+            valueName: "full|relaxed"))
+    var durability: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Most the database may take on disk, such as 500MB or 20GiB.", valueName: "size"))
+    var quota: String?
+
+    @Option(help: ArgumentHelp("Most connections at once (default: 10000).", valueName: "n"))
+    var maxConnections: Int?
+
+    @Option(help: ArgumentHelp("The server's certificate chain, PEM.", valueName: "file"))
+    var tlsCert: String?
+
+    @Option(help: ArgumentHelp("The certificate's private key, PEM.", valueName: "file"))
+    var tlsKey: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Roots of clients' certificates, PEM; clients must then show one.", valueName: "file"))
+    var tlsCa: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Present the server as a replica set of one with this name.", valueName: "name"))
+    var replicaSet: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The address that a replica set tells drivers to connect to.", valueName: "host:port"))
+    var advertise: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "trace, debug, info, notice, warning, error or critical (default: info).",
+            valueName: "level"))
+    var logLevel: String?
+
+    @Flag(help: "Offer configureFailPoint, for drivers' own test suites.")
+    var testCommands = false
+
+    func run() async throws {
+        let settings = try ServeSettings(self, Environment.current)
+        let recentLog = LogLines()
+        LoggingSystem.bootstrap { label in
+            var handler = LineLogHandler(label: label, recent: recentLog)
+            handler.logLevel = settings.logLevel
+            return handler
+        }
+        let logger = Logger(label: "roost")
+        try await serve(settings, logger, recentLog)
+    }
+
+    private func serve(
+        _ settings: ServeSettings, _ logger: Logger, _ recentLog: LogLines
+    ) async throws {
+        let server = try await Server(options: settings.server, logger: logger)
+        recentLog.connect(server.recentLog)
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [
+                    .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        do {
+            try await group.run()
+        } catch let error as ListenError {
+            throw CleanExit.failure("\(error)")
+        }
+        logger.info("stopped")
+    }
+}
+
+extension CleanExit {
+    /// An error that is printed as it is, with exit status 1.
+    static func failure(_ message: String) -> any Error {
+        FailureMessage(description: "\(message)")
+    }
+}
+
+/// A message for a person; ArgumentParser prints errors by their description.
+struct FailureMessage: Error, CustomStringConvertible {
+    let description: String
+}

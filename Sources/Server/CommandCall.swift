@@ -1,0 +1,163 @@
+// A command being run: its request, its checked fields, and who asks.
+
+import BSON
+import NIOCore
+import Wire
+
+/// One command with its arguments, lent to `CommandDefinition.run`.
+struct CommandCall: ~Copyable {
+    let command: CommandDefinition
+    let request: Request
+    let arguments: Arguments
+    let special: SpecialFields
+    let connection: ConnectionHandler
+
+    /// What all connections share.
+    var core: ServerCore { connection.core }
+
+    /// The command's document.
+    var body: DocumentView {
+        @_lifetime(borrow self)
+        get { request.body }
+    }
+
+    // MARK: Fields
+
+    /// The field's value, nil where it was not sent. Its type is one the table allows.
+    @_lifetime(borrow self)
+    func value(_ name: StaticString) -> ValueView? {
+        guard let entry = arguments.entry(name, command.fields) else { return nil }
+        return view(entry)
+    }
+
+    /// The value of the command's own name, such as the collection.
+    var commandValue: ValueView {
+        @_lifetime(borrow self)
+        get { view(arguments.commandEntry) }
+    }
+
+    @_lifetime(borrow self)
+    private func view(_ entry: Arguments.Entry) -> ValueView {
+        let start = Int(entry.offset)
+        return ValueView(
+            type: entry.type,
+            bytes: request.body.bytes.extracting(start..<start + Int(entry.byteCount)))
+    }
+
+    /// The field's document.
+    @_lifetime(borrow self)
+    func document(_ name: StaticString) -> DocumentView? {
+        value(name)?.document
+    }
+
+    /// The field's document, copied.
+    func ownedDocument(_ name: StaticString) -> Document? {
+        guard let view = value(name)?.document else { return nil }
+        return Document(copying: view)
+    }
+
+    /// The field's value, copied.
+    func ownedValue(_ name: StaticString) -> Value? {
+        guard let view = value(name) else { return nil }
+        return Value(view)
+    }
+
+    /// The field's number, fractions cut off; beyond int64 the nearest of its ends.
+    func integer(_ name: StaticString) -> Int64? {
+        value(name)?.truncatedInteger
+    }
+
+    /// The field's truth: a bool, or a number that is not zero.
+    func truth(_ name: StaticString) -> Bool? {
+        value(name)?.isTruthy
+    }
+
+    /// The field's string.
+    func string(_ name: StaticString) -> String? {
+        value(name)?.string
+    }
+
+    // MARK: Names
+
+    /// The database that the command is about.
+    var database: String {
+        if let legacy = request.legacyDatabase { return legacy }
+        return string("$db") ?? ""
+    }
+
+    /// Runs only on `admin`, as some commands do.
+    func checkIsAdmin() throws(DBError) {
+        guard database == "admin" else {
+            throw DBError(
+                .unauthorized,
+                "\(command.name) may only be run against the admin database.")
+        }
+    }
+
+    /// The collection that the command's own field names.
+    ///
+    /// - Throws: 73 where the name is empty or its type is wrong.
+    func collectionName() throws(DBError) -> String {
+        guard let name = commandValue.string else {
+            throw DBError(
+                .invalidNamespace,
+                "collection name has invalid type \(commandValue.type.alias)")
+        }
+        guard !name.isEmpty, !name.utf8.contains(0) else {
+            throw DBError(
+                .invalidNamespace, "Invalid namespace specified '\(database).\(name)'")
+        }
+        return name
+    }
+
+    // MARK: Answers that come later
+
+    /// A ticket by which another thread answers; the command returns `.deferred`.
+    func ticket() -> ReplyTicket {
+        ReplyTicket(
+            connection: connection, mailbox: connection.loop.mailbox, request: request,
+            special: special)
+    }
+}
+
+extension ValueView {
+    /// The number with its fraction cut off; beyond int64 the nearest of its ends; nil for what is
+    /// no number.
+    var truncatedInteger: Int64? {
+        switch type {
+        case .int32: return int32.map(Int64.init)
+        case .int64: return int64
+        case .double:
+            guard let double else { return nil }
+            if double.isNaN { return 0 }
+            return Int64(exactly: double.rounded(.towardZero)) ?? (double < 0 ? .min : .max)
+        case .decimal128:
+            guard let decimal128 else { return nil }
+            return decimal128.truncatedInteger
+        default: return nil
+        }
+    }
+}
+
+extension Decimal128 {
+    /// The number with its fraction cut off; beyond int64 the nearest of its ends; NaN is 0.
+    var truncatedInteger: Int64 {
+        let isNegative = high >> 63 == 1
+        // Combination bits 11111 are NaN, 11110 infinity.
+        if high >> 58 & 0x1F == 0x1F { return 0 }
+        if high >> 58 & 0x1F == 0x1E { return isNegative ? .min : .max }
+        if isZero { return 0 }
+        var exponent = Int(high >> 49 & 0x3FFF) - 6_176
+        var coefficient = UInt128(high & 0x0001_FFFF_FFFF_FFFF) << 64 | UInt128(low)
+        while exponent < 0, coefficient > 0 {
+            coefficient /= 10
+            exponent += 1
+        }
+        while exponent > 0, coefficient <= UInt128(UInt64.max) {
+            coefficient *= 10
+            exponent -= 1
+        }
+        guard let magnitude = Int64(exactly: coefficient) else { return isNegative ? .min : .max }
+        return isNegative ? -magnitude : magnitude
+    }
+}

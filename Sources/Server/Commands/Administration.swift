@@ -1,0 +1,151 @@
+// Small commands that tools ask and that have little to say here: each answers in the shape that
+// its caller expects, or with the error that tells the caller to do without.
+
+import BSON
+import Wire
+
+/// replSetGetStatus: the state of the replica set of one, or that there is none.
+enum ReplSetGetStatus {
+    static let definition = CommandDefinition(
+        "replSetGetStatus", [.adminOnly], help: "shows the state of the replica set"
+    ) { call, reply throws(DBError) in
+        let topology = call.core.topology
+        guard let name = topology.setName else {
+            throw DBError(.noReplicationEnabled, "not running with --replSet")
+        }
+        reply.append("set", name)
+        reply.append("date", dateMillis: Clock.wallMillis)
+        reply.append("myState", Int32(1))
+        reply.append("term", Int64(1))
+        reply.append("heartbeatIntervalMillis", Int64(2_000))
+        reply.append("majorityVoteCount", Int32(1))
+        reply.append("writeMajorityCount", Int32(1))
+        reply.append(
+            "members",
+            [
+                [
+                    "_id": 0, "name": .string(topology.address), "health": 1.0, "state": 1,
+                    "stateStr": "PRIMARY", "self": true,
+                ]
+            ])
+        return .done
+    }
+}
+
+/// top: no times are kept for each collection.
+enum Top {
+    static let definition = CommandDefinition(
+        "top", .adminOnly, help: "shows time spent for each collection; not measured"
+    ) { _, reply throws(DBError) in
+        reply.append("totals", ["note": "all times in microseconds"])
+        return .done
+    }
+}
+
+/// currentOp: what runs at this moment; commands are too short to be listed.
+enum CurrentOp {
+    static let definition = CommandDefinition(
+        "currentOp", [.adminOnly, .takesAnyField], help: "shows what runs at this moment"
+    ) { _, reply throws(DBError) in
+        reply.append("inprog", [])
+        return .done
+    }
+}
+
+/// killOp: accepted; what it names has ended or ends by itself.
+enum KillOp {
+    static let definition = CommandDefinition(
+        "killOp", .adminOnly, fields: [FieldSpec("op", .number, required: true)],
+        help: "asks an operation to end"
+    ) { _, reply throws(DBError) in
+        reply.append("info", "attempting to kill op")
+        return .done
+    }
+}
+
+/// usersInfo: there are no users yet.
+enum UsersInfo {
+    static let definition = CommandDefinition(
+        "usersInfo", .takesAnyField, help: "lists users"
+    ) { _, reply throws(DBError) in
+        reply.append("users", [])
+        return .done
+    }
+}
+
+/// rolesInfo: there are no roles yet.
+enum RolesInfo {
+    static let definition = CommandDefinition(
+        "rolesInfo", .takesAnyField, help: "lists roles"
+    ) { _, reply throws(DBError) in
+        reply.append("roles", [])
+        return .done
+    }
+}
+
+/// getFreeMonitoringStatus: nothing is sent anywhere.
+enum GetFreeMonitoringStatus {
+    static let definition = CommandDefinition(
+        "getFreeMonitoringStatus", .adminOnly, help: "says that nothing is sent anywhere"
+    ) { _, reply throws(DBError) in
+        reply.append("state", "disabled")
+        return .done
+    }
+}
+
+/// features: what old shells ask.
+enum Features {
+    static let definition = CommandDefinition(
+        "features", .takesAnyField, help: "answers what old shells ask"
+    ) { _, reply throws(DBError) in
+        reply.append("js", ["utf8": true])
+        reply.append("oidMachine", Int32(0))
+        return .done
+    }
+}
+
+/// profile: the profiler is off, and stays so.
+enum Profile {
+    static let definition = CommandDefinition(
+        "profile",
+        [],
+        fields: [
+            FieldSpec("slowms", .number), FieldSpec("sampleRate", .number),
+            FieldSpec("filter", .any),
+        ],
+        help: "says that the profiler is off"
+    ) { call, reply throws(DBError) in
+        if let level = call.commandValue.truncatedInteger, level > 0 {
+            throw DBError(.commandNotSupported, "The profiler is not supported")
+        }
+        reply.append("was", Int32(0))
+        reply.append("slowms", Int32(100))
+        reply.append("sampleRate", 1.0)
+        return .done
+    }
+}
+
+/// configureFailPoint: with --test-commands, for drivers' own tests.
+enum ConfigureFailPoint {
+    static let definition = CommandDefinition(
+        "configureFailPoint", [.adminOnly, .testOnly],
+        fields: [
+            FieldSpec("mode", [.string, .document], required: true), FieldSpec("data", .document),
+        ],
+        help: "makes commands fail, for tests"
+    ) { call, _ throws(DBError) in
+        guard let name = call.commandValue.string else {
+            throw DBError(.typeMismatch, "the fail point's name must be a string")
+        }
+        // Others are switched by drivers' clean-up; only switching one on must be understood.
+        let mode = call.ownedValue("mode") ?? "off"
+        guard name == "failCommand" || mode == "off" else {
+            throw DBError(
+                DBError.Code(rawValue: 249), "\(name) is not a fail point of this server")
+        }
+        if name == "failCommand" {
+            try call.core.failPoints.configure(mode: mode, data: call.ownedDocument("data"))
+        }
+        return .done
+    }
+}

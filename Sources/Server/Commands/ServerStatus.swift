@@ -1,0 +1,77 @@
+// serverStatus: numbers about the running server.
+
+import BSON
+import Glibc
+import Synchronization
+import Wire
+
+enum ServerStatus {
+    static let definition = CommandDefinition(
+        "serverStatus", .takesAnyField, help: "shows numbers about the running server"
+    ) { call, reply throws(DBError) in
+        let core = call.core
+        let uptime = ContinuousClock.now - core.startedAt
+        reply.append("host", HostInfo.hostName)
+        reply.append("version", Version.compatible)
+        reply.append("process", "roost")
+        reply.append("service", .array([]))
+        reply.append("pid", Int64(getpid()))
+        reply.append("uptime", Double(uptime.components.seconds))
+        reply.append("uptimeMillis", uptime.components.seconds * 1_000)
+        reply.append("uptimeEstimate", uptime.components.seconds)
+        reply.append("localTime", dateMillis: Clock.wallMillis)
+        appendConnections(core, &reply)
+        appendCounters(core.counters, &reply)
+        let sessions = reply.openDocument("logicalSessionRecordCache")
+        reply.append("activeSessionsCount", count: core.sessions.count)
+        reply.close(sessions)
+        let engine = reply.openDocument("storageEngine")
+        reply.append("name", "lmdb")
+        reply.append("supportsCommittedReads", true)
+        reply.append("persistent", true)
+        reply.append("readOnly", false)
+        reply.close(engine)
+        if let name = core.topology.setName {
+            let repl = reply.openDocument("repl")
+            reply.append("setName", name)
+            reply.append("me", core.topology.address)
+            reply.append("isWritablePrimary", true)
+            reply.append("hosts", .array([.string(core.topology.address)]))
+            reply.close(repl)
+        }
+        let memory = reply.openDocument("mem")
+        reply.append("bits", Int32(64))
+        reply.append("resident", Int32(clamping: HostInfo.residentBytes >> 20))
+        reply.append("supported", true)
+        reply.close(memory)
+        return .done
+    }
+
+    private static func appendConnections(_ core: ServerCore, _ reply: inout ReplyWriter) {
+        let connections = reply.openDocument("connections")
+        reply.append("current", count: core.connectionCount)
+        reply.append("available", count: core.options.connectionsMax - core.connectionCount)
+        reply.append("totalCreated", count: core.connectionsCreated)
+        reply.append(
+            "rejected",
+            count: core.counters.rejectedConnections.load(ordering: .relaxed))
+        reply.append("active", count: core.connectionCount)
+        reply.close(connections)
+    }
+
+    private static func appendCounters(_ counters: Counters, _ reply: inout ReplyWriter) {
+        let network = reply.openDocument("network")
+        reply.append("bytesIn", Int64(counters.bytesIn.load(ordering: .relaxed)))
+        reply.append("bytesOut", Int64(counters.bytesOut.load(ordering: .relaxed)))
+        reply.append("numRequests", Int64(counters.requests.load(ordering: .relaxed)))
+        reply.close(network)
+        let operations = reply.openDocument("opcounters")
+        reply.append("insert", Int64(counters.inserts.load(ordering: .relaxed)))
+        reply.append("query", Int64(counters.queries.load(ordering: .relaxed)))
+        reply.append("update", Int64(counters.updates.load(ordering: .relaxed)))
+        reply.append("delete", Int64(counters.deletes.load(ordering: .relaxed)))
+        reply.append("getmore", Int64(counters.getMores.load(ordering: .relaxed)))
+        reply.append("command", Int64(counters.others.load(ordering: .relaxed)))
+        reply.close(operations)
+    }
+}

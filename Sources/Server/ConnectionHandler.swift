@@ -1,0 +1,364 @@
+// One connection on its event loop: bytes to the state machine, its actions performed, replies
+// collected and flushed once for each batch of bytes read.
+//
+//     channelRead ──▶ ConnectionState ──▶ run(request) ──▶ out ──▶ channelReadComplete: one write
+//                          ▲                  │ deferred: the writer or a reader answers later
+//                          └── finishDeferred ◀┘
+//
+// A connection runs one request at a time, so answers keep their order. It stops reading while the
+// client doesn't take what was written, and while too much waits behind a running request.
+
+import BSON
+import Logging
+import NIOCore
+import Synchronization
+import Wire
+
+/// The channel handler of one client's connection. Confined to its event loop.
+final class ConnectionHandler: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// Replies are written out at this size even while more requests wait.
+    private static let flushBytes = 256 * 1024
+    /// A reply buffer above this size is not kept for the next reply.
+    private static let keptBufferBytesMax = 32 * 1024
+
+    let core: ServerCore
+    let loop: LoopState
+    /// The number that hello tells the client.
+    let id: Int32
+    /// What the client has said about itself.
+    var client = ClientInfo()
+
+    private var context: ChannelHandlerContext?
+    private var state = ConnectionState()
+    private var out = ReplyWriter()
+    /// A request that is run again for each further reply.
+    private var exhausting: Request?
+    /// A hello that waits for a change of the topology.
+    private var waitingHello: Scheduled<Void>?
+    private var wantsRead = false
+    private var closesWhenIdle = false
+    private var isProcessing = false
+    /// When the connection last brought bytes, on the coarse clock.
+    private var lastBytesAt = Clock.coarseNanos
+    private var hasSentAMessage = false
+
+    init(core: ServerCore, loop: LoopState) {
+        self.core = core
+        self.loop = loop
+        id = core.nextConnectionID()
+    }
+
+    // MARK: Channel events
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        client.remoteAddress = context.remoteAddress.map(Self.describe) ?? "unix socket"
+        loop.add(self)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        waitingHello?.cancel()
+        exhausting = nil
+        loop.remove(self)
+        core.releaseConnection()
+        context.fireChannelInactive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = unwrapInboundIn(data)
+        core.counters.bytesIn.wrappingAdd(bytes.readableBytes, ordering: .relaxed)
+        lastBytesAt = Clock.coarseNanos
+        state.receive(bytes)
+        process()
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        flush()
+    }
+
+    /// The channel asks before each read; bytes that nobody wants stay in the kernel, so that TCP
+    /// holds the client back.
+    func read(context: ChannelHandlerContext) {
+        if state.wantsBytes, context.channel.isWritable {
+            context.read()
+        } else {
+            wantsRead = true
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable {
+            process()
+            flush()
+            resumeReading()
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        core.logger.debug(
+            "connection failed", metadata: ["connection": "\(id)", "error": "\(error)"])
+        context.close(promise: nil)
+    }
+
+    // MARK: Requests
+
+    /// Performs the state machine's actions until it waits.
+    private func process() {
+        guard !isProcessing, let context else { return }
+        isProcessing = true
+        defer { isProcessing = false }
+        while context.channel.isWritable {
+            if closesWhenIdle, !state.isBusy { return closeAfterFlush() }
+            switch state.next() {
+            case .wait: return
+            case .request(let request):
+                hasSentAMessage = true
+                core.counters.requests.wrappingAdd(1, ordering: .relaxed)
+                start(request)
+            case .refuse(let requestID, let kind, let error, let wantsReply):
+                core.logger.debug(
+                    "message refused",
+                    metadata: ["connection": "\(id)", "error": "\(error)"])
+                guard wantsReply else { continue }
+                refuse(error, requestID: requestID, kind)
+            case .close(let reason):
+                core.logger.info(
+                    "connection closed: its bytes are not the protocol",
+                    metadata: [
+                        "connection": "\(id)", "remote": "\(client.remoteAddress)",
+                        "reason": "\(reason)",
+                    ])
+                return closeAfterFlush()
+            }
+            if out.buffer.readableBytes >= Self.flushBytes { flush() }
+        }
+    }
+
+    /// Runs a request that the state machine has handed out or that is exhausted further.
+    private func start(_ request: Request) {
+        if core.failPoints.isActive, let failure = injectedFailure(request) {
+            return start(request, failure)
+        }
+        run(request)
+    }
+
+    private func run(_ request: Request, _ failure: InjectedFailure? = nil) {
+        out.begin(request.kind)
+        var special = SpecialFields()
+        var outcome = CommandOutcome.done
+        var failed: DBError?
+        do throws(DBError) {
+            let command = try definition(of: request)
+            let arguments = try Arguments(request, command)
+            special = try SpecialFields(arguments, request, command, core)
+            if let failure {
+                if let error = failure.error { throw error }
+                if let error = failure.writeConcernError { special.writeConcern.failure = error }
+            }
+            if let session = special.session {
+                try core.sessions.touch(session, now: lastBytesAt)
+            }
+            let call = CommandCall(
+                command: command, request: request, arguments: arguments, special: special,
+                connection: self)
+            if command.options.contains(.adminOnly) { try call.checkIsAdmin() }
+            outcome = try command.run(call, &out)
+        } catch {
+            failed = error
+        }
+        if failed == nil, case .deferred = outcome { return out.abandon() }
+        guard request.wantsReply else {
+            out.abandon()
+            return state.finished()
+        }
+        let epilogue = ReplyEpilogue(core, request, special)
+        if let failed { epilogue.fail(failed, &out) } else { epilogue.succeed(&out) }
+        let exhausts = if case .exhaust = outcome { failed == nil } else { false }
+        let replyID = epilogue.end(&out, responseTo: request.id, moreToCome: exhausts)
+        if exhausts { goOn(request, after: replyID) } else { state.finished() }
+    }
+
+    private func definition(of request: borrowing Request) throws(DBError) -> CommandDefinition {
+        let body = request.body
+        guard let first = body.first else {
+            throw DBError(.commandNotFound, "the command's document is empty")
+        }
+        guard let command = core.commands.find(first.name),
+            core.options.offersTestCommands || !command.options.contains(.testOnly)
+        else {
+            throw DBError(.commandNotFound, "no such command: '\(first.nameString)'")
+        }
+        if request.kind == .message, body.value("$db") == nil {
+            throw DBError(
+                DBError.Code(rawValue: 40_571), "OP_MSG requests require a $db argument")
+        }
+        return command
+    }
+
+    private func refuse(_ error: DBError, requestID: Int32, _ kind: Request.Kind) {
+        let request = Request(
+            id: requestID, kind: kind, flags: [], isCompressed: false, buffer: ByteBuffer(),
+            bodyRange: 0..<0)
+        let epilogue = ReplyEpilogue(core, request, SpecialFields())
+        out.begin(kind)
+        epilogue.fail(error, &out)
+        epilogue.end(&out, responseTo: requestID, moreToCome: false)
+    }
+
+    // MARK: Answers that come later
+
+    /// A reply that another thread has written is here.
+    func finishDeferred(_ reply: ByteBuffer?, replyID: Int32, exhausting request: Request?) {
+        guard let context else { return }
+        flush()
+        if let reply {
+            core.counters.bytesOut.wrappingAdd(reply.readableBytes, ordering: .relaxed)
+            context.writeAndFlush(wrapOutboundOut(reply), promise: nil)
+        }
+        if let request {
+            goOn(request, after: replyID)
+        } else {
+            state.finished()
+            process()
+            flush()
+            resumeReading()
+        }
+    }
+
+    /// Runs `request` again for the next reply, after other connections have had their turn.
+    private func goOn(_ request: Request, after replyID: Int32) {
+        exhausting = request.repeated(after: replyID)
+        guard let context else { return }
+        let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.execute { handler.value.exhaustFurther() }
+    }
+
+    private func exhaustFurther() {
+        guard let context, let request = exhausting else { return }
+        // When the client does not take the replies, the next writability event goes on.
+        guard context.channel.isWritable else {
+            let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
+            context.eventLoop.scheduleTask(in: .milliseconds(5)) {
+                handler.value.exhaustFurther()
+            }
+            return
+        }
+        exhausting = nil
+        run(request)
+        process()
+        flush()
+        resumeReading()
+    }
+
+    /// Calls `body` on the event loop after `delay`, unless the connection ends before.
+    func holdHello(_ delay: TimeAmount, _ body: @escaping @Sendable () -> Void) {
+        waitingHello = context?.eventLoop.scheduleTask(in: delay, body)
+    }
+
+    // MARK: Injected failures
+
+    private func injectedFailure(_ request: borrowing Request) -> InjectedFailure? {
+        guard let name = request.body.first?.name, let command = core.commands.find(name),
+            !command.options.contains(.testOnly)
+        else { return nil }
+        return core.failPoints.take(command: "\(command.name)", appName: client.appName)
+    }
+
+    private func start(_ request: Request, _ failure: InjectedFailure) {
+        if failure.blockMillis > 0, let context {
+            var rest = failure
+            rest.blockMillis = 0
+            let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
+            let remaining = rest
+            context.eventLoop.scheduleTask(in: .milliseconds(failure.blockMillis)) {
+                handler.value.start(request, remaining)
+                handler.value.process()
+                handler.value.flush()
+                handler.value.resumeReading()
+            }
+            return
+        }
+        if failure.closesConnection { return abort() }
+        run(request, failure)
+    }
+
+    // MARK: Writing and reading
+
+    private func flush() {
+        guard let context, out.buffer.readableBytes > 0 else { return }
+        core.counters.bytesOut.wrappingAdd(out.buffer.readableBytes, ordering: .relaxed)
+        context.writeAndFlush(wrapOutboundOut(out.buffer), promise: nil)
+        out.reset(keepingAtMost: Self.keptBufferBytesMax)
+    }
+
+    private func resumeReading() {
+        guard let context, wantsRead, state.wantsBytes, context.channel.isWritable else { return }
+        wantsRead = false
+        context.read()
+    }
+
+    // MARK: Ending
+
+    /// Closes after the running request.
+    func stop() {
+        closesWhenIdle = true
+        if !state.isBusy || exhausting != nil || waitingHello != nil { closeAfterFlush() }
+    }
+
+    /// Closes now.
+    func abort() {
+        context?.close(promise: nil)
+    }
+
+    private func closeAfterFlush() {
+        flush()
+        context?.close(promise: nil)
+    }
+
+    /// Closes a connection that began a message, or its handshake, and doesn't go on.
+    func closeIfStalled(now: UInt64) {
+        let limits = core.options.timeouts
+        let seconds: Double
+        if state.isInsideFrame, !state.isBusy {
+            seconds = hasSentAMessage ? limits.stalledFrameSeconds : limits.handshakeSeconds
+        } else if !hasSentAMessage {
+            seconds = limits.handshakeSeconds
+        } else {
+            return
+        }
+        let started = hasSentAMessage ? lastBytesAt : client.connectedAt
+        guard now > started, Double(now - started) > seconds * 1e9 else { return }
+        core.logger.info(
+            "connection closed: no whole message came in time",
+            metadata: ["connection": "\(id)", "remote": "\(client.remoteAddress)"])
+        abort()
+    }
+
+    private static func describe(_ address: SocketAddress) -> String {
+        guard let ip = address.ipAddress, let port = address.port else { return "unix socket" }
+        return ip.contains(":") ? "[\(ip)]:\(port)" : "\(ip):\(port)"
+    }
+}
+
+/// What is known about a connection's client.
+struct ClientInfo {
+    /// `ip:port`, or `unix socket`.
+    var remoteAddress = ""
+    /// When the connection was accepted, on the coarse clock.
+    let connectedAt = Clock.coarseNanos
+    /// The document that the first hello brought.
+    var metadata: Document?
+    /// The application's name in the metadata.
+    var appName: String?
+    /// Whether a hello came.
+    var hasSaidHello = false
+}

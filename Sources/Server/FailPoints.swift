@@ -1,0 +1,132 @@
+// `failCommand`, with which drivers' own tests make commands fail. Only with --test-commands.
+
+import BSON
+import Synchronization
+
+/// What the fail point does to one command.
+struct InjectedFailure: Sendable {
+    var closesConnection = false
+    var error: DBError?
+    var writeConcernError: Document?
+    var blockMillis: Int64 = 0
+}
+
+/// The state of `failCommand`.
+final class FailPoints: Sendable {
+    private struct Configuration: Sendable {
+        /// How many more commands fail; nil for all.
+        var times: Int64?
+        /// How many pass before the first that fails.
+        var skip: Int64 = 0
+        var commands: Set<String> = []
+        var appName: String?
+        var failure = InjectedFailure()
+    }
+
+    private let active = Atomic<Bool>(false)
+    private let configuration = Mutex<Configuration?>(nil)
+
+    /// Whether any command may fail: read on each command.
+    var isActive: Bool { active.load(ordering: .relaxed) }
+
+    /// Reads the command `configureFailPoint: "failCommand"`.
+    func configure(mode: Value, data: Document?) throws(DBError) {
+        var new = Configuration()
+        switch mode {
+        case .string("off"):
+            configuration.withLock { $0 = nil }
+            active.store(false, ordering: .relaxed)
+            return
+        case .string("alwaysOn"): break
+        case .document(let document):
+            if let times = document.view.value("times")?.truncatedInteger {
+                new.times = times
+            } else if let skip = document.view.value("skip")?.truncatedInteger {
+                new.skip = skip
+            } else if document.view.value("activationProbability") == nil {
+                throw DBError(.badValue, "unknown fail point mode")
+            }
+        default: throw DBError(.badValue, "unknown fail point mode")
+        }
+        if let data { try Self.read(data.view, into: &new) }
+        let isOn = new.times != 0
+        let final = new
+        configuration.withLock { $0 = isOn ? final : nil }
+        active.store(isOn, ordering: .relaxed)
+    }
+
+    private static func read(
+        _ data: DocumentView, into new: inout Configuration
+    ) throws(DBError) {
+        var labels: [String]?
+        var code: Int32?
+        var fields = data.makeIterator()
+        while let field = fields.next() {
+            switch field.nameString {
+            case "failCommands": new.commands = Set(strings(field.value))
+            case "appName": new.appName = field.value.string
+            case "closeConnection": new.failure.closesConnection = field.value.isTruthy
+            case "errorCode": code = Int32(clamping: field.value.truncatedInteger ?? 0)
+            case "errorLabels": labels = strings(field.value)
+            case "writeConcernError":
+                guard let error = field.value.document else { continue }
+                new.failure.writeConcernError = Document(copying: error)
+            case "blockConnection":
+                if !field.value.isTruthy { new.failure.blockMillis = 0 }
+            case "blockTimeMS":
+                if data.value("blockConnection")?.isTruthy == true {
+                    new.failure.blockMillis = field.value.truncatedInteger ?? 0
+                }
+            default: continue
+            }
+        }
+        let details =
+            labels.map { labels in
+                Document { $0.append("errorLabels", .array(labels.map { .string($0) })) }
+            } ?? Document()
+        if let code {
+            new.failure.error = DBError(
+                DBError.Code(rawValue: code),
+                "Failing command via 'failCommand' failpoint", details: details)
+        } else if new.failure.writeConcernError != nil, let labels {
+            new.failure.error = nil
+            new.failure.writeConcernError = new.failure.writeConcernError.map { error in
+                Document { writer in
+                    writer.appendFields(of: error.view)
+                    writer.append("errorLabels", .array(labels.map { .string($0) }))
+                }
+            }
+        }
+    }
+
+    private static func strings(_ value: ValueView) -> [String] {
+        guard let array = value.array else { return [] }
+        var strings: [String] = []
+        var elements = array.makeIterator()
+        while let element = elements.next() {
+            if let string = element.value.string { strings.append(string) }
+        }
+        return strings
+    }
+
+    /// What to do to this command; nil for nothing.
+    func take(command: String, appName: String?) -> InjectedFailure? {
+        configuration.withLock { configuration in
+            guard var current = configuration, current.commands.contains(command) else {
+                return nil
+            }
+            if let wanted = current.appName, wanted != appName { return nil }
+            if current.skip > 0 {
+                current.skip -= 1
+                configuration = current
+                return nil
+            }
+            if let times = current.times {
+                current.times = times - 1
+                configuration = times > 1 ? current : nil
+                if times <= 1 { active.store(false, ordering: .relaxed) }
+            }
+            return current.failure
+        }
+    }
+}

@@ -1,0 +1,107 @@
+// Why an address can't be listened on, and what to do: a taken port names its owner, found in
+// /proc/net/tcp (which socket) and /proc/PID/fd (whose it is).
+
+import Glibc
+import NIOCore
+
+/// An address that can't be listened on.
+package struct ListenError: Error, CustomStringConvertible {
+    /// What a person reads.
+    package let description: String
+
+    init(_ address: ServerOptions.Address, _ cause: any Error) {
+        guard let error = cause as? IOError else {
+            description = "cannot listen on \(address): \(cause)"
+            return
+        }
+        switch error.errnoCode {
+        case EADDRINUSE:
+            let owner = PortOwner.find(port: address.port)
+            let who = owner.map { "by \($0.program) (pid \($0.pid))" } ?? "by another program"
+            let stop = owner.map { "stop it (kill \($0.pid))" } ?? "stop that program"
+            description =
+                "cannot listen on \(address): the port is taken \(who). Either \(stop), or choose "
+                + "another port: roost serve --listen \(address.host):\(address.port + 1)"
+        case EACCES:
+            description =
+                "cannot listen on \(address): not permitted. Ports below 1024 need privileges; "
+                + "choose another with --listen"
+        case EADDRNOTAVAIL:
+            description =
+                "cannot listen on \(address): no network interface of this machine has that "
+                + "address. 0.0.0.0 listens on all"
+        default:
+            description = "cannot listen on \(address): \(String(cString: strerror(error.errnoCode)))"
+        }
+    }
+}
+
+/// The process that listens on a TCP port.
+struct PortOwner {
+    let pid: Int
+    let program: String
+
+    /// Looks it up; nil where it can't be seen (another user's process, another system).
+    static func find(port: Int) -> PortOwner? {
+        let inodes = Set(
+            ["/proc/net/tcp", "/proc/net/tcp6"].flatMap { listeningInodes($0, port: port) })
+        guard !inodes.isEmpty else { return nil }
+        for entry in folderEntries("/proc") {
+            guard let pid = Int(entry) else { continue }
+            for descriptor in folderEntries("/proc/\(pid)/fd") {
+                guard let target = linkTarget("/proc/\(pid)/fd/\(descriptor)"),
+                    target.hasPrefix("socket:["), target.hasSuffix("]"),
+                    inodes.contains(String(target.dropFirst(8).dropLast()))
+                else { continue }
+                let name = fileLines("/proc/\(pid)/comm").first ?? "?"
+                return PortOwner(pid: pid, program: name)
+            }
+        }
+        return nil
+    }
+
+    /// Inodes of the sockets in a table of /proc/net that listen on `port`.
+    private static func listeningInodes(_ path: String, port: Int) -> [String] {
+        fileLines(path).dropFirst().compactMap { line in
+            let fields = line.split(separator: " ")
+            // sl, local address, remote address, state (0A: listening), …, inode in the tenth.
+            guard fields.count > 9, fields[3] == "0A",
+                let hex = fields[1].split(separator: ":").last, Int(hex, radix: 16) == port
+            else { return nil }
+            return String(fields[9])
+        }
+    }
+
+    private static func folderEntries(_ path: String) -> [String] {
+        guard let folder = opendir(path) else { return [] }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            // SAFETY: the entry is read before the next readdir, which may reuse it.
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            names.append(name)
+        }
+        return names
+    }
+
+    private static func linkTarget(_ path: String) -> String? {
+        var buffer = [UInt8](repeating: 0, count: 256)
+        let count = readlink(path, &buffer, buffer.count)
+        return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
+    }
+
+    private static func fileLines(_ path: String) -> [String] {
+        guard let file = fopen(path, "r") else { return [] }
+        defer { fclose(file) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = fread(&chunk, 1, chunk.count, file)
+            if count == 0 { break }
+            bytes.append(contentsOf: chunk[..<count])
+        }
+        return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+    }
+}

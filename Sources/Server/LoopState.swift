@@ -1,0 +1,51 @@
+// What the connections of one event loop share; touched on that loop only.
+
+import NIOCore
+
+/// The state of one event loop.
+final class LoopState {
+    let mailbox: LoopMailbox
+    /// The loop's connections by their numbers.
+    private(set) var connections: [Int32: ConnectionHandler] = [:]
+    private var isStopping = false
+    private var whenEmpty: EventLoopPromise<Void>?
+
+    init(_ eventLoop: any EventLoop) {
+        mailbox = LoopMailbox(eventLoop)
+    }
+
+    func add(_ connection: ConnectionHandler) {
+        connections[connection.id] = connection
+        if isStopping { connection.stop() }
+    }
+
+    func remove(_ connection: ConnectionHandler) {
+        connections[connection.id] = nil
+        finishIfEmpty()
+    }
+
+    /// Closes connections that keep the server waiting for bytes.
+    func sweep(now: UInt64) {
+        for connection in connections.values { connection.closeIfStalled(now: now) }
+    }
+
+    /// Ends each connection after what it runs; `promise` is fulfilled when none is left.
+    func stop(_ promise: EventLoopPromise<Void>) {
+        isStopping = true
+        whenEmpty = promise
+        for connection in connections.values { connection.stop() }
+        finishIfEmpty()
+    }
+
+    /// Ends each connection now.
+    func abort() {
+        for connection in connections.values { connection.abort() }
+    }
+
+    private func finishIfEmpty() {
+        if isStopping, connections.isEmpty, let promise = whenEmpty {
+            whenEmpty = nil
+            promise.succeed()
+        }
+    }
+}

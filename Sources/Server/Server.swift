@@ -1,0 +1,193 @@
+// The TCP door: listens, hands each connection to an event loop, and stops gracefully.
+//
+// There is one event loop a core. A connection stays on the loop that accepted it, where one
+// handler (ConnectionHandler) does framing and dispatch. Commands are in Commands/, one a file;
+// short reads run in place on the loop, everything else answers through a ReplyTicket.
+
+import BSON
+package import Logging
+import NIOCore
+import NIOPosix
+import NIOSSL
+import ServiceLifecycle
+import Synchronization
+
+/// A server of the wire protocol.
+package final class Server: Service {
+    /// How long a graceful stop waits for running commands, in seconds.
+    private static let stopSeconds: Int64 = 10
+
+    private let core: ServerCore
+    private let group: MultiThreadedEventLoopGroup
+    private let loops: [ObjectIdentifier: NIOLoopBound<LoopState>]
+    private let listeners = Mutex<[any Channel]>([])
+    private let socketFiles = Mutex<[String]>([])
+
+    /// A server that does not listen yet.
+    package init(options: ServerOptions, logger: Logger) async throws {
+        core = ServerCore(options: options, logger: logger)
+        let count = options.eventLoops > 0 ? options.eventLoops : System.coreCount
+        group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, count))
+        var loops: [ObjectIdentifier: NIOLoopBound<LoopState>] = [:]
+        for eventLoop in group.makeIterator() {
+            loops[ObjectIdentifier(eventLoop)] = try await eventLoop.submit {
+                NIOLoopBound(LoopState(eventLoop), eventLoop: eventLoop)
+            }.get()
+        }
+        self.loops = loops
+    }
+
+    /// Adds a line to what `getLog` shows.
+    package var recentLog: RecentLog { core.recentLogs }
+
+    /// Listens, serves until a graceful shutdown is asked for, then stops.
+    package func run() async throws {
+        do {
+            try await start()
+        } catch {
+            await stop()
+            throw error
+        }
+        try? await gracefulShutdown()
+        await stop()
+    }
+
+    /// Begins to listen.
+    ///
+    /// - Returns: the addresses, with the ports that were found where 0 was asked for.
+    /// - Throws: `ListenError` naming the address and what to do.
+    @discardableResult
+    package func start() async throws -> [ServerOptions.Address] {
+        let tls = try core.options.tls.map { try Self.tlsContext($0) }
+        var bound: [ServerOptions.Address] = []
+        for address in core.options.listen {
+            let channel = try await listen(address, tls)
+            listeners.withLock { $0.append(channel) }
+            let port = channel.localAddress?.port ?? address.port
+            bound.append(ServerOptions.Address(host: address.host, port: port))
+            core.logger.info("listening", metadata: ["address": "\(address.host):\(port)"])
+        }
+        for port in Set(bound.map(\.port)).sorted() { await listenOnSocketFile(port: port) }
+        startSweeping()
+        return bound
+    }
+
+    /// Stops accepting, lets running commands end, closes all connections.
+    package func stop() async {
+        core.beginStopping()
+        let channels = listeners.withLock { listeners in
+            defer { listeners = [] }
+            return listeners
+        }
+        for channel in channels { try? await channel.close() }
+        for path in socketFiles.withLock({ $0 }) { unlinkSocket(path) }
+        await endConnections()
+        try? await group.shutdownGracefully()
+    }
+
+    private func endConnections() async {
+        for (_, loop) in loops {
+            let eventLoop = loop.eventLoop
+            let ended = eventLoop.makePromise(of: Void.self)
+            let deadline = eventLoop.scheduleTask(in: .seconds(Self.stopSeconds)) {
+                loop.value.abort()
+            }
+            eventLoop.execute { loop.value.stop(ended) }
+            try? await ended.futureResult.get()
+            deadline.cancel()
+        }
+    }
+
+    // MARK: Listening
+
+    private func listen(
+        _ address: ServerOptions.Address, _ tls: NIOSSLContext?
+    ) async throws -> any Channel {
+        do {
+            return try await bootstrap(tls: tls)
+                .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                .bind(host: address.host, port: address.port).get()
+        } catch {
+            throw ListenError(address, error)
+        }
+    }
+
+    /// Listens on the socket file that drivers look for. Its absence is no reason not to serve.
+    private func listenOnSocketFile(port: Int) async {
+        guard let folder = core.options.socketFolder else { return }
+        let path = "\(folder)/mongodb-\(port).sock"
+        do {
+            let channel = try await bootstrap(tls: nil)
+                .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+            restrictSocket(path)
+            listeners.withLock { $0.append(channel) }
+            socketFiles.withLock { $0.append(path) }
+        } catch {
+            core.logger.warning(
+                "no socket file", metadata: ["path": "\(path)", "error": "\(error)"])
+        }
+    }
+
+    private func bootstrap(tls: NIOSSLContext?) -> ServerBootstrap {
+        let core = core
+        let loops = loops
+        return ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 1_024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    guard let loop = loops[ObjectIdentifier(channel.eventLoop)],
+                        !core.isStopping, core.admitConnection()
+                    else { throw ChannelError.connectTimeout(.zero) }
+                    let pipeline = channel.pipeline.syncOperations
+                    if let tls {
+                        try pipeline.addHandler(NIOSSLServerHandler(context: tls))
+                    }
+                    try pipeline.addHandler(ConnectionHandler(core: core, loop: loop.value))
+                }
+            }
+            .childChannelOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(
+                    minimum: 1_024, initial: 4_096, maximum: 256 * 1_024))
+            .childChannelOption(
+                .writeBufferWaterMark,
+                value: ChannelOptions.Types.WriteBufferWaterMark(
+                    low: 256 * 1_024, high: 1_024 * 1_024))
+    }
+
+    private static func tlsContext(_ files: ServerOptions.TLS) throws -> NIOSSLContext {
+        var configuration = TLSConfiguration.makeServerConfiguration(
+            certificateChain: try NIOSSLCertificate.fromPEMFile(files.certificateFile).map {
+                .certificate($0)
+            },
+            privateKey: .privateKey(
+                try NIOSSLPrivateKey(file: files.keyFile, format: .pem)))
+        configuration.minimumTLSVersion = .tlsv12
+        if let authority = files.authorityFile {
+            configuration.trustRoots = .file(authority)
+            configuration.certificateVerification = .noHostnameVerification
+        }
+        return try NIOSSLContext(configuration: configuration)
+    }
+
+    // MARK: Upkeep
+
+    /// Looks regularly for stalled connections and for sessions nobody uses.
+    private func startSweeping() {
+        let limits = core.options.timeouts
+        let shortest = min(
+            limits.handshakeSeconds, limits.stalledFrameSeconds, limits.cursorSeconds)
+        let interval = TimeAmount.milliseconds(
+            Int64(max(0.05, min(10, shortest / 4)) * 1_000))
+        for (_, loop) in loops {
+            loop.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
+                loop.value.sweep(now: Clock.coarseNanos)
+            }
+        }
+        let core = core
+        group.next().scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
+            core.expire(now: Clock.coarseNanos)
+        }
+    }
+}

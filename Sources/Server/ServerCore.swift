@@ -1,0 +1,112 @@
+// What all connections of one server share. Everything here is immutable or guarded by itself.
+
+import BSON
+import Logging
+import Synchronization
+
+/// The server's name, version and what it says to be compatible with.
+package enum Version {
+    /// The version of MongoDB whose commands and answers Roost follows, as drivers read it.
+    package static let compatible = "8.2.4"
+    /// The parts of `compatible`, as `buildInfo.versionArray`.
+    static let compatibleParts: [Value] = [8, 2, 4, 0]
+    /// The newest wire version, which belongs to `compatible`.
+    static let wireMax: Int32 = 27
+    /// The version of the data's features.
+    static let featureCompatibility = "8.2"
+    /// Roost's own version.
+    package static let roost = "0.1.0"
+}
+
+/// The shared state of one server.
+final class ServerCore: Sendable {
+    let options: ServerOptions
+    let topology: Topology
+    let logger: Logger
+    let commands: CommandTable
+    let sessions = SessionTable()
+    let failPoints = FailPoints()
+    let counters = Counters()
+    let recentLogs = RecentLog()
+    /// When the server was made.
+    let startedAt = ContinuousClock.now
+
+    private let lastReplyID = Atomic<Int32>(0)
+    private let lastConnectionID = Atomic<Int32>(0)
+    private let openConnections = Atomic<Int>(0)
+    private let stopping = Atomic<Bool>(false)
+
+    init(options: ServerOptions, logger: Logger) {
+        self.options = options
+        self.logger = logger
+        let first = options.listen.first ?? ServerOptions.Address(host: "127.0.0.1", port: 27_017)
+        topology = Topology(
+            setName: options.replicaSet, address: options.advertise ?? first.description)
+        commands = CommandTable(allCommands)
+    }
+
+    /// A number for a reply.
+    func nextReplyID() -> Int32 {
+        lastReplyID.wrappingAdd(1, ordering: .relaxed).newValue
+    }
+
+    /// A number for a connection.
+    func nextConnectionID() -> Int32 {
+        lastConnectionID.wrappingAdd(1, ordering: .relaxed).newValue
+    }
+
+    /// Counts a connection in; false, and not counted, when there are too many.
+    func admitConnection() -> Bool {
+        let count = openConnections.wrappingAdd(1, ordering: .relaxed).newValue
+        if count <= options.connectionsMax { return true }
+        openConnections.wrappingSubtract(1, ordering: .relaxed)
+        counters.rejectedConnections.wrappingAdd(1, ordering: .relaxed)
+        return false
+    }
+
+    /// Counts a connection out.
+    func releaseConnection() {
+        openConnections.wrappingSubtract(1, ordering: .relaxed)
+    }
+
+    /// Connections open now.
+    var connectionCount: Int { openConnections.load(ordering: .relaxed) }
+
+    /// Connections ever accepted.
+    var connectionsCreated: Int { Int(lastConnectionID.load(ordering: .relaxed)) }
+
+    /// Whether the server is on its way out.
+    var isStopping: Bool { stopping.load(ordering: .relaxed) }
+
+    /// Begins the way out.
+    func beginStopping() { stopping.store(true, ordering: .relaxed) }
+
+    /// Ends what nobody has used for too long.
+    func expire(now: UInt64) {
+        end(sessions.expire(now: now))
+    }
+
+    /// Ends sessions and what belongs to them.
+    func end(_ ended: [SessionID]) {
+        sessions.end(ended)
+    }
+
+    /// The newest time that a commit may have.
+    var clusterTime: Timestamp {
+        Timestamp(seconds: UInt32(truncatingIfNeeded: Clock.wallMillis / 1_000), ordinal: 1)
+    }
+}
+
+/// Numbers for `serverStatus`.
+final class Counters: Sendable {
+    let bytesIn = Atomic<Int>(0)
+    let bytesOut = Atomic<Int>(0)
+    let requests = Atomic<Int>(0)
+    let rejectedConnections = Atomic<Int>(0)
+    let inserts = Atomic<Int>(0)
+    let queries = Atomic<Int>(0)
+    let updates = Atomic<Int>(0)
+    let deletes = Atomic<Int>(0)
+    let getMores = Atomic<Int>(0)
+    let others = Atomic<Int>(0)
+}

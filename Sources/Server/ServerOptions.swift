@@ -1,0 +1,85 @@
+// What a server is told at start.
+
+/// The options of one server.
+package struct ServerOptions: Sendable {
+    /// Where to listen.
+    package struct Address: Sendable, Hashable, CustomStringConvertible {
+        package var host: String
+        /// 0 takes any free port.
+        package var port: Int
+
+        package init(host: String, port: Int) {
+            self.host = host
+            self.port = port
+        }
+
+        /// Reads `HOST:PORT`, `HOST`, `:PORT` or `[IPV6]:PORT`; the port defaults to 27017.
+        package init?(_ text: String) {
+            var host = Substring(text)
+            var port = 27_017
+            let isBareIPv6 = text.filter { $0 == ":" }.count > 1 && !text.hasPrefix("[")
+            if !isBareIPv6, let colon = text.lastIndex(of: ":"),
+                !text[colon...].contains("]")
+            {
+                guard let number = Int(text[text.index(after: colon)...]),
+                    (0...65_535).contains(number)
+                else { return nil }
+                port = number
+                host = text[..<colon]
+            }
+            if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+            if host.isEmpty { host = "127.0.0.1" }
+            self.init(host: String(host), port: port)
+        }
+
+        package var description: String {
+            host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        }
+    }
+
+    /// Files for TLS, in PEM.
+    package struct TLS: Sendable {
+        /// The server's certificate and what leads to its root.
+        package var certificateFile: String
+        package var keyFile: String
+        /// Roots of clients' certificates; with it a client must show one.
+        package var authorityFile: String?
+
+        package init(certificateFile: String, keyFile: String, authorityFile: String?) {
+            self.certificateFile = certificateFile
+            self.keyFile = keyFile
+            self.authorityFile = authorityFile
+        }
+    }
+
+    /// Times after which a connection or what belongs to it is given up, in seconds.
+    package struct Timeouts: Sendable {
+        /// From accepting a connection to its first whole message.
+        package var handshakeSeconds: Double = 30
+        /// For a message that has begun to arrive whole, as long as bytes stay away.
+        package var stalledFrameSeconds: Double = 60
+        /// For a cursor that nobody asks.
+        package var cursorSeconds: Double = 600
+
+        package init() {}
+    }
+
+    package var listen = [Address(host: "127.0.0.1", port: 27_017)]
+    /// Folder of the socket file `mongodb-PORT.sock`; nil for none.
+    package var socketFolder: String? = "/tmp"
+    package var tls: TLS?
+    package var connectionsMax = 10_000
+    /// Presents the server as a replica set of one with this name.
+    package var replicaSet: String?
+    /// `host:port` that a replica set tells drivers; by default the first address listened on.
+    package var advertise: String?
+    /// Offers `configureFailPoint` and says `enableTestCommands` in `getParameter`.
+    package var offersTestCommands = false
+    /// Event loops; 0 for as many as there are cores.
+    package var eventLoops = 0
+    package var timeouts = Timeouts()
+    /// The command line, for `getCmdLineOpts`.
+    package var commandLine: [String] = []
+
+    package init() {}
+}

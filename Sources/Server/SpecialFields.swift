@@ -1,0 +1,271 @@
+// The fields that every command may carry and that change how it runs: sessions, transaction
+// numbers, concerns, the versioned API, time limits. Most commands carry none of them, or only
+// `lsid`, so all this is off the common path.
+
+import BSON
+import Wire
+
+/// A write concern that can be met or not.
+struct WriteConcern: Sendable {
+    /// What to say beside an otherwise successful write; nil where the concern is met.
+    var failure: Document?
+    /// `{w: 0}`: the client wants no details.
+    var isUnacknowledged = false
+}
+
+/// The common fields of one command.
+struct SpecialFields: Sendable {
+    /// When to give up; nil without `maxTimeMS`.
+    var deadline: ContinuousClock.Instant?
+    /// `maxTimeMS` in milliseconds, for `getMore` and `hello`; 0 where it was not sent.
+    var maxTimeMillis: Int64 = 0
+    /// The number of a retryable write.
+    var transactionNumber: Int64?
+    var writeConcern = WriteConcern()
+    /// The session, if the client named one.
+    var session: SessionID?
+    /// Whether `apiStrict: true` was sent.
+    var isStrictAPI = false
+
+    init() {}
+
+    /// Reads and checks the fields of `call`.
+    init(
+        _ arguments: Arguments, _ request: borrowing Request, _ command: CommandDefinition,
+        _ core: ServerCore
+    ) throws(DBError) {
+        let fields = FieldReader(arguments: arguments, command: command)
+        if let lsid = fields.value("lsid", request)?.document {
+            session = try SessionID(lsid)
+        }
+        guard arguments.hasSpecialCommonFields else { return }
+        try readMaxTime(fields, request)
+        try readTransaction(fields, request, command, core)
+        try readVersionedAPI(fields, request, command)
+        if let concern = fields.value("readConcern", request)?.document {
+            try Self.checkReadConcern(concern, core)
+        }
+        if let concern = fields.value("writeConcern", request)?.document {
+            guard command.options.contains(.isWrite) else {
+                throw DBError(
+                    .invalidOptions, "Command does not support writeConcern")
+            }
+            writeConcern = try WriteConcern(concern, core)
+        }
+    }
+
+    private struct FieldReader {
+        let arguments: Arguments
+        let command: CommandDefinition
+
+        @_lifetime(borrow request)
+        func value(_ name: StaticString, _ request: borrowing Request) -> ValueView? {
+            guard let entry = arguments.entry(name, command.fields) else { return nil }
+            let start = Int(entry.offset)
+            return ValueView(
+                type: entry.type,
+                bytes: request.body.bytes.extracting(start..<start + Int(entry.byteCount)))
+        }
+    }
+
+    private mutating func readMaxTime(
+        _ fields: FieldReader, _ request: borrowing Request
+    ) throws(DBError) {
+        guard let value = fields.value("maxTimeMS", request), value.isNumeric else { return }
+        guard let millis = value.truncatedInteger else { return }
+        if let double = value.double, double != double.rounded() {
+            throw DBError(.badValue, "maxTimeMS has non-integral value")
+        }
+        guard millis >= 0, millis <= Int64(Int32.max) else {
+            throw DBError(
+                .badValue, "\(millis) value for maxTimeMS is out of range [0, 2147483647]")
+        }
+        maxTimeMillis = millis
+        if millis > 0 { deadline = .now + .milliseconds(millis) }
+    }
+
+    private mutating func readTransaction(
+        _ fields: FieldReader, _ request: borrowing Request, _ command: CommandDefinition,
+        _ core: ServerCore
+    ) throws(DBError) {
+        let number = fields.value("txnNumber", request)?.int64
+        if fields.value("startTransaction", request) != nil
+            || fields.value("autocommit", request) != nil
+        {
+            guard number != nil else {
+                throw DBError(
+                    .invalidOptions,
+                    "'startTransaction' and 'autocommit' need a transaction number")
+            }
+            guard core.topology.isReplicaSet else { throw Self.transactionNumbersRefused }
+            throw DBError(
+                .commandNotSupported, "Multi-document transactions are not supported yet")
+        }
+        guard let number else { return }
+        guard core.topology.isReplicaSet else { throw Self.transactionNumbersRefused }
+        guard session != nil else {
+            throw DBError(
+                .invalidOptions, "Transaction number requires a session ID to also be specified")
+        }
+        guard number >= 0 else {
+            throw DBError(.invalidOptions, "Transaction number cannot be negative")
+        }
+        guard command.options.contains(.isRetryableWrite) else {
+            throw DBError(
+                DBError.Code(rawValue: 50768),
+                "txnNumber may only be provided for multi-document transactions and retryable "
+                    + "write commands. autocommit:false was not provided, and \(command.name) "
+                    + "is not a retryable write command.")
+        }
+        transactionNumber = number
+    }
+
+    private static var transactionNumbersRefused: DBError {
+        DBError(
+            .illegalOperation,
+            "Transaction numbers are only allowed on a replica set member or mongos")
+    }
+
+    private mutating func readVersionedAPI(
+        _ fields: FieldReader, _ request: borrowing Request, _ command: CommandDefinition
+    ) throws(DBError) {
+        let version = fields.value("apiVersion", request)?.string
+        let isStrict = fields.value("apiStrict", request)?.bool
+        guard let version else {
+            if isStrict != nil || fields.value("apiDeprecationErrors", request) != nil {
+                throw DBError(
+                    DBError.Code(rawValue: 4_886_600),
+                    "Provided apiStrict and/or apiDeprecationErrors without passing apiVersion")
+            }
+            return
+        }
+        guard version == "1" else {
+            throw DBError(.apiVersionError, "API version must be \"1\"")
+        }
+        isStrictAPI = isStrict == true
+        if isStrictAPI, !command.options.contains(.inStableAPI) {
+            throw DBError(
+                .apiStrictError,
+                "Provided apiStrict:true, but the command \(command.name) is not in API "
+                    + "Version 1. Information on supported commands and migrations in API "
+                    + "Version 1 can be found at https://dochub.mongodb.org/core/manual-versioned-api"
+            )
+        }
+    }
+
+    private static func checkReadConcern(
+        _ concern: DocumentView, _ core: ServerCore
+    ) throws(DBError) {
+        var fields = concern.makeIterator()
+        while let field = fields.next() {
+            switch field.nameString {
+            case "level":
+                guard let level = field.value.string else {
+                    throw DBError(
+                        .typeMismatch,
+                        "BSON field 'readConcern.level' is the wrong type "
+                            + "'\(field.value.type.alias)', expected type 'string'")
+                }
+                guard
+                    ["local", "available", "majority", "linearizable", "snapshot"].contains(level)
+                else {
+                    throw DBError(
+                        .badValue,
+                        "Enumeration value '\(level)' for field 'readConcern.level' is not a "
+                            + "valid value.")
+                }
+                if level == "snapshot", !core.topology.isReplicaSet {
+                    throw DBError(
+                        DBError.Code(rawValue: 246),
+                        "readConcern level snapshot needs a replica set; start Roost with "
+                            + "--replica-set NAME")
+                }
+            case "afterClusterTime":
+                guard field.value.type == .timestamp else {
+                    throw DBError(
+                        .typeMismatch,
+                        "BSON field 'readConcern.afterClusterTime' is the wrong type "
+                            + "'\(field.value.type.alias)', expected type 'timestamp'")
+                }
+                guard core.topology.isReplicaSet else {
+                    throw DBError(
+                        .illegalOperation,
+                        "Cannot specify afterClusterTime readConcern without replication enabled")
+                }
+            case "afterOpTime", "atClusterTime", "provenance", "allowTransactionTableSnapshot",
+                "waitLastStableRecoveryTimestamp":
+                continue
+            default:
+                throw DBError(
+                    .idlUnknownField,
+                    "BSON field 'readConcern.\(field.nameString)' is an unknown field.")
+            }
+        }
+    }
+}
+
+extension WriteConcern {
+    /// Reads a write concern. One that a single node can't meet becomes `failure`.
+    init(_ concern: DocumentView, _ core: ServerCore) throws(DBError) {
+        var fields = concern.makeIterator()
+        while let field = fields.next() {
+            switch field.nameString {
+            case "w": try readNodes(field.value, core)
+            case "j", "fsync":
+                guard field.value.isNumeric || field.value.type == .bool else {
+                    throw DBError(
+                        .failedToParse, "\(field.nameString) must be numeric or a boolean value")
+                }
+            case "wtimeout":
+                guard field.value.isNumeric else {
+                    throw DBError(.failedToParse, "wtimeout must be a number")
+                }
+            case "provenance", "wElectionId", "wOpTime", "getLastError": continue
+            default:
+                throw DBError(
+                    .failedToParse,
+                    "unrecognized write concern field: \(field.nameString)")
+            }
+        }
+    }
+
+    private mutating func readNodes(_ value: ValueView, _ core: ServerCore) throws(DBError) {
+        if let mode = value.string {
+            if mode == "majority" { return }
+            guard core.topology.isReplicaSet else {
+                throw DBError(
+                    .badValue,
+                    "cannot use non-majority 'w' mode \"\(mode)\" when a host is not a member "
+                        + "of a replica set")
+            }
+            failure = Self.failure(
+                .unknownReplWriteConcern,
+                "No write concern mode named '\(mode)' found in replica set configuration")
+            return
+        }
+        if value.type == .document { return }
+        guard let nodes = value.truncatedInteger else {
+            throw DBError(
+                .failedToParse, "w has to be a number, string, or object")
+        }
+        guard nodes >= 0, nodes <= 50 else {
+            throw DBError(.failedToParse, "w has to be a non-negative number and not greater than 50")
+        }
+        isUnacknowledged = nodes == 0
+        guard nodes > 1 else { return }
+        guard core.topology.isReplicaSet else {
+            throw DBError(
+                .badValue, "cannot use 'w' > 1 when a host is not replicated")
+        }
+        failure = Self.failure(
+            .unsatisfiableWriteConcern, "Not enough data-bearing nodes")
+    }
+
+    private static func failure(_ code: DBError.Code, _ message: String) -> Document {
+        [
+            "code": .int32(code.rawValue), "codeName": .string(code.name),
+            "errmsg": .string(message),
+            "errInfo": ["writeConcern": [:]],
+        ]
+    }
+}

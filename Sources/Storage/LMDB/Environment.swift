@@ -1,0 +1,153 @@
+import CLMDB
+import Glibc
+import Synchronization
+
+/// LMDB's environment with all that readers and the writer share. It lives as long as any of them:
+/// the map is released and the folder unlocked when the last reference goes.
+///
+/// Rules kept here (each was measured, see lmdb.md): default flags and NOTLS; a map far larger than
+/// the data and never resized; never DUPSORT, WRITEMAP or NOSYNC; opened once.
+final class Environment: @unchecked Sendable {
+    // Sendable: LMDB's environment may be used from all threads; the rest is constant or guarded.
+
+    // SAFETY: valid from init to deinit; every reader and the writer hold a reference to self.
+    let handle: OpaquePointer
+    let path: String
+    let options: LMDBStore.Options
+    /// Size of the map: the data can't grow beyond.
+    let mapBytes: UInt64
+    /// Random, made with the data; a copy of the folder has the same.
+    private(set) var identity: [UInt8] = []
+    /// The next table number, as found at opening.
+    private(set) var firstFreeTable = TableID.firstFree
+
+    /// LMDB's handles of the two tables of the store's own.
+    private(set) var registryHandle: UInt32 = 0
+    private(set) var sharedHandle: UInt32 = 0
+
+    private let publishedTables = Mutex(TableMap.empty)
+    /// Counts publications, so that a reader sees with one load that it has the newest map.
+    let tablesGeneration = Atomic<UInt64>(0)
+    let readers: ReaderList
+    let statistics = Mutex(StoreStatistics())
+    private let stopReason = Mutex<String?>(nil)
+    private let lock: FolderLock
+
+    /// The most tables that LMDB may have open: own ones, shared, registry, and dropped ones whose
+    /// handle a reader still uses.
+    static let handlesMax = 1024
+    private static let dataName = "data.mdb"
+
+    /// Opens the folder, which is made if there is none.
+    init(path: String, options: LMDBStore.Options) throws(StorageError) {
+        try FileSystem.makeFolder(path)
+        lock = try FolderLock(path)
+        if FileSystem.size("\(path)/\(Self.dataName)") == nil {
+            try Self.create(in: path, options)
+        }
+        (handle, mapBytes) = try Self.open(path, options)
+        self.path = path
+        self.options = options
+        readers = ReaderList()
+        // Where this throws, deinit closes LMDB: all stored properties are set.
+        try load()
+    }
+
+    deinit {
+        mdb_env_close(handle)
+    }
+
+    /// The newest map of tables.
+    var tables: TableMap {
+        publishedTables.withLock { $0 }
+    }
+
+    /// Makes a map visible to readers that begin from now on. Writer only.
+    func publish(_ tables: TableMap) {
+        publishedTables.withLock { $0 = tables }
+        tablesGeneration.add(1, ordering: .sequentiallyConsistent)
+    }
+
+    /// Why writes are refused; nil while they work.
+    var writesStopped: String? {
+        stopReason.withLock { $0 }
+    }
+
+    /// Refuses all writes from now on; the first reason stays.
+    func stopWrites(_ reason: String) {
+        stopReason.withLock { if $0 == nil { $0 = reason } }
+    }
+
+    /// The newest commit, and the pages of the file up to the last ever used.
+    func info() -> (snapshotID: UInt64, pages: UInt64) {
+        var info = MDB_envinfo()
+        mdb_env_info(handle, &info)
+        return (UInt64(info.me_last_txnid), UInt64(info.me_last_pgno) + 1)
+    }
+
+    // MARK: Opening
+
+    /// Makes a new data file beside its place, durable before it appears there: LMDB's first
+    /// commits to a new file are not safe against a power cut.
+    private static func create(
+        in path: String, _ options: LMDBStore.Options
+    ) throws(StorageError) {
+        let draft = "\(path)/new"
+        try FileSystem.makeFolder(draft)
+        for name in [dataName, "lock.mdb"] { unlink("\(draft)/\(name)") }
+        let (handle, _) = try open(draft, options)
+        do throws(StorageError) {
+            try Registry.format(handle)
+        } catch {
+            mdb_env_close(handle)
+            throw error
+        }
+        mdb_env_close(handle)
+        try FileSystem.sync("\(draft)/\(dataName)")
+        guard rename("\(draft)/\(dataName)", "\(path)/\(dataName)") == 0 else {
+            throw .cannotOpen(path: path, reason: FileSystem.reason())
+        }
+        unlink("\(draft)/lock.mdb")
+        rmdir(draft)
+        try FileSystem.sync(path)
+    }
+
+    /// Opens LMDB on a folder with the largest map that the system grants.
+    private static func open(
+        _ path: String, _ options: LMDBStore.Options
+    ) throws(StorageError) -> (OpaquePointer, UInt64) {
+        var mapBytes: UInt64 = 1 << 40
+        while mapBytes < 1 << 46, mapBytes / 2 < options.quotaBytes ?? 0 { mapBytes *= 2 }
+        var flags = UInt32(MDB_NOTLS)
+        if options.durability == .relaxed { flags |= UInt32(MDB_NOMETASYNC) }
+        if options.randomReads { flags |= UInt32(MDB_NORDAHEAD) }
+        while true {
+            var opened: OpaquePointer?
+            let made = mdb_env_create(&opened)
+            guard made == 0, let handle = opened else {
+                throw LMDBCode.error(made, "mdb_env_create")
+            }
+            var code = mdb_env_set_mapsize(handle, Int(mapBytes))
+            if code == 0 { code = mdb_env_set_maxdbs(handle, UInt32(handlesMax)) }
+            if code == 0 { code = mdb_env_set_maxreaders(handle, UInt32(options.readersMax)) }
+            if code == 0 { code = mdb_env_open(handle, path, flags, 0o600) }
+            if code == 0 { return (handle, mapBytes) }
+            mdb_env_close(handle)
+            // Where address space is limited, a smaller map will do.
+            if code == ENOMEM, mapBytes > 1 << 30 {
+                mapBytes /= 2
+                continue
+            }
+            throw .cannotOpen(path: path, reason: LMDBCode.text(code))
+        }
+    }
+
+    private func load() throws(StorageError) {
+        let loaded = try Registry.load(handle, path)
+        identity = loaded.identity
+        firstFreeTable = loaded.nextTable
+        registryHandle = loaded.registryHandle
+        sharedHandle = loaded.sharedHandle
+        publish(TableMap(loaded.tables))
+    }
+}

@@ -1,0 +1,94 @@
+import CLMDB
+
+/// How much more the data may grow. The map is far larger than the data should get, so the quota is
+/// ours: pages up to the last one ever used, less the free ones that no reader still sees. At 95 %
+/// ordinary operations are refused before they start; those that free space go on.
+struct SpaceBudget {
+    private static let pageBytes: UInt64 = 4096
+    /// How long a count of the free pages holds, in nanoseconds.
+    private static let recountNanos: UInt64 = 100_000_000
+
+    let quotaBytes: UInt64
+    /// Above this, operations without leave to use the reserve are refused.
+    let softBytes: UInt64
+    private let diskReserveBytes: UInt64
+    private var usedBytes: UInt64 = 0
+    private var chargedBytes: UInt64 = 0
+    private var reusableBytes: UInt64 = 0
+    private var countedAt: UInt64 = 0
+    private var diskCheckedAt: UInt64 = 0
+    private var isDiskFull = false
+
+    init(_ environment: Environment) {
+        let most = environment.mapBytes / 10 * 9
+        quotaBytes = min(environment.options.quotaBytes ?? most, most)
+        softBytes = quotaBytes / 20 * 19
+        diskReserveBytes = environment.options.diskReserveBytes
+    }
+
+    /// Looks at the file anew, before a group.
+    mutating func refresh(_ environment: Environment) {
+        let fileBytes = environment.info().pages * Self.pageBytes
+        let now = Clock.nanos()
+        let isStale = now - countedAt > Self.recountNanos || usedBytes + chargedBytes >= softBytes
+        if fileBytes >= softBytes, isStale {
+            reusableBytes = Self.reusablePages(environment) * Self.pageBytes
+            countedAt = now
+            chargedBytes = 0
+        }
+        if fileBytes < softBytes { chargedBytes = 0 }
+        usedBytes = fileBytes - min(fileBytes, fileBytes < softBytes ? 0 : reusableBytes)
+        if now - diskCheckedAt > 1_000_000_000 || isDiskFull {
+            diskCheckedAt = now
+            let free = LMDBCode.freeDiskBytes(environment.path) ?? .max
+            // Free pages inside the file need no disk.
+            isDiskFull = free < diskReserveBytes && reusableBytes < diskReserveBytes
+        }
+    }
+
+    /// Why an operation may not start; nil if it may.
+    func refusal(mayUseReserve: Bool) -> StorageError? {
+        if mayUseReserve { return nil }
+        if isDiskFull { return .diskFull }
+        return usedBytes + chargedBytes >= softBytes ? exceeded : nil
+    }
+
+    /// Counts what one change takes; false if that is more than there is.
+    mutating func charge(_ byteCount: Int) -> Bool {
+        // Beyond half a page a value has pages of its own.
+        let bytes = UInt64(byteCount) + 16
+        chargedBytes +=
+            bytes < Self.pageBytes / 2
+            ? bytes : (bytes + Self.pageBytes - 1) / Self.pageBytes * Self.pageBytes
+        return usedBytes + chargedBytes <= quotaBytes
+    }
+
+    /// The error that says how full it is.
+    var exceeded: StorageError {
+        .quotaExceeded(usedBytes: usedBytes + chargedBytes, quotaBytes: quotaBytes)
+    }
+
+    /// Free pages that a commit may use: those freed before the oldest snapshot in use. Walks
+    /// LMDB's free list, whose entries map a commit's number to a count and that many page numbers.
+    private static func reusablePages(_ environment: Environment) -> UInt64 {
+        let oldest = environment.readers.summary(overdueMillis: .max).oldestSnapshot ?? .max
+        var transaction: OpaquePointer?
+        let flags = UInt32(MDB_RDONLY)
+        guard mdb_txn_begin(environment.handle, nil, flags, &transaction) == 0 else { return 0 }
+        defer { mdb_txn_abort(transaction) }
+        var cursor: OpaquePointer?
+        guard mdb_cursor_open(transaction, 0, &cursor) == 0 else { return 0 }
+        defer { mdb_cursor_close(cursor) }
+        var pages: UInt64 = 0
+        var key = MDB_val()
+        var value = MDB_val()
+        // SAFETY: the views live until the transaction ends, below.
+        while mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0 {
+            guard key.mv_size == 8, value.mv_size >= 8, let id = key.mv_data,
+                let count = value.mv_data, id.loadUnaligned(as: UInt64.self) < oldest
+            else { continue }
+            pages += count.loadUnaligned(as: UInt64.self)
+        }
+        return pages
+    }
+}

@@ -1,0 +1,50 @@
+/// A queued operation, its type erased.
+class WriteJob: @unchecked Sendable {
+    // Sendable: handed to the writer's thread through the queue, and used only there.
+
+    let options: OperationOptions
+
+    init(_ options: OperationOptions) {
+        self.options = options
+    }
+
+    /// Runs the operation and keeps its result; may be called again.
+    func run(_ transaction: inout LMDBStore.WriteTransaction) throws {}
+
+    /// Makes the job's result this error.
+    func fail(_ error: any Error) {}
+
+    /// Hands the result to who waits for it, once; answers whether it is a success.
+    func complete() -> Bool { false }
+}
+
+/// A queued operation with a result.
+final class TypedWriteJob<R: Sendable>: WriteJob, @unchecked Sendable {
+    private let operation: @Sendable (inout LMDBStore.WriteTransaction) throws -> R
+    private let completion: @Sendable (Result<R, any Error>) -> Void
+    private var result: Result<R, any Error> = .failure(StorageError.closed)
+
+    init(
+        _ options: OperationOptions,
+        _ operation: @escaping @Sendable (inout LMDBStore.WriteTransaction) throws -> R,
+        _ completion: @escaping @Sendable (Result<R, any Error>) -> Void
+    ) {
+        self.operation = operation
+        self.completion = completion
+        super.init(options)
+    }
+
+    override func run(_ transaction: inout LMDBStore.WriteTransaction) throws {
+        result = .success(try operation(&transaction))
+    }
+
+    override func fail(_ error: any Error) {
+        result = .failure(error)
+    }
+
+    override func complete() -> Bool {
+        completion(result)
+        if case .success = result { return true }
+        return false
+    }
+}

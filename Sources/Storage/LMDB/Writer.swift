@@ -1,0 +1,256 @@
+import CLMDB
+import Glibc
+import Synchronization
+
+/// The one thread that writes. It takes all operations that wait (at most `groupMax`) into one
+/// transaction, runs them, commits once and completes each; it never waits for a fuller group, so a
+/// lone write is as fast as it can be and a busy server shares each sync among many.
+///
+/// A failing operation undoes only itself: it threw before its first change, or it ran in a nested
+/// transaction. Where neither holds, or LMDB gave a code that is no plain answer, the whole group
+/// is undone and its operations run again, each in a transaction of its own.
+final class Writer: @unchecked Sendable {
+    // Sendable: the queue is a monitor, the hooks are behind a mutex; `context` and `reclaimer` are
+    // touched by the writer's thread only.
+
+    struct Queue {
+        var jobs: [WriteJob] = []
+        var byteCount = 0
+        var isClosing = false
+        /// Whether the thread waits and must be woken.
+        var isWaiting = false
+    }
+
+    let environment: Environment
+    let queue = Monitor(Queue())
+    let hooks = Mutex(GroupHooks<LMDBStore.WriteTransaction>())
+    private let context: WriteContext
+    private let reclaimer: Reclaimer
+    private let thread = Mutex<pthread_t?>(nil)
+
+    /// How often slots of dead processes are looked for.
+    private static let housekeepingMillis: UInt64 = 30_000
+
+    init(_ environment: Environment) {
+        self.environment = environment
+        context = WriteContext(environment)
+        reclaimer = Reclaimer(environment)
+    }
+
+    // MARK: Any thread
+
+    /// Starts the thread.
+    func start() throws(StorageError) {
+        var id = pthread_t()
+        let argument = Unmanaged.passRetained(self)
+        let code = pthread_create(
+            &id, nil,
+            { argument in
+                guard let argument else { return nil }
+                // SAFETY: retained by `start` for the thread, which takes over that reference here.
+                let writer = Unmanaged<Writer>.fromOpaque(argument).takeRetainedValue()
+                writer.runThread()
+                return nil
+            }, argument.toOpaque())
+        guard code == 0 else {
+            argument.release()
+            throw .ioError(operation: "pthread_create", errno: code)
+        }
+        thread.withLock { $0 = id }
+    }
+
+    /// Queues a job; the error if it can't be.
+    func enqueue(_ job: WriteJob) -> StorageError? {
+        if let reason = environment.writesStopped { return .writesStopped(reason: reason) }
+        let options = environment.options
+        let outcome: (error: StorageError?, mustWake: Bool) = queue.withLock { queue in
+            if queue.isClosing { return (.closed, false) }
+            guard queue.jobs.count < options.queuedOperationsMax,
+                queue.byteCount + job.options.byteCount <= options.queuedBytesMax
+                    || queue.jobs.isEmpty
+            else { return (.busy, false) }
+            queue.jobs.append(job)
+            queue.byteCount += job.options.byteCount
+            defer { queue.isWaiting = false }
+            return (nil, queue.isWaiting)
+        }
+        if outcome.mustWake { queue.wake() }
+        return outcome.error
+    }
+
+    /// Whether the caller is the writer's thread.
+    var isCurrentThread: Bool {
+        thread.withLock { $0.map { pthread_equal($0, pthread_self()) != 0 } ?? false }
+    }
+
+    /// Refuses new jobs, and waits until the queued ones are done (unless called by one of them).
+    func stop() {
+        queue.withLock { $0.isClosing = true }
+        queue.wake()
+        if isCurrentThread { return }
+        let id = thread.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }
+        if let id { pthread_join(id, nil) }
+    }
+
+    // MARK: The writer's thread
+
+    private func runThread() {
+        var signals = sigset_t()
+        sigfillset(&signals)
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        var jobs: [WriteJob] = []
+        while true {
+            jobs.removeAll(keepingCapacity: true)
+            let pause = reclaimer.pauseMillis ?? Self.housekeepingMillis
+            let isOpen = queue.wait(timeoutMillis: pause) { takeGroup(&$0, &jobs) }
+            if isOpen == false { return }
+            if !jobs.isEmpty { run(jobs) }
+            housekeep()
+        }
+    }
+
+    /// Moves the next group out of the queue: nil to wait on, false at the end.
+    private func takeGroup(_ queue: inout Queue, _ jobs: inout [WriteJob]) -> Bool? {
+        if queue.jobs.isEmpty {
+            queue.isWaiting = !queue.isClosing
+            return queue.isClosing ? false : nil
+        }
+        queue.isWaiting = false
+        var byteCount = 0
+        for job in queue.jobs.prefix(environment.options.groupMax) {
+            if byteCount >= environment.options.groupBytesMax { break }
+            byteCount += job.options.byteCount
+            jobs.append(job)
+        }
+        queue.jobs.removeFirst(jobs.count)
+        queue.byteCount -= byteCount
+        return true
+    }
+
+    private func housekeep() {
+        if environment.writesStopped == nil, reclaimer.isDue {
+            reclaimer.step(context)
+        }
+        environment.readers.checkDead(environment, everyMillis: Self.housekeepingMillis)
+    }
+
+    private func run(_ jobs: [WriteJob]) {
+        if runGroup(jobs) {
+            for job in jobs { complete(job) }
+            return
+        }
+        environment.statistics.withLock { $0.groupsRerun += 1 }
+        for job in jobs {
+            _ = runGroup([job])
+            complete(job)
+        }
+    }
+
+    private func complete(_ job: WriteJob) {
+        if job.complete() { return }
+        environment.statistics.withLock { $0.operationsFailed += 1 }
+    }
+
+    /// Runs jobs in one transaction and gives each its result. False if the group was undone and
+    /// its jobs must run one by one; a single job always gets its result here.
+    private func runGroup(_ jobs: [WriteJob]) -> Bool {
+        if let reason = environment.writesStopped {
+            for job in jobs { job.fail(StorageError.writesStopped(reason: reason)) }
+            return true
+        }
+        context.reset()
+        context.space.refresh(environment)
+        let handle: OpaquePointer
+        do throws(StorageError) {
+            handle = try Registry.begin(environment.handle, flags: 0)
+        } catch {
+            return undone(jobs, error)
+        }
+        var transaction = LMDBStore.WriteTransaction(context, handle)
+        for job in jobs {
+            if let error = attempt(job, &transaction, isAlone: jobs.count == 1) {
+                mdb_txn_abort(handle)
+                return undone(jobs, error)
+            }
+        }
+        if context.changes == 0 {
+            mdb_txn_abort(handle)
+            return true
+        }
+        do {
+            try hooks.withLock { $0 }.willCommit?(&transaction)
+            try transaction.recordCounts()
+            if let failure = context.failure { throw failure }
+        } catch {
+            mdb_txn_abort(handle)
+            return undone(jobs, error)
+        }
+        return commit(handle, jobs)
+    }
+
+    /// Runs one job; an error that spoils the transaction is answered, others become its result.
+    private func attempt(
+        _ job: WriteJob, _ transaction: inout LMDBStore.WriteTransaction, isAlone: Bool
+    ) -> (any Error)? {
+        if let refusal = context.space.refusal(mayUseReserve: job.options.mayUseReserve) {
+            job.fail(refusal)
+            return nil
+        }
+        let changesBefore = context.changes
+        do {
+            // Alone, the transaction itself is what would be undone.
+            if job.options.mode == .nested, !isAlone {
+                try transaction.nested { transaction in try job.run(&transaction) }
+            } else {
+                try job.run(&transaction)
+            }
+        } catch {
+            if let failure = context.failure { return failure }
+            if job.options.mode == .nested, !isAlone {
+                job.fail(error)
+                return nil
+            }
+            if context.changes != changesBefore { return error }
+            job.fail(error)
+            return nil
+        }
+        return context.failure
+    }
+
+    private func commit(_ handle: OpaquePointer, _ jobs: [WriteJob]) -> Bool {
+        let began = Clock.nanos()
+        let tables = context.undoable.tables
+        let snapshot = UInt64(mdb_txn_id(handle))
+        let code = mdb_txn_commit(handle)
+        let micros = (Clock.nanos() - began) / 1000
+        guard code == 0 else {
+            let error = LMDBCode.commitError(code, folder: environment.path)
+            return undone(jobs, code == MDB_MAP_FULL ? context.space.exceeded : error)
+        }
+        if tables !== environment.tables {
+            environment.publish(tables)
+            reclaimer.lookForDropped(tables)
+        }
+        environment.statistics.withLock { statistics in
+            statistics.groupSizes.record(UInt64(jobs.count))
+            statistics.commitMicros.record(micros)
+        }
+        hooks.withLock { $0 }.didCommit?(snapshot)
+        return true
+    }
+
+    /// Decides what follows a transaction that was undone.
+    private func undone(_ jobs: [WriteJob], _ error: any Error) -> Bool {
+        hooks.withLock { $0 }.didAbort?()
+        if let error = error as? StorageError, LMDBCode.stopsWrites(error) {
+            environment.stopWrites(error.description)
+        } else if jobs.count > 1 {
+            return false
+        }
+        for job in jobs { job.fail(error) }
+        return true
+    }
+}

@@ -1,0 +1,209 @@
+"""Runs PyMongo's own test suite, and the recorded answers of MongoDB where they lie beside the
+checkout, against a server, and prints a table of each.
+
+    tools/conformance [--peer roost|secantusdb] [--suite pymongo|answers] [--write] [NAME ...]
+
+NAME limits the run: test files (test_cursor) or answer folders (core/cursors). --write puts the
+tables of Roost into Tests/conformance.md. --server FILE is the binary to test.
+"""
+
+import argparse
+import collections
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as xml
+
+import answers_scope
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+ANSWERS = ROOT.parent / "shared" / "answers"
+REPORT = ROOT / "Tests" / "conformance.md"
+
+# The files whose commands this version implements, with the tests that need what it does not
+# (text, geo and hashed indexes, search indexes, transactions, change streams) left out by name.
+FILES = {
+    "test_crud_unified": "",
+    "test_collection": "",
+    "test_cursor": "",
+    "test_bulk": "",
+    "test_database": "",
+    "test_index_management": "not search",
+    "test_run_command": "",
+    "test_bson": "",
+    "test_json_util": "",
+    "test_client": "",
+    "test_pooling": "",
+    "test_monitoring": "",
+    "test_command_monitoring": "",
+    "test_logger": "",
+    "test_discovery_and_monitoring": "",
+}
+FOLDERS = [
+    "core/data-types",
+    "core/operator/query",
+    "core/operator/update",
+    "core/query_and_write",
+    "core/cursors",
+]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def server(peer, binary, replica_set):
+    """Starts a server in a temporary folder; yields its port."""
+    port, folder = free_port(), tempfile.mkdtemp(prefix="conformance-")
+    if peer == "roost":
+        command = [binary, "serve", folder, "--listen", f"127.0.0.1:{port}", "--test-commands"]
+        if replica_set:
+            command += ["--replica-set", "rs0", "--advertise", f"127.0.0.1:{port}"]
+    else:
+        venv = ROOT / ".build" / "secantusdb"
+        if not (venv / "bin" / "secantusd-py").exists():
+            subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+            subprocess.run([venv / "bin" / "pip", "install", "-q", "secantusdb==0.7.0b3"], check=True)
+        command = [venv / "bin" / "secantusd-py", "--port", str(port), "--enable-test-commands",
+                   "--storage-path", ":memory:"]
+    log = open(ROOT / ".build" / f"conformance-{peer}.log", "w")
+    process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        for _ in range(200):
+            if process.poll() is not None:
+                sys.exit(f"{peer} did not start; see {log.name}")
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+                break
+            time.sleep(0.1)
+        yield port, process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        log.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def reason(text):
+    """A failure's first line without what differs from run to run."""
+    line = next((l for l in text.splitlines() if l.strip()), "")
+    return re.sub(r"0x[0-9a-f]+|\b\d{4,}\b|ObjectId\('\w+'\)", "…", line)[:160]
+
+
+def run_pymongo(peer, binary, names):
+    """Yields (file, passed, failed, skipped, {reason: [tests]})."""
+    source = subprocess.run([ROOT / "tools" / "fetch-pymongo"], check=True, capture_output=True,
+                            text=True).stdout.strip()
+    for name in names:
+        with server(peer, binary, replica_set=True) as (port, process):
+            report = ROOT / ".build" / f"conformance-{peer}-{name}.xml"
+            report.unlink(missing_ok=True)
+            command = [sys.executable, "-m", "pytest", "-q", "--timeout=60", "-p",
+                       "no:cacheprovider", f"--junitxml={report}", f"test/{name}.py"]
+            if FILES.get(name):
+                command += ["-k", FILES[name]]
+            environment = os.environ | {"DB_IP": "127.0.0.1", "DB_PORT": str(port)}
+            with open(ROOT / ".build" / f"conformance-{peer}-{name}.log", "w") as log:
+                try:
+                    subprocess.run(command, cwd=source, env=environment, stdout=log, stderr=log,
+                                   timeout=900)
+                except subprocess.TimeoutExpired:
+                    print(f"{name}: broken off after 15 minutes", file=sys.stderr)
+            died = process.poll() is not None
+        counts, failures = collections.Counter(), collections.defaultdict(list)
+        for case in xml.parse(report).iter("testcase") if report.exists() else ():
+            problem = case.find("failure") if case.find("failure") is not None else case.find("error")
+            if problem is not None:
+                counts["failed"] += 1
+                failures[reason(problem.get("message") or problem.text or "")].append(case.get("name"))
+            else:
+                counts["skipped" if case.find("skipped") is not None else "passed"] += 1
+        if died:
+            failures["the server ended during this file"].append(name)
+            counts["failed"] += 1
+        yield name, counts["passed"], counts["failed"], counts["skipped"], failures
+
+
+def run_answers(peer, binary, folders):
+    """Yields (folder, in scope: right, wrong; out of scope: right, wrong; {reason: count})."""
+    for folder in folders:
+        failures = ROOT / ".build" / f"answers-{peer}-{folder.replace('/', '_')}.tsv"
+        with server(peer, binary, replica_set=False) as (port, _):
+            subprocess.run([sys.executable, ANSWERS / "run", f"127.0.0.1:{port}", "--only", folder,
+                            "--failures", failures, "--quiet"], stdout=subprocess.DEVNULL)
+        wrong = dict(line.split("\t", 1) for line in failures.read_text().splitlines() if "\t" in line)
+        counts, reasons = collections.Counter(), collections.Counter()
+        for name, missing in answers_scope.cases(ANSWERS, folder):
+            counts[bool(missing), name in wrong] += 1
+            if name in wrong:
+                reasons[", ".join(sorted(missing)) if missing else "in scope"] += 1
+        yield (folder, counts[False, False], counts[False, True], counts[True, False],
+               counts[True, True], reasons)
+
+
+def table_of_pymongo(rows):
+    lines = ["| file | passed | failed | skipped |", "| --- | ---: | ---: | ---: |"]
+    details = []
+    for name, passed, failed, skipped, failures in rows:
+        lines.append(f"| {name} | {passed} | {failed} | {skipped} |")
+        print(f"{name:34} {passed:5} passed {failed:4} failed {skipped:4} skipped", flush=True)
+        for text, tests in sorted(failures.items(), key=lambda f: -len(f[1])):
+            details.append(f"- {name}: {', '.join(sorted(tests)[:8])}"
+                           + (f" and {len(tests) - 8} more" if len(tests) > 8 else "") + f": `{text}`")
+    return lines + ["", "What fails, by reason:", ""] + (details or ["- nothing"])
+
+
+def table_of_answers(rows):
+    lines = ["| folder | in scope | right | | beyond it | right |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
+    details = []
+    for folder, right, wrong, far_right, far_wrong, reasons in rows:
+        total, far = right + wrong, far_right + far_wrong
+        lines.append(f"| {folder} | {total} | {right} | {right / max(total, 1):.1%} | {far} | {far_right} |")
+        print(f"{folder:24} in scope {right:5} of {total:5} {right / max(total, 1):7.1%}   "
+              f"beyond {far_right:5} of {far:5}", flush=True)
+        for missing, count in reasons.most_common(12):
+            details.append(f"- {folder}: {count} wrong, " + ("though in scope" if missing == "in scope"
+                                                               else f"needing {missing}"))
+    return lines + ["", "What is wrong, by what it needs:", ""] + (details or ["- nothing"])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--peer", choices=["roost", "secantusdb"], default="roost")
+    parser.add_argument("--suite", choices=["pymongo", "answers"])
+    parser.add_argument("--server", default=str(ROOT / ".build" / "release" / "roost"))
+    parser.add_argument("--write", action="store_true", help="put the tables into Tests/conformance.md")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    options = parser.parse_args()
+    if options.peer == "roost" and not os.access(options.server, os.X_OK):
+        sys.exit(f"{options.server} is missing: swift build -c release --product roost")
+    sections = [f"# Conformance\n\nWritten by `tools/conformance --write`; each failure is named."]
+    if options.suite != "answers":
+        names = [n for n in options.names if n.startswith("test_")] or list(FILES)
+        if not options.names or any(n.startswith("test_") for n in options.names):
+            rows = run_pymongo(options.peer, options.server, names)
+            sections.append("## PyMongo's own suite\n\n" + "\n".join(table_of_pymongo(rows)))
+    if options.suite != "pymongo" and ANSWERS.exists():
+        folders = [n for n in options.names if not n.startswith("test_")] or FOLDERS
+        if not options.names or any(not n.startswith("test_") for n in options.names):
+            rows = run_answers(options.peer, options.server, folders)
+            sections.append("## Recorded answers of MongoDB 8.2.4\n\n" + "\n".join(table_of_answers(rows)))
+    if options.write:
+        REPORT.write_text("\n\n".join(sections) + "\n")
+        print(f"written to {REPORT.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
