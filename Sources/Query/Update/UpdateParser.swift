@@ -154,6 +154,11 @@ struct UpdateBuilder {
 
     /// Adds an operation at a path.
     mutating func insert(_ path: UpdatePath, _ operation: UpdateOperation) throws(DBError) {
+        // The walk recurses as deep as a path goes.
+        guard path.segments.count <= Limits.nestingDepthMax else {
+            throw DBError(
+                .overflow, "An update path may have \(Limits.nestingDepthMax) names at most")
+        }
         operations.append(operation)
         let filters = filters
         var used = usedFilters
