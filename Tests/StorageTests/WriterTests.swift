@@ -188,4 +188,29 @@ import Testing
         }
         #expect(refused.wait(timeoutMillis: 5000) { $0 } == .wouldDeadlock)
     }
+
+    /// The last reference may go away on the writer's own thread.
+    @Test func closingFromACompletion() throws {
+        let done = Monitor(false)
+        var store: LMDBStore? = try open()
+        let closing = store
+        store?.submit { txn in
+            try txn.put(.catalog, [1], [1])
+        } completion: { _ in
+            closing?.close()
+            done.withLock { $0 = true }
+            done.wake()
+        }
+        store = nil
+        #expect(done.wait(timeoutMillis: 5000) { $0 ? true : nil } == true)
+    }
+
+    @Test func histogramsCountByPowersOfTwo() {
+        var histogram = StoreStatistics.Histogram()
+        for value: UInt64 in [0, 1, 2, 3, 4, 255, 256, .max] { histogram.record(value) }
+        #expect(histogram.count == 8)
+        #expect(histogram.max == .max)
+        #expect(Array(histogram.buckets.prefix(9)) == [2, 2, 1, 0, 0, 0, 0, 1, 1])
+        #expect(histogram.buckets[31] == 1)
+    }
 }
