@@ -125,7 +125,7 @@ final class IndexBuild: @unchecked Sendable {
             }
             try index.pattern.keys(of: document, sparse: index.isSparse, into: &keys)
             for position in 0..<keys.count {
-                sorter.add(parts: keys.span(position), record: record)
+                sorter.add(parts: keys[position], record: record)
                 if sorter.lastWasCut { _ = index.flags.noteCutKey() }
             }
             if keys.multikeyParts != 0 {

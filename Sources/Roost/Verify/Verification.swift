@@ -125,7 +125,7 @@ private struct CollectionCheck: ~Copyable {
             expected[ordinal] += UInt64(keys.count)
             for position in 0..<keys.count {
                 var entryKey: [UInt8] = []
-                _ = IndexEntryKey.append(parts: keys.span(position), record: key, to: &entryKey)
+                _ = IndexEntryKey.append(parts: keys[position], record: key, to: &entryKey)
                 if try transaction.value(index.table, entryKey.span.bytes) == nil {
                     report.add(
                         "\(entry.namespace) index \(index.name)",

@@ -264,7 +264,7 @@ private struct KeyCollector: ~Copyable {
         try index.pattern.keys(of: document, sparse: index.isSparse, into: &keys)
         for position in 0..<keys.count {
             list.append(
-                parts: keys.span(position), record: record.span.bytes, ordinal: ordinal,
+                parts: keys[position], record: record.span.bytes, ordinal: ordinal,
                 multikeyParts: keys.multikeyParts)
         }
     }
