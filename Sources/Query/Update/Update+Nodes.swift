@@ -83,7 +83,13 @@ extension Update {
         for position in start..<end {
             let entry = scratch.entries[position]
             let isMatch =
-                index >= 0 ? entry.index == index : run.name(of: entry).equals(name)
+                if index >= 0 {
+                    entry.index == index
+                } else {
+                    // Lengths first: most names are told apart without looking at them.
+                    (Int(entry.nameCount) == name.byteCount || entry.nameStart < 0)
+                        && run.name(of: entry).equals(name)
+                }
             if isMatch { return entry.isDone ? nil : position }
             if isSearched { return nil }
         }

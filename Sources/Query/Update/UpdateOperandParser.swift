@@ -2,43 +2,61 @@
 
 import BSON
 
+/// The update operators.
+enum UpdateOperator: String, CaseIterable {
+    case set = "$set"
+    case setOnInsert = "$setOnInsert"
+    case unset = "$unset"
+    case increment = "$inc"
+    case multiply = "$mul"
+    case minimum = "$min"
+    case maximum = "$max"
+    case rename = "$rename"
+    case currentDate = "$currentDate"
+    case bit = "$bit"
+    case push = "$push"
+    case addToSet = "$addToSet"
+    case pop = "$pop"
+    case pull = "$pull"
+    case pullAll = "$pullAll"
+}
+
 /// Parses operands of update operators.
 struct UpdateOperandParser {
     /// How conditions of `$pull` are parsed.
     let filterOptions: FilterOptions
 
-    /// The operation of `name` with `operand` at the field `path`; nil for an unknown operator.
-    /// `$rename` is not among them: it has two paths.
-    func parse(_ name: String, _ operand: ValueView, path: String) throws(DBError)
+    /// The operation of an operator with `operand` at the field `path`; nil for `$rename`, which
+    /// has two paths.
+    func parse(_ name: UpdateOperator, _ operand: ValueView, path: UpdatePath) throws(DBError)
         -> UpdateOperation?
     {
         switch name {
-        case "$set": .set(OwnedValue(copying: operand))
-        case "$setOnInsert": .setOnInsert(OwnedValue(copying: operand))
-        case "$unset": .unset
-        case "$inc": .increment(try number(operand, "increment", path))
-        case "$mul": .multiply(try number(operand, "multiply", path))
-        case "$min": .minimum(OwnedValue(copying: operand))
-        case "$max": .maximum(OwnedValue(copying: operand))
-        case "$currentDate": try currentDate(operand)
-        case "$bit": try bit(operand)
-        case "$push": .push(try push(operand))
-        case "$addToSet": try addToSet(operand)
-        case "$pop": try pop(operand)
-        case "$pull":
-            .pull(try ElementCondition(pull: operand, filterOptions))
-        case "$pullAll": try pullAll(operand)
-        default: nil
+        case .set: .set(OwnedValue(copying: operand))
+        case .setOnInsert: .setOnInsert(OwnedValue(copying: operand))
+        case .unset: .unset
+        case .increment: .increment(try number(operand, "increment", path))
+        case .multiply: .multiply(try number(operand, "multiply", path))
+        case .minimum: .minimum(OwnedValue(copying: operand))
+        case .maximum: .maximum(OwnedValue(copying: operand))
+        case .currentDate: try currentDate(operand)
+        case .bit: try bit(operand)
+        case .push: .push(try push(operand))
+        case .addToSet: try addToSet(operand)
+        case .pop: try pop(operand)
+        case .pull: .pull(try ElementCondition(pull: operand, filterOptions))
+        case .pullAll: try pullAll(operand)
+        case .rename: nil
         }
     }
 
-    private func number(_ operand: ValueView, _ verb: String, _ path: String) throws(DBError)
-        -> OwnedValue
-    {
+    private func number(
+        _ operand: ValueView, _ verb: StaticString, _ path: UpdatePath
+    ) throws(DBError) -> OwnedValue {
         guard operand.isNumeric else {
             throw DBError(
                 .typeMismatch,
-                "Cannot \(verb) with non-numeric argument: {\(path): \(operand.type.alias)}")
+                "Cannot \(verb) with non-numeric argument: {\(path.dotted): \(operand.type.alias)}")
         }
         return OwnedValue(copying: operand)
     }
