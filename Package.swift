@@ -82,7 +82,8 @@ let package = Package(
         .testTarget(
             name: "BSONTests", dependencies: ["BSON", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "StorageTests", dependencies: ["Storage"], swiftSettings: swift),
-        .testTarget(name: "QueryTests", dependencies: ["Query", "BSON"], swiftSettings: swift),
+        .testTarget(
+            name: "QueryTests", dependencies: ["Query", "BSON", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "RoostTests", dependencies: ["Roost", "Query", "Storage", "BSON"],
             swiftSettings: swift),

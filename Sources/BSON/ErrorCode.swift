@@ -91,6 +91,8 @@ extension DBError.Code {
     public static let operationFailed = DBError.Code(rawValue: 96)
     /// 100 UnsatisfiableWriteConcern.
     public static let unsatisfiableWriteConcern = DBError.Code(rawValue: 100)
+    /// 109 NotExactValueField.
+    public static let notExactValueField = DBError.Code(rawValue: 109)
     /// 112 WriteConflict.
     public static let writeConflict = DBError.Code(rawValue: 112)
     /// 115 CommandNotSupported.
@@ -238,6 +240,7 @@ extension DBError.Code {
         91: "ShutdownInProgress",
         96: "OperationFailed",
         100: "UnsatisfiableWriteConcern",
+        109: "NotExactValueField",
         112: "WriteConflict",
         115: "CommandNotSupported",
         117: "ConflictingOperationInProgress",

@@ -59,7 +59,7 @@ package struct KeyEncoder: Sendable {
 
     /// Forgets everything, keeps the memory.
     package mutating func removeAll() {
-        bytes.removeAll(keepingCapacity: true)
+        truncate(to: 0)
     }
 
     /// Forgets what lies at and after `offset`.
@@ -158,11 +158,9 @@ package struct KeyEncoder: Sendable {
             bytes.append(header(value.type))
             bytes.append(copying: value.bytes)
         case .date:
-            bytes.append(header(.date))
-            appendBigEndian(UInt64(bitPattern: value.dateMillis ?? 0) ^ 1 << 63)
+            append(header(.date), word: UInt64(bitPattern: value.dateMillis ?? 0) ^ 1 << 63)
         case .timestamp:
-            bytes.append(header(.timestamp))
-            appendBigEndian(value.timestamp?.rawValue ?? 0)
+            append(header(.timestamp), word: value.timestamp?.rawValue ?? 0)
         case .codeWithScope:
             bytes.append(header(.codeWithScope))
             guard let parts = value.codeWithScope else { return }
@@ -214,6 +212,15 @@ package struct KeyEncoder: Sendable {
 
     private mutating func appendBigEndian<T: FixedWidthInteger>(_ value: T) {
         withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
+    }
+
+    /// Appends a byte and eight bytes big-endian; one step, since most keys are that.
+    @inline(__always)
+    private mutating func append(_ header: UInt8, word: UInt64) {
+        let nine = (UInt128(header) << 120 | UInt128(word) << 56).bigEndian
+        withUnsafeBytes(of: nine) {
+            bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: $0[..<9]))
+        }
     }
 
     private mutating func invert(from start: Int) {
@@ -279,8 +286,8 @@ extension KeyEncoder {
     private mutating func appendExact(_ value: Double) {
         if value == 0 { return bytes.append(NumberClass.zero.header) }
         let word = value.magnitude.bitPattern << 1
-        bytes.append((value < 0 ? NumberClass.negative : .positive).header)
-        appendBigEndian(value < 0 ? ~word : word)
+        let header = (value < 0 ? NumberClass.negative : .positive).header
+        append(header, word: value < 0 ? ~word : word)
     }
 
     /// A number that no double is: `coefficient` * 10^`exponent`, not zero; `cut` is the double

@@ -119,7 +119,8 @@ public struct ValueView: ~Escapable {
         get { type == .document || type == .array ? DocumentView(bytes) : nil }
     }
 
-    /// Subtype and content of binary data, else nil. Subtype 2's inner length is left out.
+    /// Subtype and content of binary data, else nil. Content of subtype 2 begins with its inner
+    /// length, as stored.
     public var binary: BinaryView? {
         @_lifetime(copy self)
         get {

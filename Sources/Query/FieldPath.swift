@@ -1,7 +1,5 @@
 // Dotted paths, split once when a query is parsed.
 
-package import BSON
-
 /// A dotted path such as `a.b.0`.
 package struct FieldPath: Hashable, Sendable, CustomStringConvertible {
     /// One name of a path.
@@ -30,7 +28,7 @@ package struct FieldPath: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// The names between the dots; never empty.
+    /// The names between the dots; empty only in `wholeValue`.
     package let segments: [Segment]
     /// The path as written.
     package let dotted: String
@@ -41,6 +39,15 @@ package struct FieldPath: Hashable, Sendable, CustomStringConvertible {
         segments = dotted.utf8.split(separator: 46, omittingEmptySubsequences: false).map {
             Segment($0)
         }
+    }
+
+    /// The path without names: the value itself, which conditions on array elements are about.
+    package static let wholeValue = FieldPath(segments: [], dotted: "")
+
+    /// A path of those names, written as `dotted`.
+    init(segments: [Segment], dotted: String) {
+        self.segments = segments
+        self.dotted = dotted
     }
 
     /// The path as written.

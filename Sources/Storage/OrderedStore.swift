@@ -86,9 +86,10 @@ package protocol ReadableTransaction: ~Copyable {
     /// The number of entries, exact, in constant time.
     func entryCount(_ table: TableID) throws(StorageError) -> UInt64
 
-    /// A cursor before the first entry.
+    /// A cursor before the first entry. What stands in its way (`noSuchTable` …) is thrown by its
+    /// first move.
     @_lifetime(borrow self)
-    func cursor(_ table: TableID) throws(StorageError) -> Cursor
+    func cursor(_ table: TableID) -> Cursor
 }
 
 /// A place in a table. New cursors stand before the first and after the last entry at once: `next`

@@ -25,4 +25,81 @@ extension ReadableTransaction where Self: ~Copyable {
         guard let value = try value(table, key.span.bytes) else { return nil }
         return Array(copying: value)
     }
+
+    /// Copies of all entries, walked forward.
+    func all(_ table: TableID) throws(StorageError) -> [Pair] {
+        var pairs: [Pair] = []
+        var cursor = cursor(table)
+        while try cursor.next() {
+            pairs.append(
+                Pair(key: Array(copying: cursor.key), value: Array(copying: try cursor.value())))
+        }
+        return pairs
+    }
+}
+
+extension WritableTransaction where Self: ~Copyable {
+    mutating func put(_ table: TableID, _ key: [UInt8], _ value: [UInt8]) throws(StorageError) {
+        try put(table, key: key.span.bytes, value: value.span.bytes)
+    }
+
+    mutating func insert(
+        _ table: TableID, _ key: [UInt8], _ value: [UInt8]
+    ) throws(StorageError) -> Bool {
+        try insert(table, key: key.span.bytes, value: value.span.bytes)
+    }
+
+    mutating func append(_ table: TableID, _ key: [UInt8], _ value: [UInt8]) throws(StorageError) {
+        try append(table, key: key.span.bytes, value: value.span.bytes)
+    }
+
+    mutating func delete(_ table: TableID, _ key: [UInt8]) throws(StorageError) -> Bool {
+        try delete(table, key: key.span.bytes)
+    }
+}
+
+extension LMDBStore.Reader {
+    /// The number of the newest commit.
+    func newestSnapshot() -> UInt64 {
+        read { (txn: borrowing ReadTransaction) in txn.snapshotID }
+    }
+
+    func all(_ table: TableID) throws(StorageError) -> [Pair] {
+        try read { txn throws(StorageError) in try txn.all(table) }
+    }
+
+    func copy(_ table: TableID, _ key: [UInt8]) throws(StorageError) -> [UInt8]? {
+        try read { txn throws(StorageError) in try txn.copy(table, key) }
+    }
+}
+
+struct Pair: Equatable, Sendable {
+    var key: [UInt8]
+    var value: [UInt8]
+}
+
+/// A failure that only tests throw.
+struct Refusal: Error, Equatable {
+    var number = 0
+}
+
+/// Repeatable random numbers.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(_ seed: UInt64) {
+        state = seed &* 0x9E37_79B9_7F4A_7C15 | 1
+    }
+
+    mutating func next() -> UInt64 {
+        state ^= state << 13
+        state ^= state >> 7
+        state ^= state << 17
+        return state &* 0x2545_F491_4F6C_DD1D
+    }
+}
+
+/// A number as a key that sorts by value.
+func key(_ number: Int) -> [UInt8] {
+    withUnsafeBytes(of: UInt64(number).bigEndian) { Array($0) }
 }

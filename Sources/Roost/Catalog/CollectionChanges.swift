@@ -24,7 +24,7 @@ extension RoostEngine {
                 }
                 return
             }
-            _ = try writer.create(namespace, options: options, transaction)
+            _ = try writer.create(namespace, options: options, &transaction)
         } completion: {
             completion($0)
         }
@@ -39,7 +39,7 @@ extension RoostEngine {
         let writer = writer
         submit { transaction in
             guard let entry = writer.catalog[namespace] else { return nil }
-            try writer.drop(entry, transaction)
+            try writer.drop(entry, &transaction)
             return entry.indexes.count + 1
         } completion: {
             completion($0)
@@ -51,7 +51,7 @@ extension RoostEngine {
         let writer = writer
         submit { transaction in
             let entries = writer.catalog.collections(of: database)
-            for entry in entries { try writer.drop(entry, transaction) }
+            for entry in entries { try writer.drop(entry, &transaction) }
             return !entries.isEmpty
         } completion: {
             completion($0)
@@ -85,9 +85,9 @@ extension RoostEngine {
                     .conflictingOperationInProgress,
                     "An index of \(source) is being built; rename it when that is done")
             }
-            if let occupant { try writer.drop(occupant, transaction) }
-            try writer.remove(source, transaction)
-            try writer.save(entry.renamed(target), transaction)
+            if let occupant { try writer.drop(occupant, &transaction) }
+            try writer.remove(source, &transaction)
+            try writer.save(entry.renamed(target), &transaction)
         } completion: {
             completion($0)
         }
@@ -102,6 +102,6 @@ extension WriterState {
             builds.end(index.table)
             try transaction.dropTable(index.table)
         }
-        try remove(entry.namespace, transaction)
+        try remove(entry.namespace, &transaction)
     }
 }

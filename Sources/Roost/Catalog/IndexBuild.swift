@@ -72,7 +72,7 @@ final class IndexBuild: @unchecked Sendable {
         var isAtEnd = false
         while !isAtEnd {
             isAtEnd = try reader.read { transaction in
-                try scanSlice(entry, &last, sorters, transaction)
+                try scanSlice(entry, &last, sorters, &transaction)
             }
             try checkStillWanted()
         }
@@ -91,14 +91,14 @@ final class IndexBuild: @unchecked Sendable {
         var cursor = try transaction.cursor(entry.table)
         var found: Bool
         if let last {
-            found = try cursor.seek(last.span.bytes)
+            found = try cursor.seek(to: last.span.bytes)
             if found, cursor.key.equals(last.span.bytes) { found = try cursor.next() }
         } else {
-            found = try cursor.seek(RawSpan())
+            found = try cursor.first()
         }
         var scanned = 0
         while found {
-            let document = DocumentView(try cursor.value)
+            let document = DocumentView(try cursor.value())
             for (index, sorter) in zip(indexes, sorters) {
                 keys.removeAll()
                 if let filter = index.partialFilter, try !filter.matches(document, &scratch) {
@@ -144,7 +144,7 @@ final class IndexBuild: @unchecked Sendable {
             let chunk = try merge.next(Self.entriesPerOperation)
             if chunk.isEmpty { break }
             try engine.submitAndWait { transaction in
-                try writer.putBuilt(chunk, index, namespace, transaction)
+                try writer.putBuilt(chunk, index, namespace, &transaction)
             }
             progress.note(loaded: chunk.count)
         }
@@ -159,7 +159,7 @@ final class IndexBuild: @unchecked Sendable {
         try engine.submitAndWait { transaction in
             guard let entry = writer.catalog[namespace] else { throw Self.dropped(namespace) }
             let indexes = entry.indexes.map { names.contains($0.name) ? $0.ready() : $0 }
-            try writer.save(entry.with(indexes: indexes), transaction)
+            try writer.save(entry.with(indexes: indexes), &transaction)
             for index in entry.indexes where names.contains(index.name) {
                 writer.builds.end(index.table)
             }
@@ -178,7 +178,7 @@ final class IndexBuild: @unchecked Sendable {
                 try transaction.dropTable(index.table)
             }
             let kept = entry.indexes.filter { !tables.contains($0.table) }
-            try writer.save(entry.with(indexes: kept), transaction)
+            try writer.save(entry.with(indexes: kept), &transaction)
         }
     }
 
@@ -219,8 +219,8 @@ extension WriterState {
                 !builds.isTouched([UInt8](copying: record), by: index.table)
             else { continue }
             if index.isUnique {
-                try UniqueCheck.check(span, index, entry, transaction)
-                try UniqueCheck.check(span, follows: previous.span.bytes, index, entry, transaction)
+                try UniqueCheck.check(span, index, entry, &transaction)
+                try UniqueCheck.check(span, follows: previous.span.bytes, index, entry, &transaction)
                 previous = key
             }
             wanted.append(key)

@@ -33,7 +33,7 @@ extension RoostEngine {
     ) {
         let writer = writer
         submit { transaction in
-            try writer.addIndexes(namespace, specifications, transaction)
+            try writer.addIndexes(namespace, specifications, &transaction)
         } completion: { outcome in
             switch outcome {
             case .failure(let error): completion(.failure(error))
@@ -66,7 +66,7 @@ extension RoostEngine {
                 try transaction.dropTable(index.table)
             }
             let kept = entry.indexes.filter { !names.contains($0.name) }
-            try writer.save(entry.with(indexes: kept), transaction)
+            try writer.save(entry.with(indexes: kept), &transaction)
             return entry.indexes.count + 1
         } completion: {
             completion($0)
@@ -90,7 +90,7 @@ extension WriterState {
         try namespace.validate()
         let existing = catalog[namespace]
         let wanted = try (existing?.indexes ?? []).wanted(specifications, of: namespace)
-        let entry = try collection(namespace, transaction)
+        let entry = try collection(namespace, &transaction)
         let isEmpty = try transaction.entryCount(entry.table) == 0
         var indexes = entry.indexes
         var toBuild: [IndexEntry] = []
@@ -107,7 +107,7 @@ extension WriterState {
         let created = IndexesCreated(
             before: (existing?.indexes.count ?? 0) + 1, after: indexes.count + 1,
             madeCollection: existing == nil)
-        if !wanted.isEmpty { try save(entry.with(indexes: indexes), transaction) }
+        if !wanted.isEmpty { try save(entry.with(indexes: indexes), &transaction) }
         return IndexPlan(created: created, toBuild: toBuild)
     }
 }

@@ -86,7 +86,7 @@ final class FindAndModifyJob: @unchecked Sendable {
         let writer = engine.writer
         let request = request
         engine.submit { transaction in
-            try writer.findAndModify(request, keys, mayUpsert: isCertain, transaction)
+            try writer.findAndModify(request, keys, mayUpsert: isCertain, &transaction)
         } completion: { outcome in
             switch outcome {
             case .failure(let error) where error.code == .duplicateKey && keys.isEmpty:
@@ -118,21 +118,21 @@ extension WriterState {
             for key in keys where result.n == 0 {
                 result = try apply(
                     update, to: key.span.bytes, request.namespace, now: request.now,
-                    images: &images, transaction)
+                    images: &images, &transaction)
             }
             if result.n == 0, mayUpsert, update.isUpsert {
                 images = .wanted
                 result = try upsert(
-                    update, request.namespace, now: request.now, images: &images, transaction)
+                    update, request.namespace, now: request.now, images: &images, &transaction)
             }
         case .delete(let delete):
             for key in keys where result.n == 0 {
                 result = try apply(
-                    delete, to: key.span.bytes, request.namespace, images: &images, transaction)
+                    delete, to: key.span.bytes, request.namespace, images: &images, &transaction)
             }
         case .insert, .refused: break
         }
-        try finishOperation(transaction)
+        try finishOperation(&transaction)
         guard result.n > 0 else { return FindAndModifyOutcome(result: result, document: nil) }
         return FindAndModifyOutcome(
             result: result, document: request.returnsNew ? images.after : images.before)

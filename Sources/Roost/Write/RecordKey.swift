@@ -92,7 +92,7 @@ enum CutKey {
         var tail: [UInt8] = []
         appendHash(of: key.bytes.span.bytes.extracting(start..<key.count), to: &tail)
         key.truncate(to: start + prefixBytes)
-        key.append(raw: tail.span.bytes)
+        key.append(copying: tail.span.bytes)
         return true
     }
 

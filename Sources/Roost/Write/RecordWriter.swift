@@ -43,7 +43,7 @@ struct RecordWriter: ~Copyable {
             try collectKeys(of: document, index)
             try append(keys, ordinal, to: &added)
             if index.isUnique {
-                try checkUnique(added, ordinal, index, entry, transaction)
+                try checkUnique(added, ordinal, index, entry, &transaction)
             }
         }
         noteFlags(entry)
@@ -100,7 +100,7 @@ struct RecordWriter: ~Copyable {
         builds: borrowing IndexBuilds, images: inout DocumentImages,
         _ transaction: inout WriteTransaction
     ) throws -> Change {
-        try flush(transaction)
+        try flush(&transaction)
         guard let bytes = try transaction.value(entry.table, key) else { return .notMatched }
         let old = DocumentView(bytes)
         matchScratch.arrayPosition = nil
@@ -117,7 +117,7 @@ struct RecordWriter: ~Copyable {
         let new = DocumentView(newDocument.bytes.span.bytes)
         images.keepAfter(new)
         recordKey.removeAll()
-        recordKey.append(raw: key)
+        recordKey.append(copying: key)
         added.removeAll()
         removed.removeAll()
         for (ordinal, index) in entry.indexes.enumerated() {
@@ -134,7 +134,7 @@ struct RecordWriter: ~Copyable {
             EntryList.removeCommon(&removed, &added)
         }
         for (ordinal, index) in entry.indexes.enumerated() where index.isUnique {
-            try checkUnique(added, ordinal, index, entry, transaction)
+            try checkUnique(added, ordinal, index, entry, &transaction)
         }
         noteFlags(entry)
         for position in 0..<removed.count {
@@ -165,13 +165,13 @@ struct RecordWriter: ~Copyable {
         builds: borrowing IndexBuilds, images: inout DocumentImages,
         _ transaction: inout WriteTransaction
     ) throws -> Bool {
-        try flush(transaction)
+        try flush(&transaction)
         guard let bytes = try transaction.value(entry.table, key) else { return false }
         let old = DocumentView(bytes)
         if let filter, try !filter.matches(old, &matchScratch) { return false }
         images.keepBefore(old)
         recordKey.removeAll()
-        recordKey.append(raw: key)
+        recordKey.append(copying: key)
         removed.removeAll()
         for (ordinal, index) in entry.indexes.enumerated() {
             try collectKeys(of: old, index)
@@ -223,7 +223,7 @@ struct RecordWriter: ~Copyable {
     ) throws {
         for position in 0..<list.count where list.ordinal(position) == ordinal {
             try UniqueCheck.check(
-                list.key(position), index, entry, transaction)
+                list.key(position), index, entry, &transaction)
         }
     }
 }

@@ -15,7 +15,7 @@ enum UniqueCheck {
         guard let parts = IndexEntryKey.parts(in: key), let own = IndexEntryKey.record(in: key)
         else { return }
         var cursor = try transaction.cursor(index.table)
-        var found = try cursor.seek(parts)
+        var found = try cursor.seek(to: parts)
         while found, cursor.key.starts(with: parts) {
             guard let other = IndexEntryKey.record(in: cursor.key),
                 cursor.key.byteCount == parts.byteCount + other.byteCount + 1

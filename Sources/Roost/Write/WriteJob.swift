@@ -88,7 +88,7 @@ final class WriteJob: @unchecked Sendable {
         let writer = engine.writer
         let request = request
         engine.submit { transaction in
-            try writer.run(range, of: request, transaction)
+            try writer.run(range, of: request, &transaction)
         } completion: { outcome in
             switch outcome {
             case .failure(let error): self.completion(.failure(error))
@@ -177,7 +177,7 @@ final class WriteJob: @unchecked Sendable {
         }
         engine.submit { transaction in
             try writer.runScan(
-                statement, keys, namespace, now: now, mayUpsert: mayUpsert, transaction)
+                statement, keys, namespace, now: now, mayUpsert: mayUpsert, &transaction)
         } completion: { outcome in
             switch outcome {
             case .failure(let error): self.end(error: error)
@@ -245,22 +245,22 @@ extension WriterState {
                 case .update(let update):
                     one = try apply(
                         update, to: key.span.bytes, namespace, now: now, images: &images,
-                        transaction)
+                        &transaction)
                 case .delete(let delete):
                     one = try apply(
-                        delete, to: key.span.bytes, namespace, images: &images, transaction)
+                        delete, to: key.span.bytes, namespace, images: &images, &transaction)
                 case .insert, .refused: continue
                 }
                 total.n += one.n
                 total.modified += one.modified
             }
             if mayUpsert, case .update(let update) = statement, update.isUpsert {
-                total = try upsert(update, namespace, now: now, images: &images, transaction)
+                total = try upsert(update, namespace, now: now, images: &images, &transaction)
             }
         } catch let error as DBError {
             total.error = error
         }
-        try finishOperation(transaction)
+        try finishOperation(&transaction)
         return total
     }
 }

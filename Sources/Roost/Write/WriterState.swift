@@ -33,7 +33,7 @@ final class WriterState: @unchecked Sendable {
     func prepareCommit(_ transaction: inout WriteTransaction) throws {
         for namespace in dirty {
             guard let entry = catalog[namespace] else { continue }
-            try save(entry, transaction)
+            try save(entry, &transaction)
         }
     }
 
@@ -72,7 +72,7 @@ final class WriterState: @unchecked Sendable {
         _ namespace: Namespace, _ transaction: inout WriteTransaction
     ) throws -> CollectionEntry {
         if let entry = catalog[namespace] { return entry }
-        return try create(namespace, options: Document(), transaction)
+        return try create(namespace, options: Document(), &transaction)
     }
 
     /// Makes a collection.
@@ -84,7 +84,7 @@ final class WriterState: @unchecked Sendable {
         let entry = CollectionEntry(
             namespace: namespace, uuid: .random(), table: try transaction.createTable(),
             options: options, indexes: [], flags: RecordFlags(hasCutKeys: false))
-        try save(entry, transaction)
+        try save(entry, &transaction)
         return entry
     }
 
@@ -115,14 +115,14 @@ final class WriterState: @unchecked Sendable {
         for position in range {
             let result: StatementResult
             do {
-                result = try run(request.statements[position], of: request, transaction)
+                result = try run(request.statements[position], of: request, &transaction)
             } catch let error as DBError {
                 result = StatementResult(error: error)
             }
             results.append(result)
             if result.error != nil, request.isOrdered { break }
         }
-        try records.flush(transaction)
+        try records.flush(&transaction)
         return results
     }
 
@@ -135,26 +135,26 @@ final class WriterState: @unchecked Sendable {
         switch statement {
         case .refused(let error): throw error
         case .insert(let collection, let document):
-            let entry = try self.collection(request.namespaces[collection], transaction)
+            let entry = try self.collection(request.namespaces[collection], &transaction)
             let bytes = request.documents.bytes.span.bytes.extracting(document)
             defer { noteFlags(entry) }
-            try records.insert(DocumentView(bytes), into: entry, builds: builds, transaction)
+            try records.insert(DocumentView(bytes), into: entry, builds: builds, &transaction)
             result.n = 1
         case .update(let update):
             let key = update.target.point ?? []
             let namespace = request.namespaces[update.target.collection]
             result = try apply(
                 update, to: key.span.bytes, namespace, now: request.now, images: &images,
-                transaction)
+                &transaction)
             if result.n == 0, update.isUpsert {
                 result = try upsert(
-                    update, namespace, now: request.now, images: &images, transaction)
+                    update, namespace, now: request.now, images: &images, &transaction)
             }
         case .delete(let delete):
             let key = delete.target.point ?? []
             result = try apply(
                 delete, to: key.span.bytes, request.namespaces[delete.target.collection],
-                images: &images, transaction)
+                images: &images, &transaction)
         }
         return result
     }
@@ -168,7 +168,7 @@ final class WriterState: @unchecked Sendable {
         guard let entry = catalog[namespace] else { return result }
         defer { noteFlags(entry) }
         switch try records.update(
-            key, update, entry, now: now, builds: builds, images: &images, transaction)
+            key, update, entry, now: now, builds: builds, images: &images, &transaction)
         {
         case .notMatched: break
         case .unchanged: result.n = 1
@@ -187,7 +187,7 @@ final class WriterState: @unchecked Sendable {
         var result = StatementResult()
         guard let entry = catalog[namespace] else { return result }
         if try records.delete(
-            key, delete.target.filter, entry, builds: builds, images: &images, transaction)
+            key, delete.target.filter, entry, builds: builds, images: &images, &transaction)
         {
             result.n = 1
         }
@@ -204,9 +204,9 @@ final class WriterState: @unchecked Sendable {
             from: update.target.filter, now: now, into: &writer)
         let bytes = writer.take()
         let document = DocumentView(bytes.span.bytes)
-        let entry = try collection(namespace, transaction)
+        let entry = try collection(namespace, &transaction)
         defer { noteFlags(entry) }
-        try records.insert(document, into: entry, builds: builds, transaction)
+        try records.insert(document, into: entry, builds: builds, &transaction)
         images.keepAfter(document)
         var result = StatementResult()
         result.n = 1
@@ -216,7 +216,7 @@ final class WriterState: @unchecked Sendable {
 
     /// Puts deferred index entries; ends every operation that used the functions above.
     func finishOperation(_ transaction: inout WriteTransaction) throws {
-        try records.flush(transaction)
+        try records.flush(&transaction)
     }
 
     private func noteFlags(_ entry: CollectionEntry) {

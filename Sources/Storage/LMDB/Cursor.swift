@@ -7,15 +7,17 @@ extension LMDBStore {
         // SAFETY: LMDB's cursor belongs to this value until deinit gives it back; the compiler
         // keeps the transaction borrowed, hence open and unchanged, as long as this value lives.
         // `scratch` and `home` belong to the reader or writer that owns the transaction.
-        private let cursor: OpaquePointer
+        private let cursor: OpaquePointer?
         private let scratch: UnsafeMutableRawPointer
         private let home: UnsafeMutablePointer<OpaquePointer?>?
         private let entry: TableMap.Entry
+        /// Why there is no cursor: the first move says so.
+        private let failureCode: Int32
         private var storedKey = MDB_val()
         private var storedValue = MDB_val()
         private var isPlaced = false
 
-        /// Takes over `cursor`; it goes back to `home` at the end, or is closed if that is taken.
+        /// Takes over `cursor`, on `entry`; it goes back to `home` at the end, or is closed if that is taken.
         @_lifetime(immortal)
         init(
             _ cursor: OpaquePointer, _ entry: TableMap.Entry, scratch: UnsafeMutableRawPointer,
@@ -25,9 +27,21 @@ extension LMDBStore {
             self.entry = entry
             self.scratch = scratch
             self.home = home
+            failureCode = 0
+        }
+
+        /// A cursor whose every move throws.
+        @_lifetime(immortal)
+        init(failure code: Int32, _ table: TableID, scratch: UnsafeMutableRawPointer) {
+            cursor = nil
+            entry = TableMap.Entry(id: table.rawValue, handle: 0, isShared: false)
+            self.scratch = scratch
+            home = nil
+            failureCode = code
         }
 
         deinit {
+            guard let cursor else { return }
             if let home, home.pointee == nil {
                 home.pointee = cursor
             } else {
@@ -129,6 +143,9 @@ extension LMDBStore {
             _ step: MDB_cursor_op, inside: Bool = true
         ) throws(StorageError) -> Bool {
             isPlaced = false
+            guard let cursor else {
+                throw LMDBCode.error(failureCode, "mdb_cursor_open", table: entry.table)
+            }
             var key = storedKey
             var value = storedValue
             let code = mdb_cursor_get(cursor, &key, &value, step)

@@ -56,14 +56,21 @@ package final class LMDBStore: OrderedStore, Sendable {
     /// The longest value, in bytes.
     package static let valueBytesMax = StoredBytes.valueBytesMax
 
-    private let environment: Environment
-    private let writer: Writer
-    private let isClosed = Atomic<Bool>(false)
+    private struct Running {
+        var environment: Environment
+        var writer: Writer
+    }
+
+    /// What closing lets go of.
+    private let running: Mutex<Running?>
+    /// 16 random bytes made with the data; copies have the same.
+    package let identity: [UInt8]
 
     private init(_ environment: Environment) throws(StorageError) {
-        self.environment = environment
-        writer = Writer(environment)
+        let writer = Writer(environment)
         try writer.start()
+        identity = environment.identity
+        running = Mutex(Running(environment: environment, writer: writer))
     }
 
     deinit {
@@ -78,18 +85,15 @@ package final class LMDBStore: OrderedStore, Sendable {
         try LMDBStore(try Environment(path: path, options: options))
     }
 
-    /// 16 random bytes made with the data; copies have the same.
-    package var identity: [UInt8] { environment.identity }
-
     /// Makes a reader. It holds the files open until it is released.
     package func makeReader() throws(StorageError) -> Reader {
-        if isClosed.load(ordering: .relaxed) { throw .closed }
-        return try Reader(environment)
+        guard let running = running.withLock({ $0 }) else { throw .closed }
+        return try Reader(running.environment)
     }
 
     /// Sets what runs once a group, from the next one on.
     package func setGroupHooks(_ hooks: GroupHooks<WriteTransaction>) {
-        writer.hooks.withLock { $0 = hooks }
+        running.withLock { $0 }?.writer.hooks.withLock { $0 = hooks }
     }
 
     /// Queues an operation; see `OrderedStore.submit`.
@@ -98,6 +102,10 @@ package final class LMDBStore: OrderedStore, Sendable {
         _ operation: @escaping @Sendable (inout WriteTransaction) throws -> R,
         completion: @escaping @Sendable (Result<R, any Error>) -> Void
     ) {
+        guard let writer = running.withLock({ $0?.writer }) else {
+            completion(.failure(StorageError.closed))
+            return
+        }
         let job = TypedWriteJob(options, operation, completion)
         if let error = writer.enqueue(job) { completion(.failure(error)) }
     }
@@ -108,7 +116,9 @@ package final class LMDBStore: OrderedStore, Sendable {
         _ options: OperationOptions = OperationOptions(),
         _ operation: @escaping @Sendable (inout WriteTransaction) throws -> R
     ) throws -> R {
-        if writer.isCurrentThread { throw StorageError.wouldDeadlock }
+        if running.withLock({ $0?.writer.isCurrentThread ?? false }) {
+            throw StorageError.wouldDeadlock
+        }
         let answer = Monitor<Result<R, any Error>?>(nil)
         submit(options, operation) { result in
             answer.withLock { $0 = result }
@@ -120,13 +130,15 @@ package final class LMDBStore: OrderedStore, Sendable {
         return try result.get()
     }
 
-    /// Counters and gauges; costs microseconds.
+    /// Counters and gauges, all 0 once closed; costs microseconds.
     package func statistics() -> StoreStatistics {
+        guard let running = running.withLock({ $0 }) else { return StoreStatistics() }
+        let environment = running.environment
         var statistics = environment.statistics.withLock { $0 }
         let info = environment.info()
         let readers = environment.readers.summary(
             overdueMillis: environment.options.readerMillisMax)
-        statistics.queuedOperations = writer.queue.withLock { $0.jobs.count }
+        statistics.queuedOperations = running.writer.queue.withLock { $0.jobs.count }
         statistics.tables = environment.tables.entries.count { $0.isLive }
         statistics.lastSnapshotID = info.snapshotID
         statistics.fileBytes = info.pages * 4096
@@ -141,10 +153,14 @@ package final class LMDBStore: OrderedStore, Sendable {
         return statistics
     }
 
-    /// Finishes the queued operations, refuses new ones and ends the writer.
+    /// Finishes the queued operations, refuses new ones and ends the writer. The files are released
+    /// here, or with the last reader.
     package func close() {
-        isClosed.store(true, ordering: .relaxed)
-        writer.stop()
+        let closing = running.withLock { running in
+            defer { running = nil }
+            return running
+        }
+        closing?.writer.stop()
     }
 }
 

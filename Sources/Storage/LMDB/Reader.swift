@@ -1,4 +1,5 @@
 import CLMDB
+import Glibc
 import Synchronization
 
 extension LMDBStore {
@@ -19,8 +20,8 @@ extension LMDBStore {
         private(set) var tables = TableMap.empty
         private var tablesGeneration: UInt64 = 0
         private(set) var snapshotID: UInt64 = 0
-        /// Why the snapshot could not be taken.
-        private(set) var failure: StorageError?
+        /// LMDB's code if the snapshot could not be taken.
+        private(set) var failureCode: Int32 = 0
         private var isOpen = false
         private var isPinned = false
 
@@ -73,9 +74,10 @@ extension LMDBStore {
         package func pin() throws(StorageError) -> UInt64 {
             if isPinned { end() }
             begin()
-            if let failure {
+            if failureCode != 0 {
+                let error = LMDBCode.error(failureCode, "mdb_txn_renew")
                 end()
-                throw failure
+                throw error
             }
             isPinned = true
             return snapshotID
@@ -94,7 +96,7 @@ extension LMDBStore {
                 beginFailedSlowPath(code)
                 return
             }
-            failure = nil
+            failureCode = 0
             snapshotID = UInt64(mdb_txn_id(handle))
             activeSince.store(Clock.coarseNanos(), ordering: .relaxed)
             // Before the map is looked at: who gives a table's handle back first publishes a map
@@ -109,7 +111,7 @@ extension LMDBStore {
 
         @inline(never)
         private func beginFailedSlowPath(_ code: Int32) {
-            failure = LMDBCode.error(code, "mdb_txn_renew")
+            failureCode = code
             tables = .empty
             snapshotID = 0
         }
@@ -118,32 +120,35 @@ extension LMDBStore {
             isOpen = false
             isPinned = false
             activeSnapshot.store(0, ordering: .releasing)
-            if failure == nil { mdb_txn_reset(handle) }
+            if failureCode == 0 { mdb_txn_reset(handle) }
         }
 
-        /// An error for a table that the map doesn't have.
+        /// The error for a table that the map doesn't have.
         @inline(never)
-        func missing(_ error: StorageError) -> StorageError {
-            failure ?? error
+        func missing(_ table: TableID) -> StorageError {
+            failureCode == 0
+                ? .noSuchTable(table) : LMDBCode.error(failureCode, "mdb_txn_renew")
         }
 
-        /// Takes an idle cursor on a table's handle, or makes one.
-        func takeCursor(_ entry: TableMap.Entry) throws(StorageError) -> OpaquePointer {
+        /// A cursor on a table: the idle one of its handle, or a new one.
+        @_lifetime(immortal)
+        func makeCursor(_ entry: TableMap.Entry) -> Cursor {
             let home = idleCursors + Int(entry.handle)
             if let idle = home.pointee {
                 home.pointee = nil
-                let code = mdb_cursor_renew(handle, idle)
-                if code == 0 { return idle }
+                if mdb_cursor_renew(handle, idle) == 0 {
+                    return Cursor(idle, entry, scratch: scratch, home: home)
+                }
                 mdb_cursor_close(idle)
             }
             var made: OpaquePointer?
             let code = mdb_cursor_open(handle, entry.handle, &made)
             guard code == 0, let made else {
                 // EINVAL: the handle is younger than the snapshot.
-                if code == MDB_BAD_DBI || code == 22 { throw .noSuchTable(entry.table) }
-                throw LMDBCode.error(code, "mdb_cursor_open", table: entry.table)
+                let code = code == EINVAL ? MDB_BAD_DBI : code
+                return Cursor(failure: code, entry.table, scratch: scratch)
             }
-            return made
+            return Cursor(made, entry, scratch: scratch, home: home)
         }
     }
 
@@ -175,23 +180,23 @@ extension LMDBStore {
                 reader.handle, try entry(table), registry: reader.environment.registryHandle)
         }
 
-        /// A cursor on a table.
+        /// A cursor on a table; its first move throws what stands in its way.
         @_lifetime(borrow self)
-        package func cursor(_ table: TableID) throws(StorageError) -> Cursor {
-            let entry = try entry(table)
-            let cursor = Cursor(
-                try reader.takeCursor(entry), entry, scratch: reader.scratch,
-                home: reader.idleCursors + Int(entry.handle))
-            return _overrideLifetime(cursor, borrowing: self)
+        package func cursor(_ table: TableID) -> Cursor {
+            guard let entry = reader.tables.find(table, at: reader.snapshotID) else {
+                let code = reader.failureCode == 0 ? MDB_BAD_DBI : reader.failureCode
+                return _overrideLifetime(
+                    Cursor(failure: code, table, scratch: reader.scratch), borrowing: self)
+            }
+            return _overrideLifetime(reader.makeCursor(entry), borrowing: self)
         }
 
         @inline(__always)
         private func entry(_ table: TableID) throws(StorageError) -> TableMap.Entry {
-            do throws(StorageError) {
-                return try reader.tables.entry(table, at: reader.snapshotID)
-            } catch {
-                throw reader.missing(error)
+            guard let entry = reader.tables.find(table, at: reader.snapshotID) else {
+                throw reader.missing(table)
             }
+            return entry
         }
     }
 }
@@ -218,7 +223,7 @@ func treeStatistics(
     let code = mdb_stat(transaction, entry.handle, &statistics)
     // EINVAL: the handle is younger than the snapshot.
     guard code == 0 else {
-        throw code == 22
+        throw code == EINVAL
             ? .noSuchTable(entry.table) : LMDBCode.error(code, "mdb_stat", table: entry.table)
     }
     return statistics

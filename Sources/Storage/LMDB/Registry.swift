@@ -168,6 +168,11 @@ enum Registry {
         return transaction
     }
 
+    /// LMDB's code of the commit.
+    static func commit(_ transaction: OpaquePointer) -> Int32 {
+        mdb_txn_commit(transaction)
+    }
+
     /// Opens a named table's handle.
     static func open(
         _ transaction: OpaquePointer, _ name: String, create: Bool

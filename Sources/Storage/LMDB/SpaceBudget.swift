@@ -30,7 +30,8 @@ struct SpaceBudget {
     mutating func refresh(_ environment: Environment) {
         let fileBytes = environment.info().pages * Self.pageBytes
         let now = Clock.nanos()
-        if fileBytes >= softBytes, now - countedAt > Self.recountNanos || usedBytes >= softBytes {
+        let isStale = now - countedAt > Self.recountNanos || usedBytes + chargedBytes >= softBytes
+        if fileBytes >= softBytes, isStale {
             reusableBytes = Self.reusablePages(environment) * Self.pageBytes
             countedAt = now
             chargedBytes = 0

@@ -43,14 +43,14 @@ final class TableMap: Sendable {
         Int(truncatingIfNeeded: (id &* 0x9E37_79B9_7F4A_7C15) >> shift)
     }
 
-    /// The entry that a snapshot sees under `table`.
+    /// The entry that a snapshot sees under `table`; nil if there is none.
     @inline(__always)
-    func entry(_ table: TableID, at snapshot: UInt64) throws(StorageError) -> Entry {
+    func find(_ table: TableID, at snapshot: UInt64) -> Entry? {
         var index = Self.slot(table.rawValue, shift)
         while true {
             let entry = slots[index]
-            if entry.id == table.rawValue, entry.droppedIn > snapshot { return entry }
-            if entry.id == table.rawValue || entry.id == .max { throw .noSuchTable(table) }
+            if entry.id == table.rawValue { return entry.droppedIn > snapshot ? entry : nil }
+            if entry.id == .max { return nil }
             index = (index + 1) & (slots.count - 1)
         }
     }

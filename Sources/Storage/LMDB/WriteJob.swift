@@ -14,8 +14,8 @@ class WriteJob: @unchecked Sendable {
     /// Makes the job's result this error.
     func fail(_ error: any Error) {}
 
-    /// Hands the result to who waits for it. Once.
-    func complete() {}
+    /// Hands the result to who waits for it, once; answers whether it is a success.
+    func complete() -> Bool { false }
 }
 
 /// A queued operation with a result.
@@ -42,7 +42,9 @@ final class TypedWriteJob<R: Sendable>: WriteJob, @unchecked Sendable {
         result = .failure(error)
     }
 
-    override func complete() {
+    override func complete() -> Bool {
         completion(result)
+        if case .success = result { return true }
+        return false
     }
 }

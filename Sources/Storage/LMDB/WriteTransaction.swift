@@ -36,15 +36,20 @@ extension LMDBStore {
 
         /// A cursor on a table; the transaction can't be written to while it lives.
         @_lifetime(borrow self)
-        package func cursor(_ table: TableID) throws(StorageError) -> Cursor {
-            let entry = try entry(table)
+        package func cursor(_ table: TableID) -> Cursor {
+            let scratch = context.scratch
+            guard let entry = context.undoable.tables.find(table, at: .max - 1) else {
+                return _overrideLifetime(
+                    Cursor(failure: MDB_BAD_DBI, table, scratch: scratch), borrowing: self)
+            }
             var made: OpaquePointer?
             let code = mdb_cursor_open(handle, entry.handle, &made)
             guard code == 0, let made else {
-                throw LMDBCode.error(code, "mdb_cursor_open", table: table)
+                return _overrideLifetime(
+                    Cursor(failure: code, table, scratch: scratch), borrowing: self)
             }
-            let cursor = Cursor(made, entry, scratch: context.scratch, home: nil)
-            return _overrideLifetime(cursor, borrowing: self)
+            return _overrideLifetime(
+                Cursor(made, entry, scratch: scratch, home: nil), borrowing: self)
         }
 
         /// Stores `value` under `key`, replacing what is there.
@@ -196,7 +201,10 @@ extension LMDBStore {
 
         private func entry(_ table: TableID) throws(StorageError) -> TableMap.Entry {
             // Nothing is dropped later than this transaction.
-            try context.undoable.tables.entry(table, at: .max - 1)
+            guard let entry = context.undoable.tables.find(table, at: .max - 1) else {
+                throw .noSuchTable(table)
+            }
+            return entry
         }
 
         private func prepare(

@@ -138,15 +138,20 @@ final class Writer: @unchecked Sendable {
     }
 
     private func run(_ jobs: [WriteJob]) {
-        if !runGroup(jobs) {
-            environment.statistics.withLock { $0.groupsRerun += 1 }
-            for job in jobs {
-                _ = runGroup([job])
-                job.complete()
-            }
+        if runGroup(jobs) {
+            for job in jobs { complete(job) }
             return
         }
-        for job in jobs { job.complete() }
+        environment.statistics.withLock { $0.groupsRerun += 1 }
+        for job in jobs {
+            _ = runGroup([job])
+            complete(job)
+        }
+    }
+
+    private func complete(_ job: WriteJob) {
+        if job.complete() { return }
+        environment.statistics.withLock { $0.operationsFailed += 1 }
     }
 
     /// Runs jobs in one transaction and gives each its result. False if the group was undone and

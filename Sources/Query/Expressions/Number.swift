@@ -1,0 +1,213 @@
+// The four numeric types of BSON as one Swift type, and sums over them.
+
+import BSON
+import Glibc
+
+/// A number of any of BSON's numeric types.
+enum Number {
+    case int32(Int32)
+    case int64(Int64)
+    case double(Double)
+    case decimal(Decimal128)
+
+    /// The number in a value; nil for other types and for no value.
+    @inline(__always)
+    init?(_ value: ValueRef) {
+        switch value.type {
+        case .int32: self = .int32(value.view.int32 ?? 0)
+        case .int64: self = .int64(value.view.int64 ?? 0)
+        case .double: self = .double(value.view.double ?? 0)
+        case .decimal128:
+            guard let decimal = value.view.decimal128 else { return nil }
+            self = .decimal(decimal)
+        default: return nil
+        }
+    }
+
+    /// The number as the nearest double.
+    var double: Double {
+        switch self {
+        case .int32(let value): Double(value)
+        case .int64(let value): Double(value)
+        case .double(let value): value
+        case .decimal(let value): value.roundedDouble
+        }
+    }
+
+    /// The number as a decimal; doubles to the 15 digits that they are sure of, as MongoDB does.
+    var decimal: Decimal128 {
+        switch self {
+        case .int32(let value): Decimal128(value)
+        case .int64(let value): Decimal128(value)
+        case .double(let value): Decimal128(value15Digits: value)
+        case .decimal(let value): value
+        }
+    }
+
+    /// The number as int64 if it is of an integer type.
+    var integer: Int64? {
+        switch self {
+        case .int32(let value): Int64(value)
+        case .int64(let value): value
+        default: nil
+        }
+    }
+
+    /// The number as int64 if it is whole and in range, whatever its type.
+    var exactInt64: Int64? {
+        switch self {
+        case .int32(let value): Int64(value)
+        case .int64(let value): value
+        case .double(let value): Int64(exactly: value)
+        case .decimal(let value): value.exactInt64
+        }
+    }
+
+    var isDecimal: Bool {
+        if case .decimal = self { true } else { false }
+    }
+    var isDouble: Bool {
+        if case .double = self { true } else { false }
+    }
+    var isInt32: Bool {
+        if case .int32 = self { true } else { false }
+    }
+
+    var isNaN: Bool {
+        switch self {
+        case .int32, .int64: false
+        case .double(let value): value.isNaN
+        case .decimal(let value): value.isNaN
+        }
+    }
+
+    var isFinite: Bool {
+        switch self {
+        case .int32, .int64: true
+        case .double(let value): value.isFinite
+        case .decimal(let value): value.isFinite
+        }
+    }
+
+    /// An integer as int32 where it fits and `narrow` allows it, else as int64.
+    static func integer(_ value: Int64, narrow: Bool) -> Number {
+        if narrow, let small = Int32(exactly: value) { return .int32(small) }
+        return .int64(value)
+    }
+}
+
+extension Decimal128 {
+    /// The double's first 15 significant digits: what MongoDB takes where doubles meet decimals.
+    init(value15Digits value: Double) {
+        let exact = Decimal128(rounding: value)
+        guard exact.isFinite, !exact.isZero else {
+            self = exact
+            return
+        }
+        var digits = 0
+        var rest = exact.coefficient
+        while rest > 0 {
+            digits += 1
+            rest /= 10
+        }
+        let rounded = exact.rounded(places: -(exact.exponent + digits - 15), .toNearestOrEven)
+        self = rounded
+    }
+}
+
+/// A running sum that is exact for integers and compensated for doubles.
+///
+/// Integers add up in 128 bits; doubles in a pair (sum, what rounding lost), so that 100 × 0.1 is
+/// 10; decimals apart. The three meet when the result is read. Plain memory: no allocation.
+struct NumberSum {
+    private var integers: Int128 = 0
+    private var sum = 0.0
+    private var lost = 0.0
+    private var decimals = Decimal128(Int32(0))
+    private(set) var hasDecimal = false
+    private(set) var hasDouble = false
+    private(set) var hasInt64 = false
+    /// How many numbers were added.
+    private(set) var count = 0
+
+    init() {}
+
+    /// Adds a number.
+    @inline(__always)
+    mutating func add(_ number: Number) {
+        count += 1
+        switch number {
+        case .int32(let value): integers &+= Int128(value)
+        case .int64(let value):
+            hasInt64 = true
+            integers &+= Int128(value)
+        case .double(let value):
+            hasDouble = true
+            addDouble(value)
+        case .decimal(let value):
+            decimals = hasDecimal ? decimals.add(value) : value
+            hasDecimal = true
+        }
+    }
+
+    /// Knuth's two-sum: what `sum + value` rounds away goes to `lost`.
+    @inline(__always)
+    private mutating func addDouble(_ value: Double) {
+        let total = sum + value
+        let part = total - sum
+        let error = (sum - (total - part)) + (value - part)
+        sum = total
+        // An infinity or NaN in `sum` would make the error NaN; it carries no information then.
+        if error.isFinite { lost += error }
+    }
+
+    /// The sum of integers and doubles as the nearest double.
+    private var doubleTotal: Double {
+        guard integers != 0 else { return sum.isFinite ? sum + lost : sum }
+        var both = self
+        both.integers = 0
+        let high = Double(integers)
+        both.addDouble(high)
+        if let highInteger = Int128(exactly: high) {
+            both.addDouble(Double(integers - highInteger))
+        }
+        return both.doubleTotal
+    }
+
+    private var decimalTotal: Decimal128 {
+        var total = decimals
+        if hasDouble {
+            total = total.add(Decimal128(rounding: sum))
+            if lost != 0 { total = total.add(Decimal128(rounding: lost)) }
+        }
+        if let integer = Int64(exactly: integers) {
+            if integer != 0 || !hasDouble { total = total.add(Decimal128(integer)) }
+        } else {
+            // Two 64-bit halves: high × 2^63 + low.
+            let scale = Decimal128(Int64.max).add(Decimal128(Int32(1)))
+            let (high, low) = integers.quotientAndRemainder(dividingBy: Int128(1) << 63)
+            total = total.add(
+                Decimal128(Int64(truncatingIfNeeded: high)).multiply(scale)
+                    .add(Decimal128(Int64(truncatingIfNeeded: low))))
+        }
+        return total
+    }
+
+    /// The sum in the widest type that was added; an int64 overflow gives a double.
+    var total: Number {
+        if hasDecimal { return .decimal(decimalTotal) }
+        if hasDouble { return .double(doubleTotal) }
+        guard let integer = Int64(exactly: integers) else { return .double(Double(integers)) }
+        return .integer(integer, narrow: !hasInt64)
+    }
+
+    /// The sum of integers alone, where it fits an int64.
+    var integerTotal: Int64? { Int64(exactly: integers) }
+
+    /// The mean; nil when nothing was added.
+    var average: Number? {
+        guard count > 0 else { return nil }
+        if hasDecimal { return .decimal(decimalTotal.divide(Decimal128(Int64(count)))) }
+        return .double(doubleTotal / Double(count))
+    }
+}

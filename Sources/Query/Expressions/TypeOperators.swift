@@ -1,0 +1,14 @@
+// $type $isNumber.
+
+import BSON
+
+enum TypeOperators {
+    static let rows: [OperatorRow] = [
+        .list("$type", 1...1, .passed) { arguments, context in
+            context.make(arguments(0, context).typeName)
+        },
+        .list("$isNumber", 1...1, .passed) { arguments, context in
+            context.make(arguments(0, context).type?.isNumeric ?? false)
+        },
+    ]
+}

@@ -1,0 +1,106 @@
+// Filters: which documents a query is about.
+//
+// A filter goes through three forms. `FilterParser` reads MongoDB's documents into a tree
+// (`FilterNode`), refusing what is malformed with MongoDB's codes and bringing equal filters into
+// one shape; the planner reads index bounds from the tree. `MatchCompiler` flattens the tree into
+// a `MatchProgram`: an array of small instructions with paths split, constants in one pool, and
+// neighbouring fields found in one walk. The program runs over a document's bytes where they lie
+// and allocates nothing.
+
+package import BSON
+
+/// Where a filter is used, which decides what it may contain.
+package enum FilterContext: Sendable {
+    case find
+    /// A `$match` stage.
+    case match
+    /// A collection's validator.
+    case validator
+    /// An update's `arrayFilters`, or the condition of `$pull`.
+    case arrayFilter
+    /// A projection's `$elemMatch`.
+    case projection
+    /// An index's `partialFilterExpression`.
+    case partialIndex
+}
+
+/// How a filter is to be read.
+package struct FilterOptions: Sendable {
+    /// Compiles the operand of `$expr`.
+    package typealias ExpressionParser =
+        @Sendable (_ expression: ValueView) throws(DBError) -> ExpressionPredicate
+
+    /// Where the filter is used.
+    package var context: FilterContext
+    /// The expression compiler with the variables in scope; without it `$expr` is refused.
+    package var parseExpression: ExpressionParser?
+    /// A name that stands for the value looked at, as the identifiers of `arrayFilters` do: paths
+    /// begin with it, and the filter is to be asked `matches(value:)`.
+    package var placeholder: String?
+
+    /// Options for a filter in that place.
+    package init(
+        context: FilterContext = .find, placeholder: String? = nil,
+        parseExpression: ExpressionParser? = nil
+    ) {
+        self.context = context
+        self.placeholder = placeholder
+        self.parseExpression = parseExpression
+    }
+}
+
+/// A compiled filter. Immutable, so executions on any thread share it.
+package final class Filter: Sendable {
+    /// The normalised tree, for planner and upserts.
+    package let root: FilterNode
+    private let program: MatchProgram
+
+    /// Compiles a tree.
+    package init(_ root: FilterNode) {
+        self.root = root
+        program = MatchCompiler.compile(root)
+    }
+
+    /// The filter that every document matches.
+    package static let everything = Filter(.alwaysTrue)
+
+    /// Reads a filter. Errors are MongoDB's: 2 BadValue for most, 9 FailedToParse, 14
+    /// TypeMismatch, 51074, 51075, 51091, 51108 for regular expressions.
+    package static func parse(
+        _ filter: DocumentView, _ options: FilterOptions = FilterOptions()
+    ) throws(DBError) -> Filter {
+        let parser = FilterParser(options)
+        return Filter(try parser.parseDocument(filter, depth: 0))
+    }
+
+    /// Reads a condition on a value, as it stands behind a field's name: an operator document, a
+    /// pattern, or a value to equal. To be asked `matches(value:)`.
+    package static func parse(
+        condition: ValueView, _ options: FilterOptions = FilterOptions()
+    ) throws(DBError) -> Filter {
+        let parser = FilterParser(options)
+        return Filter(try parser.parseCondition(.wholeValue, condition, depth: 0))
+    }
+
+    /// Whether the filter asks for nothing.
+    package var isEmpty: Bool { root == .alwaysTrue }
+
+    /// Whether a document matches. Allocates nothing; O(bytes of the document). Errors: 51156 from
+    /// a runaway pattern, and what `$expr` throws.
+    package func matches(
+        _ document: DocumentView, _ scratch: inout MatchScratch
+    ) throws(DBError) -> Bool {
+        scratch.arrayPosition = nil
+        return try program.matches(
+            ValueView(type: .document, bytes: document.bytes), &scratch)
+    }
+
+    /// Whether a value matches: a condition's value, the element that a placeholder stands for, or
+    /// an object (an array counts as one with index names) for a filter of field names.
+    package func matches(
+        value: ValueView, _ scratch: inout MatchScratch
+    ) throws(DBError) -> Bool {
+        scratch.arrayPosition = nil
+        return try program.matches(value, &scratch)
+    }
+}

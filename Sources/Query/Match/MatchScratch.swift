@@ -1,0 +1,38 @@
+// What the matcher writes while it looks at a document.
+
+internal import BSON
+
+/// Memory of a matcher's runs, reused from document to document. One for each execution.
+package struct MatchScratch: ~Copyable, @unchecked Sendable {
+    // Unchecked: `regex` owns its memory alone, and the scratch is in one place at a time.
+
+    /// After a match: the position of the element that satisfied the filter's array condition, for
+    /// the positional operators; nil when no array was looked into.
+    package var arrayPosition: Int?
+
+    private var regex: RegexMemory?
+    /// State of the generator behind `$sampleRate`.
+    private var randomState: UInt64
+
+    /// An empty scratch.
+    package init() {
+        randomState = UInt64.random(in: 1 ... .max)
+    }
+
+    /// The memory of regex searches, made at the first one.
+    mutating func regexMemory() throws(DBError) -> (data: OpaquePointer, context: OpaquePointer) {
+        if regex == nil { regex = try RegexMemory() }
+        guard let data = regex?.data, let context = regex?.context else {
+            throw DBError(.internalError, "The memory of regular expressions is missing")
+        }
+        return (data, context)
+    }
+
+    /// A number in 0..<1 (xorshift64*; for sampling, not for secrets).
+    mutating func nextRandom() -> Double {
+        randomState ^= randomState >> 12
+        randomState ^= randomState << 25
+        randomState ^= randomState >> 27
+        return Double((randomState &* 0x2545_F491_4F6C_DD1D) >> 11) * 0x1p-53
+    }
+}

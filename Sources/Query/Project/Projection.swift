@@ -1,0 +1,184 @@
+// Projections: which fields of a document come out, and which are computed.
+//
+// One engine serves find's projection, $project, $addFields/$set and $unset. A specification is
+// parsed into a trie of names (ProjectionParser.swift), kept as flat arrays: a node is a run of
+// fields, a field has a name and a rule. Applying it (Projection+Apply.swift) is one walk over the
+// document's bytes that copies what stays into a writer.
+
+package import BSON
+
+/// A compiled projection. Immutable, so executions on any thread share it.
+package final class Projection: Sendable {
+    /// What becomes of fields that no rule names.
+    package enum Mode: Sendable {
+        /// They are left out.
+        case inclusion
+        /// They stay.
+        case exclusion
+        /// They stay; rules compute fields, in place where they exist ($addFields).
+        case addition
+    }
+
+    /// Who is asking.
+    package enum Purpose: Sendable {
+        /// find's projection: with $slice, $elemMatch and positional of its own.
+        case find
+        /// $project.
+        case stage
+    }
+
+    /// What a field's rule does.
+    enum Rule: Sendable {
+        case include
+        case exclude
+        /// An expression, by index.
+        case compute(Int)
+        /// find's $slice: elements to skip (negative from the end; nil for a bare count) and count.
+        case slice(skip: Int?, count: Int)
+        /// find's $elemMatch, by the index of its filter.
+        case elementMatch(Int)
+        /// $meta of a kind that has a value nowhere in Roost: nothing comes out.
+        case nothing
+        /// A node below, by index.
+        case nested(Int)
+    }
+
+    /// A name and its rule.
+    struct Field: Sendable {
+        let name: [UInt8]
+        let rule: Rule
+        /// Whether a positional rule `a.$` ends at or below it: the first array that is met from
+        /// here on comes out as its matched element alone.
+        var isPositional = false
+    }
+
+    /// The fields of one level.
+    struct Node: Sendable {
+        var fields: [Field] = []
+        /// Whether rules at or below it make fields that the document need not have.
+        var computes = false
+    }
+
+    /// What becomes of fields without a rule.
+    package let mode: Mode
+    let nodes: [Node]
+    let expressions: [Expression]
+    let filters: [Filter]
+    /// Whether there is a positional rule `a.$`, which needs the filter's array position.
+    package let isPositional: Bool
+    private let isWholeDocument: Bool
+
+    init(mode: Mode, _ builder: ProjectionTrie, isIdentity: Bool) {
+        self.mode = mode
+        nodes = builder.nodes
+        expressions = builder.expressions
+        filters = builder.filters
+        isPositional = builder.isPositional
+        isWholeDocument = isIdentity
+    }
+
+    /// Compiles find's `projection` or the argument of $project.
+    ///
+    /// Throws MongoDB's codes: 31249/31250 paths that collide, 31253/31254 mixed modes, and so on.
+    package static func parse(
+        _ specification: DocumentView, for purpose: Purpose, _ scope: ExpressionScope
+    ) throws(DBError) -> Projection {
+        var parser = ProjectionParser(purpose, scope)
+        return try parser.parse(specification)
+    }
+
+    /// Whether documents come out as they went in.
+    package var isIdentity: Bool { isWholeDocument }
+
+    /// What is read of the document; nil for all of it.
+    package var requiredPaths: [FieldPath]? {
+        guard mode == .inclusion, !isPositional else { return nil }
+        var paths: [FieldPath] = []
+        guard collectPaths(0, [], &paths) else { return nil }
+        return paths
+    }
+
+    private func collectPaths(_ node: Int, _ prefix: [[UInt8]], _ paths: inout [FieldPath]) -> Bool
+    {
+        for field in nodes[node].fields {
+            let name = prefix + [field.name]
+            switch field.rule {
+            case .exclude, .nothing: break
+            case .include, .slice, .elementMatch: paths.append(FieldPath(joining: name))
+            case .compute(let index):
+                guard let read = expressions[index].requiredPaths else { return false }
+                paths += read
+            case .nested(let below):
+                guard collectPaths(below, name, &paths) else { return false }
+            }
+        }
+        return true
+    }
+}
+
+extension FieldPath {
+    /// The path of these names.
+    init(joining names: [[UInt8]]) {
+        self.init(String(decoding: Array(names.joined(separator: [46])), as: UTF8.self))
+    }
+}
+
+/// The trie while it is built.
+struct ProjectionTrie {
+    private(set) var nodes: [Projection.Node] = [Projection.Node()]
+    var expressions: [Expression] = []
+    var filters: [Filter] = []
+
+    /// How two paths collide.
+    enum Collision: Error {
+        /// One was already there, or one below it.
+        case withChild
+        /// One above it was already there.
+        case withParent
+    }
+
+    /// Puts a rule at a path.
+    mutating func insert(_ path: FieldPath, _ rule: Projection.Rule) throws(Collision) {
+        let computes =
+            switch rule {
+            case .compute, .elementMatch, .nothing: true
+            default: false
+            }
+        var node = 0
+        for segment in path.segments.dropLast() {
+            if computes { nodes[node].computes = true }
+            node = try child(of: node, named: segment.name)
+        }
+        guard let name = path.segments.last?.name else { return }
+        if nodes[node].fields.contains(where: { $0.name == name }) { throw .withChild }
+        nodes[node].fields.append(Projection.Field(name: name, rule: rule))
+        if computes { nodes[node].computes = true }
+    }
+
+    private mutating func child(of node: Int, named name: [UInt8]) throws(Collision) -> Int {
+        if let field = nodes[node].fields.first(where: { $0.name == name }) {
+            guard case .nested(let below) = field.rule else { throw .withParent }
+            return below
+        }
+        nodes.append(Projection.Node())
+        let below = nodes.count - 1
+        nodes[node].fields.append(Projection.Field(name: name, rule: .nested(below)))
+        return below
+    }
+
+    /// Marks the fields on a positional path.
+    mutating func markPositional(_ path: FieldPath) {
+        isPositional = true
+        var node = 0
+        for segment in path.segments {
+            guard let index = nodes[node].fields.firstIndex(where: { $0.name == segment.name })
+            else { return }
+            nodes[node].fields[index].isPositional = true
+            guard case .nested(let below) = nodes[node].fields[index].rule else { return }
+            node = below
+        }
+    }
+
+    /// Whether there is a positional path.
+    private(set) var isPositional = false
+}

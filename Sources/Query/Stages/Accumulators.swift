@@ -1,0 +1,262 @@
+// The accumulators of $group: each keeps the state of all groups, by group number.
+
+import BSON
+import Glibc
+
+/// The states of one accumulator.
+class AccumulatorColumn {
+    /// Makes the column of an accumulator.
+    static func make(_ kind: AccumulatorKind) -> AccumulatorColumn {
+        switch kind {
+        case .sum: SumColumn(.sum)
+        case .average: SumColumn(.average)
+        case .count: SumColumn(.count)
+        case .min: ExtremeColumn(sign: -1)
+        case .max: ExtremeColumn(sign: 1)
+        case .first: PlacedColumn(takesFirst: true)
+        case .last: PlacedColumn(takesFirst: false)
+        case .push: PushColumn(isSet: false)
+        case .addToSet: PushColumn(isSet: true)
+        case .mergeObjects: MergeColumn()
+        case .populationDeviation: DeviationColumn(isSample: false)
+        case .sampleDeviation: DeviationColumn(isSample: true)
+        }
+    }
+
+    /// Starts the next group.
+    func addGroup() {}
+
+    /// Takes a value in.
+    func add(_ value: ValueRef, to group: Int) throws(DBError) {}
+
+    /// Writes a group's result as field `name`.
+    func write(_ name: String, _ group: Int, _ writer: inout DocumentWriter) {}
+
+    /// Bytes of memory, about.
+    var byteCount: Int { 0 }
+}
+
+extension DocumentWriter {
+    /// Appends a number of whichever type it has.
+    mutating func append(_ name: String, _ number: Number) {
+        switch number {
+        case .int32(let value): append(name, value)
+        case .int64(let value): append(name, value)
+        case .double(let value): append(name, value)
+        case .decimal(let value): append(name, .decimal128(low: value.low, high: value.high))
+        }
+    }
+}
+
+/// $sum, $avg, $count: numbers add up, everything else is passed over.
+final class SumColumn: AccumulatorColumn {
+    enum Result {
+        case sum
+        case average
+        case count
+    }
+
+    private let result: Result
+    private var sums: [NumberSum] = []
+
+    init(_ result: Result) {
+        self.result = result
+    }
+
+    override func addGroup() { sums.append(NumberSum()) }
+
+    override func add(_ value: ValueRef, to group: Int) throws(DBError) {
+        if result == .count {
+            sums[group].add(.int32(1))
+        } else if let number = Number(value) {
+            sums[group].add(number)
+        }
+    }
+
+    override func write(_ name: String, _ group: Int, _ writer: inout DocumentWriter) {
+        switch result {
+        case .sum, .count: writer.append(name, sums[group].total)
+        case .average:
+            guard let average = sums[group].average else { return writer.appendNull(name) }
+            writer.append(name, average)
+        }
+    }
+
+    override var byteCount: Int { sums.count * MemoryLayout<NumberSum>.stride }
+}
+
+/// $min, $max: null and missing don't count.
+final class ExtremeColumn: AccumulatorColumn {
+    private let sign: Int
+    private var values = ValueColumn()
+
+    init(sign: Int) {
+        self.sign = sign
+    }
+
+    override func addGroup() { values.append(.missing) }
+
+    override func add(_ value: ValueRef, to group: Int) throws(DBError) {
+        if value.isNullish { return }
+        if !values.hasValue(group) || values.compare(group, value) * sign < 0 {
+            values.set(group, value)
+        }
+    }
+
+    override func write(_ name: String, _ group: Int, _ writer: inout DocumentWriter) {
+        values.write(name, group, &writer)
+    }
+
+    override var byteCount: Int { values.byteCount }
+}
+
+/// $first, $last: a missing value counts as null.
+final class PlacedColumn: AccumulatorColumn {
+    private let takesFirst: Bool
+    private var values = ValueColumn()
+
+    init(takesFirst: Bool) {
+        self.takesFirst = takesFirst
+    }
+
+    override func addGroup() { values.append(.missing) }
+
+    override func add(_ value: ValueRef, to group: Int) throws(DBError) {
+        if takesFirst, values.hasValue(group) { return }
+        values.set(group, value.isMissing ? .null : value)
+    }
+
+    override func write(_ name: String, _ group: Int, _ writer: inout DocumentWriter) {
+        values.write(name, group, &writer)
+    }
+
+    override var byteCount: Int { values.byteCount }
+}
+
+/// $push, $addToSet: missing values are passed over, nulls kept.
+final class PushColumn: AccumulatorColumn {
+    /// The elements of one group's array, as BSON.
+    private struct Elements {
+        var writer = DocumentWriter()
+        var count = 0
+    }
+
+    private let isSet: Bool
+    private var groups: [Elements] = []
+    private var elementBytes = 0
+    /// What the sets hold: group number, then the value's key.
+    private var members = KeyTable()
+    private var encoder = KeyEncoder()
+
+    init(isSet: Bool) {
+        self.isSet = isSet
+    }
+
+    override func addGroup() { groups.append(Elements()) }
+
+    override func add(_ value: ValueRef, to group: Int) throws(DBError) {
+        if value.isMissing { return }
+        if isSet {
+            encoder.removeAll()
+            for shift in stride(from: 0, to: 32, by: 8) {
+                encoder.append(byte: UInt8(truncatingIfNeeded: group >> shift))
+            }
+            encoder.append(value.view)
+            guard members.insert(encoder.bytes).isNew else { return }
+        }
+        let before = groups[group].writer.count
+        groups[group].writer.append(index: groups[group].count, value.view)
+        groups[group].count += 1
+        elementBytes += groups[group].writer.count - before
+    }
+
+    override func write(_ name: String, _ group: Int, _ writer: inout DocumentWriter) {
+        let start = writer.openArray(name)
+        let elements = groups[group].writer.bytes
+        writer.appendRaw(copying: elements.span.bytes)
+        writer.close(start)
+    }
+
+    override var byteCount: Int {
+        elementBytes + groups.count * 48 + (isSet ? members.byteCount : 0)
+    }
+}
+
+/// $mergeObjects: later fields win, names keep their first place.
+final class MergeColumn: AccumulatorColumn {
+    private var documents: [Document] = []
+    private var context = EvaluationContext()
+    private var totalBytes = 0
+
+    override func addGroup() { documents.append(Document()) }
+
+    override func add(_ value: ValueRef, to group: Int) throws(DBError) {
+        if value.isNullish { return }
+        guard value.isType(.document) else {
+            throw .location(
+                5_911_200,
+                "$mergeObjects requires object inputs, but input is of type "
+                    + value.typeName)
+        }
+        let before = documents[group]
+        if before.isEmpty {
+            documents[group] = Document(copying: value.nested)
+        } else {
+            context.begin(before.view)
+            var fields = FieldSet(context)
+            for part in [ValueRef(before.view), value] {
+                var elements = part.nested.makeIterator()
+                while let element = elements.next() {
+                    fields.set(ValueRef(.string, element.name), ValueRef(element.value), &context)
+                }
+            }
+            documents[group] = Document(copying: fields.finish(&context).nested)
+        }
+        totalBytes += documents[group].bytes.count - before.bytes.count
+    }
+
+    override func write(_ name: String, _ group: Int, _ writer: inout DocumentWriter) {
+        writer.append(name, documents[group])
+    }
+
+    override var byteCount: Int { totalBytes + documents.count * 16 }
+}
+
+/// $stdDevPop, $stdDevSamp by Welford's method; numbers only.
+final class DeviationColumn: AccumulatorColumn {
+    private struct State {
+        var count = 0.0
+        var mean = 0.0
+        var squares = 0.0
+    }
+
+    private let isSample: Bool
+    private var states: [State] = []
+
+    init(isSample: Bool) {
+        self.isSample = isSample
+    }
+
+    override func addGroup() { states.append(State()) }
+
+    override func add(_ value: ValueRef, to group: Int) throws(DBError) {
+        guard let number = Number(value)?.double else { return }
+        var state = states[group]
+        state.count += 1
+        let delta = number - state.mean
+        if delta != 0 {
+            state.mean += delta / state.count
+            state.squares += delta * (number - state.mean)
+        }
+        states[group] = state
+    }
+
+    override func write(_ name: String, _ group: Int, _ writer: inout DocumentWriter) {
+        let state = states[group]
+        let divisor = isSample ? state.count - 1 : state.count
+        guard divisor > 0 else { return writer.appendNull(name) }
+        writer.append(name, (state.squares / divisor).squareRoot())
+    }
+
+    override var byteCount: Int { states.count * MemoryLayout<State>.stride }
+}

@@ -1,0 +1,143 @@
+// A set of byte strings that numbers its members: open addressing over flat arrays.
+
+import BSON
+
+/// Distinct keys, numbered from 0 in the order in which they were met.
+struct KeyTable {
+    /// Number + 1 of the key in a slot; 0 for an empty slot. A power of two.
+    private var slots: [UInt32] = Array(repeating: 0, count: 64)
+    private var hashes: [UInt64] = []
+    /// All keys, one behind the other; `ends[i]` is where key i ends.
+    private var bytes: [UInt8] = []
+    private var ends: [Int] = []
+
+    /// The number of keys.
+    var count: Int { ends.count }
+
+    /// Bytes of memory, about.
+    var byteCount: Int { bytes.count + ends.count * 16 + slots.count * 4 }
+
+    /// The number of `key`, which is added if it is new. O(bytes of the key), amortised.
+    mutating func insert(_ key: [UInt8]) -> (number: Int, isNew: Bool) {
+        let hash = Self.hash(key)
+        let mask = slots.count - 1
+        var slot = Int(truncatingIfNeeded: hash) & mask
+        while slots[slot] != 0 {
+            let number = Int(slots[slot]) - 1
+            if hashes[number] == hash, equals(number, key) { return (number, false) }
+            slot = (slot + 1) & mask
+        }
+        bytes.append(contentsOf: key)
+        ends.append(bytes.count)
+        hashes.append(hash)
+        slots[slot] = UInt32(ends.count)
+        if ends.count * 4 > slots.count * 3 { grow() }
+        return (ends.count - 1, true)
+    }
+
+    private func equals(_ number: Int, _ key: [UInt8]) -> Bool {
+        let start = number == 0 ? 0 : ends[number - 1]
+        guard ends[number] - start == key.count else { return false }
+        return bytes.span.bytes.extracting(start..<ends[number]).equals(key.span.bytes)
+    }
+
+    private mutating func grow() {
+        let mask = slots.count * 2 - 1
+        var larger = [UInt32](repeating: 0, count: mask + 1)
+        for number in 0..<ends.count {
+            var slot = Int(truncatingIfNeeded: hashes[number]) & mask
+            while larger[slot] != 0 { slot = (slot + 1) & mask }
+            larger[slot] = UInt32(number + 1)
+        }
+        slots = larger
+    }
+
+    /// Random for each process, so that clients can't choose keys that collide.
+    private static let seed = UInt64.random(in: .min ... .max)
+
+    /// Eight bytes at a time: multiply to 128 bits, fold the halves.
+    private static func hash(_ key: [UInt8]) -> UInt64 {
+        let span = key.span.bytes
+        var hash = seed ^ UInt64(key.count)
+        var offset = 0
+        while offset + 8 <= span.byteCount {
+            // SAFETY: the eight bytes lie below `byteCount`.
+            let word = span.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            hash = fold(hash ^ word)
+            offset += 8
+        }
+        var tail: UInt64 = 0
+        while offset < span.byteCount {
+            tail = tail << 8 | UInt64(span.unsafeLoad(fromByteOffset: offset, as: UInt8.self))
+            offset += 1
+        }
+        return fold(hash ^ tail ^ 0x9E37_79B9_7F4A_7C15)
+    }
+
+    @inline(__always)
+    private static func fold(_ value: UInt64) -> UInt64 {
+        let (high, low) = value.multipliedFullWidth(by: 0xD6E8_FEB8_6659_FD93)
+        return high ^ low
+    }
+}
+
+/// A value for each group, kept as BSON bytes.
+struct ValueColumn {
+    private struct Slot {
+        var offset: Int
+        var capacity: Int32
+        var length: Int32
+        /// The type byte; 0 for no value.
+        var kind: UInt8
+    }
+
+    private var slots: [Slot] = []
+    private var bytes: [UInt8] = []
+
+    /// Bytes of memory, about.
+    var byteCount: Int { bytes.count + slots.count * MemoryLayout<Slot>.stride }
+
+    /// Adds a group with this value, or with none if it is missing.
+    mutating func append(_ value: ValueRef) {
+        slots.append(Slot(offset: bytes.count, capacity: 0, length: 0, kind: 0))
+        if !value.isMissing { set(slots.count - 1, value) }
+    }
+
+    /// Replaces a group's value: in place if it fits, so that memory grows only with larger ones.
+    mutating func set(_ group: Int, _ value: ValueRef) {
+        let length = value.length
+        if length > slots[group].capacity {
+            slots[group].offset = bytes.count
+            slots[group].capacity = length
+            bytes.append(copying: value.bytes)
+        } else {
+            let source = value.bytes
+            let start = slots[group].offset
+            for index in 0..<Int(length) {
+                bytes[start + index] = source.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+            }
+        }
+        slots[group].length = length
+        slots[group].kind = value.view.type.rawValue
+    }
+
+    /// Whether the group has a value.
+    func hasValue(_ group: Int) -> Bool { slots[group].kind != 0 }
+
+    /// The order of the group's value, which it has, against another.
+    func compare(_ group: Int, _ other: ValueRef) -> Int {
+        let slot = slots[group]
+        guard let type = BSONType(rawValue: slot.kind) else { return 0 }
+        let span = bytes.span.bytes.extracting(slot.offset..<slot.offset + Int(slot.length))
+        return ValueView(type: type, bytes: span).compare(other.view)
+    }
+
+    /// Writes the group's value as field `name`; null for none.
+    func write(_ name: String, _ group: Int, _ writer: inout DocumentWriter) {
+        let slot = slots[group]
+        guard let type = BSONType(rawValue: slot.kind) else { return writer.appendNull(name) }
+        writer.appendHeader(type, name)
+        writer.appendRaw(
+            copying: bytes.span.bytes.extracting(slot.offset..<slot.offset + Int(slot.length)))
+    }
+}

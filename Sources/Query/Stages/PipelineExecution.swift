@@ -1,0 +1,126 @@
+// Running a pipeline: push documents in, take results out.
+//
+//     let execution = PipelineExecution(pipeline)
+//     while let document = …, try execution.push(document, arrayPosition: nil) {}
+//     try execution.finish()
+//     while try execution.withNext({ … }) != nil { execution.removeFirst() }
+//
+// Results may be taken between pushes; behind a blocking stage they appear after `finish`, a few at
+// a time as they are taken.
+
+package import BSON
+
+/// A pipeline at work on one stream of documents. Confined to one thread at a time.
+package final class PipelineExecution {
+    private let stages: [StageExecution]
+    private let sink: ResultSink
+    private let documents: Expression?
+    /// The first stage that may have results to drain; nil until the input has ended.
+    private var draining: Int?
+
+    /// Most memory that one blocking stage takes by default, in bytes; MongoDB's limit.
+    package static let memoryBytesMax = 100 * 1024 * 1024
+
+    /// Starts a pipeline.
+    ///
+    /// `skippingLeading` leaves out the leading stages that the caller has done itself
+    /// (`Pipeline.leading.stageCount`).
+    package init(
+        _ pipeline: Pipeline, skippingLeading count: Int = 0,
+        memoryBytesMax: Int = PipelineExecution.memoryBytesMax
+    ) {
+        let sink = ResultSink()
+        var chain: [StageExecution] = []
+        var next: StageExecution = sink
+        for stage in pipeline.stages.dropFirst(count).reversed() {
+            next = stage.execution(next, memoryBytesMax: memoryBytesMax)
+            chain.append(next)
+        }
+        stages = chain.reversed()
+        self.sink = sink
+        documents = pipeline.documents
+    }
+
+    /// Takes a document, lent for the call; `arrayPosition` is what the filter found, for a
+    /// positional projection. False: no further document changes the result, so stop scanning and
+    /// call `finish`.
+    package func push(_ document: DocumentView, arrayPosition: Int?) throws(DBError) -> Bool {
+        guard let first = stages.first else {
+            return try sink.push(document, arrayPosition: arrayPosition)
+        }
+        return try first.push(document, arrayPosition: arrayPosition)
+    }
+
+    /// The input has ended: blocking stages begin to hand on. Further calls do nothing.
+    package func finish() throws(DBError) {
+        guard draining == nil else { return }
+        if let documents { try pushDocuments(documents) }
+        draining = 0
+        try stages.first?.endInput()
+        try drain()
+    }
+
+    /// Results ready to be taken without more work.
+    package var readyCount: Int { sink.count }
+
+    /// Whether the input has ended and every result was taken.
+    package var isExhausted: Bool {
+        sink.count == 0 && draining == stages.count
+    }
+
+    /// Lends the next result; nil if there is none (before `finish`: none yet). The result stays
+    /// first until `removeFirst`.
+    package func withNext<Result>(
+        _ body: (DocumentView) throws(DBError) -> Result
+    ) throws(DBError) -> Result? {
+        if sink.count == 0 { try drain() }
+        return try sink.withFirst(body)
+    }
+
+    /// Takes the result that `withNext` lent off.
+    package func removeFirst() {
+        sink.removeFirst()
+    }
+
+    /// Bytes held by blocking stages and results that wait.
+    package var memoryBytes: Int {
+        stages.reduce(sink.memoryBytes) { $0 + $1.memoryBytes }
+    }
+
+    /// Moves results of blocking stages to the sink until a chunk is ready.
+    private func drain() throws(DBError) {
+        guard var index = draining else { return }
+        defer { draining = index }
+        while index < stages.count, sink.writer.count < Self.chunkBytes {
+            if try stages[index].drainOne() { continue }
+            index += 1
+            if index < stages.count { try stages[index].endInput() }
+        }
+    }
+
+    /// How many bytes of results are made ahead.
+    private static let chunkBytes = 64 * 1024
+
+    /// The source of a pipeline that begins with $documents.
+    private func pushDocuments(_ expression: Expression) throws(DBError) {
+        var context = EvaluationContext()
+        let empty = Document()
+        let value = try expression.evaluate(empty.view, &context)
+        guard value.isType(.array) else {
+            throw .location(
+                5_858_203,
+                "an array is expected by $documents, found: "
+                    + value.typeName)
+        }
+        var elements = value.nested.makeIterator()
+        while let element = elements.next() {
+            guard let document = element.value.document else {
+                throw .location(
+                    40228,
+                    "'newRoot' expression must evaluate to an object, but resulting value "
+                        + "was of type: \(element.value.type.alias)")
+            }
+            guard try push(document, arrayPosition: nil) else { return }
+        }
+    }
+}

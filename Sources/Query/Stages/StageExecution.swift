@@ -1,0 +1,105 @@
+// One stage at work. Documents are pushed through a chain: a stage looks at the lent bytes and
+// pushes what it makes on to the next, which is done with it when the call returns. Blocking stages
+// keep what they need; when the input has ended they hand their results on one by one (`drainOne`),
+// so that a large result is never laid out twice.
+
+import BSON
+
+/// A stage of a running pipeline; the base class passes everything on.
+///
+/// Not thread-safe: an execution belongs to one thread at a time.
+class StageExecution {
+    /// The stage behind; nil only for the sink at the end.
+    final let next: StageExecution?
+
+    init(_ next: StageExecution?) {
+        self.next = next
+    }
+
+    /// Takes a document, lent for the call. False: no further document changes the result.
+    func push(_ document: DocumentView, arrayPosition: Int?) throws(DBError) -> Bool {
+        try passOn(document, arrayPosition: arrayPosition)
+    }
+
+    /// Hands a document to the next stage.
+    @inline(__always)
+    final func passOn(_ document: DocumentView, arrayPosition: Int?) throws(DBError) -> Bool {
+        guard let next else { return false }
+        return try next.push(document, arrayPosition: arrayPosition)
+    }
+
+    /// The input has ended; blocking stages order their results.
+    func endInput() throws(DBError) {}
+
+    /// Hands one result of a blocking stage on; false when there is none left.
+    func drainOne() throws(DBError) -> Bool { false }
+
+    /// Bytes held for results to come.
+    var memoryBytes: Int { 0 }
+}
+
+/// The end of the chain: lays results out one after another until they are taken.
+final class ResultSink: StageExecution {
+    private(set) var writer = DocumentWriter()
+    private var offsets: [Int] = []
+    private var head = 0
+
+    init() {
+        super.init(nil)
+    }
+
+    override func push(_ document: DocumentView, arrayPosition: Int?) throws(DBError) -> Bool {
+        let start = writer.count
+        writer.appendRaw(copying: document.bytes)
+        try close(start)
+        return true
+    }
+
+    /// Appends the result that `body` writes.
+    @inline(__always)
+    func append(
+        _ body: (inout DocumentWriter) throws(DBError) -> Void
+    ) throws(DBError) {
+        let start = writer.count
+        try body(&writer)
+        try close(start)
+    }
+
+    private func close(_ start: Int) throws(DBError) {
+        let size = writer.count - start
+        guard size <= Limits.documentBytesMax + Limits.documentOverheadBytesMax else {
+            writer.truncate(to: start)
+            throw DBError(
+                .bsonObjectTooLarge,
+                "A result of \(size) bytes is larger than a document may be "
+                    + "(\(Limits.documentBytesMax))")
+        }
+        offsets.append(start)
+    }
+
+    /// Results waiting to be taken.
+    var count: Int { offsets.count - head }
+
+    override var memoryBytes: Int { writer.count }
+
+    /// Lends the first waiting result; nil if there is none.
+    func withFirst<Result>(
+        _ body: (DocumentView) throws(DBError) -> Result
+    ) throws(DBError) -> Result? {
+        guard head < offsets.count else { return nil }
+        let end = head + 1 < offsets.count ? offsets[head + 1] : writer.count
+        let bytes = writer.bytes
+        return try body(DocumentView(bytes.span.bytes.extracting(offsets[head]..<end)))
+    }
+
+    /// Takes the first waiting result off.
+    func removeFirst() {
+        guard head < offsets.count else { return }
+        head += 1
+        if head == offsets.count {
+            writer.removeAll()
+            offsets.removeAll(keepingCapacity: true)
+            head = 0
+        }
+    }
+}

@@ -1,0 +1,92 @@
+// What one operator does to one field, parsed once.
+
+import BSON
+
+/// What an update does at the end of a path.
+enum UpdateOperation: Sendable {
+    case set(OwnedValue)
+    case setOnInsert(OwnedValue)
+    case unset
+    case increment(OwnedValue)
+    case multiply(OwnedValue)
+    case minimum(OwnedValue)
+    case maximum(OwnedValue)
+    /// At the new name; the old one has `renameSource`.
+    case rename(from: FieldPath)
+    case renameSource
+    case currentDate
+    case currentTimestamp
+    case bit([BitStep])
+    case push(PushOperation)
+    case addToSet([OwnedValue])
+    case pop(first: Bool)
+    case pull(ElementCondition)
+    case pullAll([OwnedValue])
+
+    /// One step of `$bit`.
+    struct BitStep: Sendable {
+        enum Kind: Sendable {
+            case and, or, xor
+        }
+        let kind: Kind
+        let operand: Int64
+        /// Whether the operand was an int64, which widens the result.
+        let isWide: Bool
+    }
+
+    /// Whether the operation makes a field where there is none. `rename` does if its source exists.
+    func creates(isInsert: Bool) -> Bool {
+        switch self {
+        case .set, .increment, .multiply, .minimum, .maximum, .currentDate, .currentTimestamp, .bit,
+            .push, .addToSet, .rename:
+            true
+        case .setOnInsert: isInsert
+        case .unset, .renameSource, .pop, .pull, .pullAll: false
+        }
+    }
+
+    /// Whether a path through a scalar is an error although nothing would be made there.
+    var needsViablePath: Bool {
+        switch self {
+        case .pop, .renameSource: true
+        default: false
+        }
+    }
+
+    /// Levels of nesting that the operation can put below its field.
+    var nestingDepth: Int {
+        switch self {
+        case .set(let value), .setOnInsert(let value), .minimum(let value), .maximum(let value):
+            value.view.nestingDepth
+        case .push(let push): push.each.view.nestingDepth
+        case .addToSet(let values): 1 + values.reduce(0) { max($0, $1.view.nestingDepth) }
+        // Moves a value of unknown depth.
+        case .rename: Limits.nestingDepthMax
+        default: 0
+        }
+    }
+}
+
+extension ValueView {
+    /// Levels of documents and arrays in the value: 0 for a scalar, 1 for `{}`.
+    var nestingDepth: Int {
+        guard let nested else { return 0 }
+        return nested.nestingDepth
+    }
+}
+
+extension DocumentView {
+    /// Levels of documents and arrays, this one included; stops counting past the limit.
+    var nestingDepth: Int { nestingDepth(upTo: Limits.nestingDepthMax + 1) }
+
+    private func nestingDepth(upTo limit: Int) -> Int {
+        guard limit > 1 else { return 1 }
+        var deepest = 0
+        var elements = makeIterator()
+        while let element = elements.next() {
+            guard let nested = element.value.nested else { continue }
+            deepest = max(deepest, nested.nestingDepth(upTo: limit - 1))
+        }
+        return deepest + 1
+    }
+}

@@ -1,0 +1,55 @@
+// The shortest read: one document by its `_id`. No plan, no cursor, nothing allocated.
+
+package import BSON
+import Storage
+
+/// Reads documents by `_id`; one for each event loop or thread, which reuses its buffer.
+package struct PointRead: ~Copyable {
+    private var key = KeyEncoder(reserving: 256)
+
+    package init() {}
+
+    /// The `_id` that a filter asks for when it asks for nothing else: `{_id: x}` with a plain
+    /// value, or `{_id: {$eq: x}}`.
+    @_lifetime(copy filter)
+    package static func id(in filter: DocumentView) -> ValueView? {
+        var elements = filter.makeIterator()
+        guard let element = elements.next(), element.name.equals("_id"), elements.next() == nil
+        else { return nil }
+        switch element.value.type {
+        case .regex, .array, .undefined, .null: return nil
+        case .document:
+            // Operators, or a whole document.
+            guard let first = DocumentView(element.value.bytes).first else { return element.value }
+            return first.name.starts(with: RawSpan("$")) ? nil : element.value
+        default: return element.value
+        }
+    }
+
+    /// Hands the document to `sink`; false where there is none. O(log n).
+    package mutating func read<Sink: DocumentSink>(
+        _ id: ValueView, of collection: CollectionEntry, _ reader: Reader, into sink: inout Sink
+    ) throws(DBError) -> Bool {
+        let isCut = RecordKey.encode(id, into: &key)
+        do throws(StorageError) {
+            return try reader.read { transaction throws(StorageError) in
+                guard let value = try transaction.value(collection.table, key.bytes.span.bytes)
+                else { return false }
+                let document = DocumentView(value)
+                if isCut {
+                    // Another `_id` may share the cut key.
+                    guard let stored = document.value("_id"), stored.equals(id) else {
+                        return false
+                    }
+                }
+                sink.append(document)
+                return true
+            }
+        } catch .noSuchTable {
+            // Dropped since the caller looked it up.
+            return false
+        } catch {
+            throw DBError(storage: error)
+        }
+    }
+}

@@ -1,0 +1,222 @@
+// One slice of a read: entries in key order, the filter, and where matches go.
+
+import BSON
+import Query
+import Storage
+
+/// What became of a matching document.
+private enum Acceptance {
+    /// Taken; more are wanted.
+    case taken
+    /// Taken, and the batch is full.
+    case takenBatchFull
+    /// Not taken: the batch has no room for it.
+    case refused
+    /// Taken or not: no more are wanted.
+    case finished
+}
+
+extension QueryCursor {
+    /// Scans until the batch is full, the budget spent or the input at its end.
+    func slice<Sink: DocumentSink>(
+        _ transaction: borrowing ReadTransaction, _ meter: inout BudgetMeter, _ sink: inout Sink
+    ) throws -> ReadStatus {
+        counters.slices += 1
+        let status: ReadStatus?
+        switch plan?.access {
+        case .table?: status = try scanTable(transaction, &meter, &sink)
+        case .index(let index)?: status = try scanIndex(index, transaction, &meter, &sink)
+        case .nothing?, nil: status = nil
+        }
+        if let status { return status }
+        return try endInput(&sink)
+    }
+
+    /// The input is at its end: blocking stages give their results.
+    private func endInput<Sink: DocumentSink>(_ sink: inout Sink) throws -> ReadStatus {
+        isInputEnded = true
+        seen = RecordKeySet()
+        if case .pipeline(let execution) = output {
+            try execution.finish()
+            if try drain(&sink) { return .batchFull }
+        }
+        return .exhausted
+    }
+
+    // MARK: Access paths
+
+    /// The collection's own table. Nil at the end of the input.
+    private func scanTable<Sink: DocumentSink>(
+        _ transaction: borrowing ReadTransaction, _ meter: inout BudgetMeter, _ sink: inout Sink
+    ) throws -> ReadStatus? {
+        guard let collection, let plan else { return nil }
+        if plan.isFullScan, try countWhole(collection, transaction) { return nil }
+        var cursor = try transaction.cursor(collection.table)
+        var isFound = try walk.start(&cursor)
+        while isFound {
+            switch try examine(try cursor.value(), plan, &sink) {
+            case .taken: break
+            case .takenBatchFull:
+                walk.suspend(cursor, isDone: true)
+                return .batchFull
+            case .refused:
+                walk.suspend(cursor, isDone: false)
+                return .batchFull
+            case .finished: return nil
+            }
+            if meter.spend() {
+                walk.suspend(cursor, isDone: true)
+                return .budgetSpent
+            }
+            isFound = try walk.next(&cursor)
+        }
+        return nil
+    }
+
+    /// An index's entries and the documents they name. Nil at the end of the input.
+    private func scanIndex<Sink: DocumentSink>(
+        _ index: IndexEntry, _ transaction: borrowing ReadTransaction, _ meter: inout BudgetMeter,
+        _ sink: inout Sink
+    ) throws -> ReadStatus? {
+        guard let collection, let plan else { return nil }
+        let needsDocuments = !plan.impliesMatch || !isCounting
+        var cursor = try transaction.cursor(index.table)
+        var isFound = try walk.start(&cursor)
+        while isFound {
+            counters.keysExamined += 1
+            let acceptance = try visit(
+                cursor.key, collection, plan, needsDocuments: needsDocuments, transaction, &sink)
+            switch acceptance {
+            case .taken: break
+            case .takenBatchFull:
+                walk.suspend(cursor, isDone: true)
+                return .batchFull
+            case .refused:
+                walk.suspend(cursor, isDone: false)
+                return .batchFull
+            case .finished: return nil
+            }
+            if meter.spend() {
+                walk.suspend(cursor, isDone: true)
+                return .budgetSpent
+            }
+            isFound = try walk.next(&cursor)
+        }
+        return nil
+    }
+
+    /// One index entry: its document, if it wasn't met before, matches and is wanted.
+    private func visit<Sink: DocumentSink>(
+        _ key: RawSpan, _ collection: CollectionEntry, _ plan: QueryPlan, needsDocuments: Bool,
+        _ transaction: borrowing ReadTransaction, _ sink: inout Sink
+    ) throws -> Acceptance {
+        guard let record = IndexEntryKey.record(in: key) else {
+            throw DBError(
+                .dataCorruptionDetected, "An index of \(namespace) holds a damaged key")
+        }
+        if plan.deduplicates {
+            // A document that was refused for want of room comes again: it isn't noted yet.
+            guard !seen.contains(record) else { return .taken }
+        }
+        let acceptance: Acceptance
+        if needsDocuments {
+            guard let value = try transaction.value(collection.table, record) else {
+                throw DBError(
+                    .dataCorruptionDetected,
+                    "An index of \(namespace) names a document that isn't there; run 'roost verify'")
+            }
+            acceptance = try examine(value, plan, &sink)
+        } else {
+            acceptance = acceptCounted()
+        }
+        if plan.deduplicates, acceptance != .refused { _ = seen.insert(record) }
+        return acceptance
+    }
+
+    /// One document: the filter, and the results if it matches.
+    private func examine<Sink: DocumentSink>(
+        _ bytes: RawSpan, _ plan: QueryPlan, _ sink: inout Sink
+    ) throws -> Acceptance {
+        counters.documentsExamined += 1
+        let document = DocumentView(bytes)
+        guard try plan.impliesMatch || filter.matches(document, &scratch) else { return .taken }
+        return try accept(document, &sink)
+    }
+
+    // MARK: Results
+
+    private var isCounting: Bool {
+        if case .counting = output { return true }
+        return false
+    }
+
+    /// Counts all documents at once, where that is what is asked for.
+    private func countWhole(
+        _ collection: CollectionEntry, _ transaction: borrowing ReadTransaction
+    ) throws(DBError) -> Bool {
+        guard isCounting, filter.isEmpty else { return false }
+        let total = max(0, Int(try transaction.count(collection.table)) - toSkip)
+        counters.matched = min(total, wanted)
+        return true
+    }
+
+    /// Counts one match; mustn't be called when none is wanted.
+    private func acceptCounted() -> Acceptance {
+        if toSkip > 0 {
+            toSkip -= 1
+            return .taken
+        }
+        counters.matched += 1
+        wanted -= 1
+        return wanted == 0 ? .finished : .taken
+    }
+
+    /// A document passed the filter.
+    private func accept<Sink: DocumentSink>(
+        _ document: DocumentView, _ sink: inout Sink
+    ) throws -> Acceptance {
+        switch output {
+        case .direct:
+            if toSkip > 0 {
+                toSkip -= 1
+                return .taken
+            }
+            guard batch.admits(byteCount: document.bytes.byteCount) else { return .refused }
+            counters.matched += 1
+            deliver(document, &sink)
+            wanted -= 1
+            if wanted == 0 { return .finished }
+            return batch.isFull ? .takenBatchFull : .taken
+        case .pipeline(let execution):
+            counters.matched += 1
+            let wantsMore = try execution.push(document, arrayPosition: scratch.arrayPosition)
+            if try drain(&sink) { return wantsMore ? .takenBatchFull : .finished }
+            return wantsMore ? .taken : .finished
+        case .counting: return acceptCounted()
+        case .unplanned, .finished: return .finished
+        }
+    }
+
+    private func deliver<Sink: DocumentSink>(_ document: DocumentView, _ sink: inout Sink) {
+        sink.append(document)
+        batch.add(byteCount: document.bytes.byteCount)
+        counters.returned += 1
+    }
+
+    /// Moves finished results of the pipeline to the batch; true when the batch is full and there
+    /// may be more.
+    func drain<Sink: DocumentSink>(_ sink: inout Sink) throws(DBError) -> Bool {
+        guard case .pipeline(let execution) = output else { return false }
+        while !batch.isFull {
+            let isTaken = try execution.withNext { document -> Bool in
+                guard batch.admits(byteCount: document.bytes.byteCount) else { return false }
+                deliver(document, &sink)
+                return true
+            }
+            guard let isTaken else { return false }
+            guard isTaken else { return true }
+            execution.removeFirst()
+        }
+        return !(isInputEnded && execution.isExhausted)
+    }
+}

@@ -1,0 +1,233 @@
+// A read under way: find, aggregate, count and distinct all run as one of these.
+//
+//     access path (Plan/)  ->  filter  ->  skip, limit, straight to the batch
+//                                      or  PipelineExecution (sort, projection, stages)
+//
+// A cursor holds no snapshot between calls. Each call takes one, goes on behind the last key it was
+// done with, and ends when the batch is full, the input is at its end or its budget is spent. The
+// plan is made in the first snapshot, after which the flags of indexes are read: the writer sets
+// them before the commit that needs them, so they are right for what the snapshot shows.
+//
+// Later snapshots may show later writes. A document that changes during the read may be met in its
+// old or new form, or not at all if the change moves it; one that doesn't change is met once.
+
+package import BSON
+import Query
+import Storage
+import Synchronization
+
+/// A read that hands its results out in batches.
+///
+/// One thread at a time uses it; `kill()` may be called from any.
+// Unchecked: all mutable state but `killReason` belongs to the one thread that is in `advance`; the
+// owner hands the cursor on only between calls.
+package final class QueryCursor: @unchecked Sendable {
+    /// What is read.
+    package let namespace: Namespace
+    /// What was looked at so far.
+    package internal(set) var counters = ReadCounters()
+
+    let engine: RoostEngine
+    let source: ReadSource
+    let filter: Filter
+    private let deadline: ContinuousClock.Instant?
+    private let isKilled = Atomic<Bool>(false)
+
+    /// The collection as it was when planned; nil before, and where there is none.
+    var collection: CollectionEntry?
+    var plan: QueryPlan?
+    var rejectedPlans: [QueryPlan] = []
+    var walk = RangeWalk(.all, isBackward: false)
+    var scratch = MatchScratch()
+    var seen = RecordKeySet()
+    var output: ReadOutput
+    /// Matches to leave out before the first, where no pipeline does that.
+    var toSkip: Int
+    /// Matches still wanted behind those, where no pipeline counts them; never 0.
+    var wanted: Int
+    /// Whether nothing more will come from the collection.
+    var isInputEnded = false
+    /// What this batch holds so far; goes on after `.budgetSpent`.
+    var batch = BatchMeter()
+
+    init(_ engine: RoostEngine, _ source: ReadSource) {
+        self.engine = engine
+        self.source = source
+        namespace = source.namespace
+        filter = source.filter
+        deadline = source.deadline
+        output = .unplanned
+        toSkip = source.skip
+        wanted = source.limit == 0 ? .max : source.limit
+    }
+
+    // MARK: Reading
+
+    /// Goes on until the batch is full, the results are at their end or the budget is spent; after
+    /// `.budgetSpent` call again with the same sink.
+    ///
+    /// - Throws: `maxTimeMSExpired` (50), `cursorKilled` (237), `queryPlanKilled` (175) when the
+    ///   collection or index was dropped, errors of evaluation and of the store. The cursor is at
+    ///   its end then.
+    package func advance<Sink: DocumentSink>(
+        _ reader: Reader, _ limits: BatchLimits, _ budget: ReadBudget, into sink: inout Sink
+    ) throws(DBError) -> ReadStatus {
+        do {
+            try checkInterrupt()
+            batch.limits = limits
+            let status = try run(reader, budget, &sink)
+            if status != .budgetSpent { batch = BatchMeter() }
+            return status
+        } catch {
+            isInputEnded = true
+            output = .finished
+            throw DBError(engineFailure: error)
+        }
+    }
+
+    /// As `advance`, slice after slice: for threads that may wait. Snapshots are short all the same.
+    package func advanceFully<Sink: DocumentSink>(
+        _ reader: Reader, documentsMax: Int, into sink: inout Sink
+    ) throws(DBError) -> ReadStatus {
+        let limits = BatchLimits(documentsMax: documentsMax)
+        var status = ReadStatus.budgetSpent
+        while status == .budgetSpent {
+            status = try advance(reader, limits, .slice, into: &sink)
+        }
+        return status
+    }
+
+    /// Makes the next call (or the slice that runs now, at its end) throw `cursorKilled`.
+    package func kill() {
+        isKilled.store(true, ordering: .releasing)
+    }
+
+    /// Memory held between calls, in bytes; roughly.
+    package var memoryBytes: Int {
+        var bytes = 1_024 + seen.byteCount
+        if case .pipeline(let execution) = output { bytes += execution.memoryBytes }
+        return bytes
+    }
+
+    private func checkInterrupt() throws(DBError) {
+        if isKilled.load(ordering: .acquiring) {
+            throw DBError(.cursorKilled, "the cursor was killed")
+        }
+        if let deadline, ContinuousClock.now > deadline { throw .timeExpired }
+    }
+
+    private func run<Sink: DocumentSink>(
+        _ reader: Reader, _ budget: ReadBudget, _ sink: inout Sink
+    ) throws -> ReadStatus {
+        if try drain(&sink) { return .batchFull }
+        if isInputEnded { return .exhausted }
+        var meter = BudgetMeter(budget)
+        while true {
+            let before = collection ?? engine.collection(namespace)
+            let status: ReadStatus? = try reader.read { transaction in
+                guard try prepare(before, transaction) else { return nil }
+                return try slice(transaction, &meter, &sink)
+            }
+            if let status { return status }
+        }
+    }
+
+    // MARK: Planning
+
+    /// Plans and reads nothing: for explain.
+    func plan(_ reader: Reader) throws(DBError) {
+        do {
+            while plan == nil {
+                let before = engine.collection(namespace)
+                _ = try reader.read { transaction in try prepare(before, transaction) }
+            }
+        } catch {
+            throw DBError(engineFailure: error)
+        }
+    }
+
+    /// Plans in the first snapshot, and checks in later ones that the plan's tables still stand.
+    /// False: the catalog changed around the snapshot; take another.
+    private func prepare(
+        _ before: CollectionEntry?, _ transaction: borrowing ReadTransaction
+    ) throws(DBError) -> Bool {
+        let now = engine.collection(namespace)
+        if plan != nil {
+            try checkStillThere(now)
+            return true
+        }
+        guard before === now else { return false }
+        let chosen: QueryPlan
+        if let now, !source.readsNothing {
+            collection = now
+            let outcome = try Planner(now, try source.question()).plan(transaction)
+            chosen = outcome.winner
+            rejectedPlans = outcome.rejected
+        } else {
+            chosen = .nothing
+        }
+        plan = chosen
+        walk = RangeWalk(chosen.ranges, isBackward: chosen.isBackward)
+        output = try source.output(chosen)
+        return true
+    }
+
+    private func checkStillThere(_ now: CollectionEntry?) throws(DBError) {
+        guard let collection, now !== collection else { return }
+        guard let now, now.uuid == collection.uuid else {
+            throw DBError(
+                .queryPlanKilled,
+                "collection dropped or renamed while the query was running: \(namespace)")
+        }
+        if case .index(let index) = plan?.access,
+            !now.indexes.contains(where: { $0.table == index.table })
+        {
+            throw DBError(
+                .queryPlanKilled, "query plan killed :: index '\(index.name)' dropped")
+        }
+    }
+}
+
+/// What a read looked at and found.
+package struct ReadCounters: Sendable {
+    /// Index entries.
+    package var keysExamined = 0
+    /// Documents.
+    package var documentsExamined = 0
+    /// Documents that passed the filter.
+    package var matched = 0
+    /// Results handed out.
+    package var returned = 0
+    /// Slices.
+    package var slices = 0
+}
+
+/// Where matching documents go.
+enum ReadOutput {
+    case unplanned
+    /// Straight to the batch.
+    case direct
+    /// They are only counted.
+    case counting
+    case pipeline(PipelineExecution)
+    case finished
+}
+
+/// What a batch holds so far.
+struct BatchMeter {
+    var limits = BatchLimits()
+    var documents = 0
+    var bytes = 0
+
+    /// Whether a document of that size still fits.
+    func admits(byteCount: Int) -> Bool {
+        documents == 0 ? limits.documentsMax > 0 : bytes + byteCount <= limits.bytesMax
+    }
+
+    var isFull: Bool { documents >= limits.documentsMax }
+
+    mutating func add(byteCount: Int) {
+        documents += 1
+        bytes += byteCount
+    }
+}

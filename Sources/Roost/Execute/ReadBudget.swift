@@ -1,0 +1,74 @@
+// How long a read may go on before it lets others run, and how much it hands out at once.
+
+package import BSON
+
+/// Bounds of one slice of a read.
+package struct ReadBudget: Sendable {
+    /// Most documents and index entries looked at.
+    package let examinedMax: Int
+    /// Longest time, in nanoseconds.
+    package let nanosecondsMax: Int64
+
+    package init(examinedMax: Int, nanosecondsMax: Int64) {
+        self.examinedMax = examinedMax
+        self.nanosecondsMax = nanosecondsMax
+    }
+
+    /// For an event loop: what takes longer goes to the reader pool.
+    package static let inPlace = ReadBudget(examinedMax: 128, nanosecondsMax: 200_000)
+    /// For a thread of the reader pool; short beside the second that a snapshot may live.
+    package static let slice = ReadBudget(examinedMax: .max, nanosecondsMax: 10_000_000)
+}
+
+/// A budget being spent.
+struct BudgetMeter: ~Copyable {
+    private let examinedMax: Int
+    private let end: UInt64
+    private(set) var examined = 0
+    /// Between looks at the clock.
+    private static let stride = 32
+
+    init(_ budget: ReadBudget) {
+        examinedMax = budget.examinedMax
+        end = MonotonicClock.nanoseconds &+ UInt64(max(0, budget.nanosecondsMax))
+    }
+
+    /// Counts one document or entry; true when the slice should end.
+    mutating func spend() -> Bool {
+        examined += 1
+        if examined >= examinedMax { return true }
+        return examined % Self.stride == 0 && MonotonicClock.nanoseconds > end
+    }
+}
+
+/// How much one batch may hold.
+package struct BatchLimits: Sendable {
+    /// Most documents.
+    package let documentsMax: Int
+    /// Most bytes of documents; the first document of a batch is taken whatever its size.
+    package let bytesMax: Int
+
+    package init(documentsMax: Int = .max, bytesMax: Int = Limits.documentBytesMax) {
+        self.documentsMax = documentsMax
+        self.bytesMax = bytesMax
+    }
+
+    /// Documents in a first batch when the client names no size (MongoDB's number).
+    package static let firstBatchDocuments = 101
+}
+
+/// Takes a read's results.
+package protocol DocumentSink {
+    /// Copies a document. It is lent for the call.
+    mutating func append(_ document: DocumentView)
+}
+
+/// Where a read stands.
+package enum ReadStatus: Sendable {
+    /// The batch is full; there may be more.
+    case batchFull
+    /// There is nothing more.
+    case exhausted
+    /// The slice is over; call again, from a thread that has the time.
+    case budgetSpent
+}

@@ -1,0 +1,145 @@
+// Threads for reads that take longer than an event loop should wait.
+//
+// One queue, first in first out. A long read is a job that runs one slice and goes to the back of
+// the queue, so that many of them share the threads evenly. Each thread has its own reader, and
+// runs at a lower priority than the event loops, which answer short reads.
+
+package import BSON
+import Glibc
+import Storage
+
+/// A fixed set of reader threads.
+package final class ReaderPool: Sendable {
+    /// What a job wants after a slice.
+    package enum Step: Sendable {
+        /// Another slice, when its turn comes.
+        case again
+        /// Nothing more.
+        case done
+    }
+
+    /// A slice of work on a thread's reader.
+    package typealias Job = @Sendable (Reader) -> Step
+
+    /// Most jobs of clients that wait or run at once.
+    package static let jobsMax = 10_000
+
+    private let queue = JobQueue()
+    private let threads = BackgroundThreads()
+
+    /// Starts `threads` threads, at least one.
+    /// - Throws: StorageError when readers can't be had.
+    package init(store: Store, threads count: Int) throws {
+        for _ in 0..<max(1, count) {
+            let reader = try store.makeReader()
+            threads.start(name: "reader") { [queue] in
+                Self.lowerPriority()
+                while let job = queue.take() {
+                    if job(reader) == .again { queue.put(job) }
+                }
+            }
+        }
+    }
+
+    /// Runs `body` once, however long the queue is: for work that the engine has accepted.
+    package func submit(_ body: @escaping @Sendable (Reader) -> Void) {
+        queue.put { reader in
+            body(reader)
+            return .done
+        }
+    }
+
+    /// Runs `job` until it is done, a slice at a time.
+    /// - Throws: `exceededMemoryLimit` (146) when too many jobs wait; `interruptedAtShutdown`.
+    package func submit(slices job: @escaping Job) throws(DBError) {
+        switch queue.put(job, countMax: Self.jobsMax) {
+        case .accepted: break
+        case .full:
+            throw DBError(
+                .exceededMemoryLimit, "\(Self.jobsMax) reads are waiting already; try again later")
+        case .closed: throw DBError(.interruptedAtShutdown, "The server is shutting down")
+        }
+    }
+
+    /// Finishes what is queued (jobs should see that they were killed) and ends the threads.
+    package func close() {
+        queue.close()
+        threads.join()
+    }
+
+    private static func lowerPriority() {
+        // On Linux the priority belongs to the thread. Where it can't be set, nothing is lost but
+        // evenness.
+        _ = setpriority(__priority_which_t(0), 0, 5)
+    }
+}
+
+/// A blocking queue.
+// Unchecked: `waiting`, `head` and `isClosed` are touched under `mutex` only.
+private final class JobQueue: @unchecked Sendable {
+    enum Acceptance {
+        case accepted
+        case full
+        case closed
+    }
+
+    // SAFETY: both are allocated in init and freed in deinit, when no thread holds the queue.
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+    private var waiting: [ReaderPool.Job?] = []
+    /// Jobs before this position were taken.
+    private var head = 0
+    private var isClosed = false
+
+    init() {
+        mutex = .allocate(capacity: 1)
+        condition = .allocate(capacity: 1)
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    @discardableResult
+    func put(_ job: @escaping ReaderPool.Job, countMax: Int = .max) -> Acceptance {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        if countMax != .max {
+            if isClosed { return .closed }
+            if waiting.count - head >= countMax { return .full }
+        }
+        waiting.append(job)
+        pthread_cond_signal(condition)
+        return .accepted
+    }
+
+    /// Waits for a job; nil when the queue is closed and empty.
+    func take() -> ReaderPool.Job? {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while head == waiting.count {
+            if isClosed { return nil }
+            pthread_cond_wait(condition, mutex)
+        }
+        let job = waiting[head]
+        waiting[head] = nil
+        head += 1
+        if head == waiting.count || head > 1_024 {
+            waiting.removeFirst(head)
+            head = 0
+        }
+        return job
+    }
+
+    func close() {
+        pthread_mutex_lock(mutex)
+        isClosed = true
+        pthread_cond_broadcast(condition)
+        pthread_mutex_unlock(mutex)
+    }
+}

@@ -1,0 +1,154 @@
+// The engine's read commands. Each gives an object that runs in slices: in place on an event loop
+// while that is quick (`ReadBudget.inPlace`), else on the reader pool (`ReadBudget.slice`).
+
+package import BSON
+import Query
+
+extension RoostEngine {
+    /// A cursor over a find's results. Nothing is read yet; a collection that doesn't exist has no
+    /// documents.
+    package func openCursor(_ request: FindRequest) throws(DBError) -> QueryCursor {
+        QueryCursor(self, .find(request))
+    }
+
+    /// A cursor over a pipeline's results. Nothing is read yet.
+    package func openCursor(_ request: AggregateRequest) throws(DBError) -> QueryCursor {
+        QueryCursor(self, .aggregate(request, leading: request.pipeline.lead))
+    }
+
+    /// Counts documents. Without a filter that is one look-up; where an index's bounds say all that
+    /// the filter does, only its entries are counted.
+    package func count(_ request: CountRequest) -> CountRead {
+        CountRead(QueryCursor(self, .count(request)))
+    }
+
+    /// Counts documents to the end on this thread, slice after slice: for threads that may wait.
+    package func count(_ request: CountRequest, _ reader: Reader) throws(DBError) -> Int {
+        let read = count(request)
+        while try !read.advance(reader, .slice) {}
+        return read.count
+    }
+
+    /// Collects the distinct values of a path.
+    package func distinct(_ request: DistinctRequest) -> DistinctRead {
+        DistinctRead(QueryCursor(self, .distinct(request)), request.path)
+    }
+
+    /// Explains a find; `filter` and `projection` are its documents as given.
+    package func explain(
+        _ request: FindRequest, filter: Document, projection: Document?,
+        _ verbosity: ExplainVerbosity
+    ) -> ExplainRead {
+        var shape = Explanation.Shape()
+        shape.filter = filter
+        shape.sort = request.sort
+        shape.projection = projection
+        shape.skip = request.skip
+        shape.limit = request.limit
+        return ExplainRead(QueryCursor(self, .find(request)), shape, verbosity)
+    }
+
+    /// Explains a count; `filter` is its document as given.
+    package func explain(
+        _ request: CountRequest, filter: Document, _ verbosity: ExplainVerbosity
+    ) -> ExplainRead {
+        var shape = Explanation.Shape()
+        shape.filter = filter
+        shape.isCount = true
+        shape.countsWholeCollection = request.filter.isEmpty && request.hint == nil
+        return ExplainRead(QueryCursor(self, .count(request)), shape, verbosity)
+    }
+
+    /// Explains a distinct; `filter` is its document as given.
+    package func explain(
+        _ request: DistinctRequest, filter: Document, _ verbosity: ExplainVerbosity
+    ) -> ExplainRead {
+        var shape = Explanation.Shape()
+        shape.filter = filter
+        return ExplainRead(QueryCursor(self, .distinct(request)), shape, verbosity)
+    }
+
+    /// Explains the part of a pipeline that reads the collection; what follows is `stages`, as
+    /// given, of which the first `pushedDown` are part of it.
+    package func explain(
+        _ request: AggregateRequest, filter: Document, sort: Document?,
+        _ verbosity: ExplainVerbosity
+    ) -> ExplainRead {
+        var shape = Explanation.Shape()
+        shape.filter = filter
+        shape.sort = sort
+        let source = ReadSource.aggregate(request, leading: request.pipeline.lead)
+        return ExplainRead(QueryCursor(self, source), shape, verbosity)
+    }
+}
+
+/// A count under way. One thread at a time uses it.
+package final class CountRead {
+    private let cursor: QueryCursor
+
+    init(_ cursor: QueryCursor) {
+        self.cursor = cursor
+    }
+
+    /// Goes on for one slice; true when the count is known.
+    /// - Throws: what `QueryCursor.advance` throws.
+    package func advance(_ reader: Reader, _ budget: ReadBudget) throws(DBError) -> Bool {
+        var sink = NoSink()
+        return try cursor.advance(reader, BatchLimits(), budget, into: &sink) == .exhausted
+    }
+
+    /// The count, once known.
+    package var count: Int { cursor.counters.matched }
+
+    /// Makes the next slice throw `cursorKilled`. From any thread.
+    package func kill() { cursor.kill() }
+}
+
+/// Takes nothing.
+struct NoSink: DocumentSink {
+    mutating func append(_ document: DocumentView) {}
+}
+
+/// An explain under way. One thread at a time uses it.
+package final class ExplainRead {
+    private let cursor: QueryCursor
+    private let shape: Explanation.Shape
+    private let verbosity: ExplainVerbosity
+    private let start = MonotonicClock.nanoseconds
+
+    init(_ cursor: QueryCursor, _ shape: Explanation.Shape, _ verbosity: ExplainVerbosity) {
+        self.cursor = cursor
+        self.shape = shape
+        self.verbosity = verbosity
+    }
+
+    /// Goes on for one slice; true when the answer is ready.
+    /// - Throws: what `QueryCursor.advance` throws.
+    package func advance(_ reader: Reader, _ budget: ReadBudget) throws(DBError) -> Bool {
+        var sink = NoSink()
+        guard verbosity.runs else {
+            // A batch of nothing plans and reads nothing.
+            try cursor.plan(reader)
+            return true
+        }
+        let status = try cursor.advance(
+            reader, BatchLimits(bytesMax: .max), budget, into: &sink)
+        return status == .exhausted
+    }
+
+    /// Appends `explainVersion`, `queryPlanner` and, where the query was run, `executionStats`.
+    package func write(into writer: inout DocumentWriter) {
+        writer.append("explainVersion", "1")
+        var explanation = Explanation(
+            namespace: cursor.namespace, shape: shape, winner: cursor.plan ?? .nothing,
+            rejected: cursor.rejectedPlans)
+        if verbosity.runs {
+            explanation.counters = cursor.counters
+            explanation.milliseconds = Int64((MonotonicClock.nanoseconds - start) / 1_000_000)
+        }
+        explanation.write(verbosity, into: &writer)
+    }
+
+    /// Makes the next slice throw `cursorKilled`. From any thread.
+    package func kill() { cursor.kill() }
+}

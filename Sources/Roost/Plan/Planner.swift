@@ -1,0 +1,314 @@
+// Chooses how to find a query's documents.
+//
+// Candidates are the collection's own table (ranges of `_id`) and each index that holds every
+// match; a scan of everything is what remains. A candidate with fewer entries within its bounds
+// wins, as far as counting a few of them tells; else the one that gives the order asked for, then
+// the one with more single values in front, then the one with tighter bounds. Nothing is kept
+// between queries, so that a plan can't outlive the data it was good for.
+
+import BSON
+import Query
+import Storage
+
+/// Plans one query on one snapshot.
+struct Planner {
+    let collection: CollectionEntry
+    let question: PlanQuestion
+    private let conjuncts: [Conjunct]
+
+    init(_ collection: CollectionEntry, _ question: PlanQuestion) {
+        self.collection = collection
+        self.question = question
+        conjuncts = Conjunct.all(of: question.filter)
+    }
+
+    /// What was chosen, and what else was possible.
+    struct Outcome {
+        let winner: QueryPlan
+        let rejected: [QueryPlan]
+    }
+
+    /// Most entries of a candidate that are counted to compare it with others.
+    private static let sampleMin = 200
+    private static let sampleMax = 2_000
+
+    /// The plan to use. Flags of indexes are read here, so the snapshot must have been taken.
+    /// - Throws: `badValue` (2) for a hint that names nothing; 51173, 51174 for min and max.
+    func plan(_ transaction: borrowing ReadTransaction) throws(DBError) -> Outcome {
+        if case .alwaysFalse = question.filter {
+            return Outcome(winner: .nothing, rejected: [])
+        }
+        if question.min != nil || question.max != nil {
+            return Outcome(winner: try givenBounds(), rejected: [])
+        }
+        if let hint = question.hint { return Outcome(winner: try hinted(hint), rejected: []) }
+        if let isBackward = question.naturalIsBackward {
+            return Outcome(
+                winner: .collectionScan(isBackward: isBackward, providesSort: true), rejected: [])
+        }
+        return try choose(candidates(), transaction)
+    }
+
+    // MARK: Candidates
+
+    private func candidates() -> [QueryPlan] {
+        var plans: [QueryPlan] = []
+        let own = tablePlan()
+        if !own.isFullScan || (question.sort != nil && own.providesSort) { plans.append(own) }
+        guard !collection.indexes.isEmpty else { return plans }
+        let implication = Implication(conjuncts: conjuncts)
+        for index in collection.indexes where index.isReady && !index.isHidden {
+            guard implication.covers(index) else { continue }
+            let plan = indexPlan(index)
+            let isRestricted = plan.bounds.map { !$0.isUnbounded } ?? false
+            if isRestricted || (question.sort != nil && plan.providesSort) { plans.append(plan) }
+        }
+        return plans
+    }
+
+    private func tablePlan() -> QueryPlan {
+        let shape = IndexShape.clustered
+        return plan(
+            .table, shape, IndexBounds(conjuncts, shape),
+            hasOrderedKeys: !collection.flags.hasCutKeys)
+    }
+
+    private func indexPlan(_ index: IndexEntry) -> QueryPlan {
+        let shape = IndexShape(index)
+        return plan(
+            .index(index), shape, IndexBounds(conjuncts, shape),
+            hasOrderedKeys: !index.flags.hasCutKeys)
+    }
+
+    private func plan(
+        _ access: QueryPlan.Access, _ shape: IndexShape, _ bounds: IndexBounds,
+        hasOrderedKeys: Bool
+    ) -> QueryPlan {
+        let ranges = KeyRanges(bounds, shape)
+        var provision: SortProvision?
+        if let sort = question.sort {
+            provision = SortProvision(
+                sort, shape, bounds, hasOrderedKeys: hasOrderedKeys,
+                hasOrderedRecords: !collection.flags.hasCutKeys)
+        }
+        return QueryPlan(
+            access: bounds.isEmpty ? .nothing : access, ranges: ranges,
+            isBackward: provision?.isBackward ?? false,
+            providesSort: question.sort == nil || provision != nil,
+            impliesMatch: bounds.impliesMatch && ranges.isExact,
+            deduplicates: shape.multikeyParts != 0, bounds: bounds,
+            multikeyParts: shape.multikeyParts)
+    }
+
+    // MARK: Choice
+
+    private func choose(
+        _ plans: [QueryPlan], _ transaction: borrowing ReadTransaction
+    ) throws(DBError) -> Outcome {
+        guard let first = plans.first else {
+            return Outcome(
+                winner: .collectionScan(isBackward: false, providesSort: question.sort == nil),
+                rejected: [])
+        }
+        if case .nothing = first.access { return Outcome(winner: first, rejected: []) }
+        if plans.count == 1 { return Outcome(winner: first, rejected: []) }
+        if let unique = plans.firstIndex(where: isSingleEntry) {
+            return Self.outcome(plans, unique)
+        }
+        let sampleSize = try self.sampleSize(plans, transaction)
+        var best = 0
+        var bestRank = try rank(plans[0], sampleSize, transaction)
+        for index in plans.indices.dropFirst() {
+            let rank = try rank(plans[index], sampleSize, transaction)
+            if rank < bestRank {
+                best = index
+                bestRank = rank
+            }
+        }
+        return Self.outcome(plans, best)
+    }
+
+    private static func outcome(_ plans: [QueryPlan], _ winner: Int) -> Outcome {
+        var rejected = plans
+        rejected.remove(at: winner)
+        return Outcome(winner: plans[winner], rejected: rejected)
+    }
+
+    /// Whether at most one document can be in the bounds.
+    private func isSingleEntry(_ plan: QueryPlan) -> Bool {
+        guard let bounds = plan.bounds, bounds.parts.allSatisfy(\.isSinglePoint) else {
+            return false
+        }
+        switch plan.access {
+        case .nothing, .table: return true
+        case .index(let index): return index.isUnique
+        }
+    }
+
+    /// How many entries to count. Where one candidate filters and another sorts, and a limit is
+    /// given, they break even when the first has about sqrt(limit * documents) entries.
+    private func sampleSize(
+        _ plans: [QueryPlan], _ transaction: borrowing ReadTransaction
+    ) throws(DBError) -> Int {
+        guard let limit = question.limit, plans.contains(where: { !$0.providesSort }),
+            plans.contains(where: \.providesSort)
+        else { return Self.sampleMin }
+        let total = Double(try transaction.count(collection.table))
+        let even = (Double(limit) * total).squareRoot()
+        return Int(max(Double(Self.sampleMin), min(even, Double(Self.sampleMax))))
+    }
+
+    private struct Rank: Comparable {
+        /// Entries counted; the sample's size where there are more.
+        let entries: Int
+        let lacksSort: Bool
+        let valuesMissing: Int
+        let tightness: BoundsRank
+        let partsOpen: Int
+
+        static func < (left: Rank, right: Rank) -> Bool {
+            if left.entries != right.entries { return left.entries < right.entries }
+            if left.lacksSort != right.lacksSort { return right.lacksSort }
+            if left.valuesMissing != right.valuesMissing {
+                return left.valuesMissing < right.valuesMissing
+            }
+            if left.tightness != right.tightness { return left.tightness < right.tightness }
+            return left.partsOpen < right.partsOpen
+        }
+    }
+
+    private func rank(
+        _ plan: QueryPlan, _ sampleSize: Int, _ transaction: borrowing ReadTransaction
+    ) throws(DBError) -> Rank {
+        var entries = sampleSize
+        if !plan.isFullScan { entries = try sample(plan, sampleSize, transaction) }
+        // A sort of few documents costs about as much as finding them.
+        if !plan.providesSort, entries < sampleSize { entries = min(sampleSize, entries * 3 / 2) }
+        let bounds = plan.bounds
+        let equalities = bounds?.equalityCount ?? 0
+        let parts = bounds?.parts ?? []
+        return Rank(
+            entries: entries, lacksSort: !plan.providesSort, valuesMissing: -equalities,
+            tightness: BoundsRank(equalities < parts.count ? parts[equalities] : .none),
+            partsOpen: parts.count { $0.isAll })
+    }
+
+    private func sample(
+        _ plan: QueryPlan, _ most: Int, _ transaction: borrowing ReadTransaction
+    ) throws(DBError) -> Int {
+        let table: TableID
+        switch plan.access {
+        case .nothing: return 0
+        case .table: table = collection.table
+        case .index(let index): table = index.table
+        }
+        return try transaction.count(table, plan.ranges, most: most)
+    }
+
+    // MARK: Demands
+
+    private func hinted(_ hint: Hint) throws(DBError) -> QueryPlan {
+        switch hint {
+        case .natural(let isBackward):
+            let isSorted = question.sort == nil || question.naturalIsBackward != nil
+            return .collectionScan(
+                isBackward: question.naturalIsBackward ?? isBackward, providesSort: isSorted)
+        case .index(let name):
+            if name == "_id_" { return tablePlan() }
+            if let index = collection.index(named: name), isUsable(index) {
+                return indexPlan(index)
+            }
+        case .pattern(let pattern):
+            if pattern.isIDPattern { return tablePlan() }
+            if let index = index(of: pattern) { return indexPlan(index) }
+        }
+        throw DBError(
+            .badValue,
+            "error processing query: planner returned error :: caused by :: hint provided does "
+                + "not correspond to an existing index")
+    }
+
+    private func isUsable(_ index: IndexEntry) -> Bool { index.isReady && !index.isHidden }
+
+    private func index(of pattern: Document) -> IndexEntry? {
+        collection.indexes.first { index in
+            guard isUsable(index), let key = index.specification.view.value("key")?.document else {
+                return false
+            }
+            return key.hasSameKeys(as: pattern.view)
+        }
+    }
+
+    /// The range that min and max give outright.
+    private func givenBounds() throws(DBError) -> QueryPlan {
+        guard let hint = question.hint else {
+            throw DBError(
+                DBError.Code(rawValue: 51173),
+                "When using min()/max() a hint of which index to use must be provided")
+        }
+        let chosen = try hinted(hint)
+        let shape: IndexShape
+        var hasOrderedKeys = !collection.flags.hasCutKeys
+        switch chosen.access {
+        case .index(let index):
+            shape = IndexShape(index)
+            hasOrderedKeys = !index.flags.hasCutKeys
+        default: shape = .clustered
+        }
+        let low = try question.min.map { bound throws(DBError) in try key(bound, shape) } ?? []
+        let high = try question.max.map { bound throws(DBError) in try key(bound, shape) } ?? []
+        if !low.isEmpty, !high.isEmpty, !KeyBytes.isLess(low, high) {
+            throw DBError(
+                DBError.Code(rawValue: 51175), "max bound must be greater than the min bound")
+        }
+        let unbounded = IndexBounds(unbounded: shape)
+        var provision: SortProvision?
+        if let sort = question.sort {
+            provision = SortProvision(
+                sort, shape, unbounded, hasOrderedKeys: hasOrderedKeys,
+                hasOrderedRecords: !collection.flags.hasCutKeys)
+        }
+        var access = chosen.access
+        if case .nothing = access { access = .table }
+        return QueryPlan(
+            access: access, ranges: KeyRanges(low: low, high: high),
+            isBackward: provision?.isBackward ?? false,
+            providesSort: question.sort == nil || provision != nil, impliesMatch: false,
+            deduplicates: chosen.deduplicates, bounds: unbounded,
+            multikeyParts: shape.multikeyParts)
+    }
+
+    /// Encodes a min or max, which must name the index's paths in their order.
+    private func key(_ bound: Document, _ shape: IndexShape) throws(DBError) -> [UInt8] {
+        var encoder = KeyEncoder()
+        var elements = bound.view.makeIterator()
+        var part = 0
+        while let element = elements.next() {
+            guard part < shape.paths.count, element.nameString == shape.paths[part].dotted else {
+                throw Self.incompatibleBounds
+            }
+            encoder.append(element.value, descending: shape.descending[part])
+            part += 1
+        }
+        guard part == shape.paths.count else { throw Self.incompatibleBounds }
+        return Array(encoder.bytes.prefix(shape.prefixBytesMax))
+    }
+
+    private static let incompatibleBounds = DBError(
+        DBError.Code(rawValue: 51174),
+        "The index chosen is not compatible with min/max")
+}
+
+extension Document {
+    /// Whether this is the key pattern of the `_id` index.
+    var isIDPattern: Bool {
+        view.count == 1 && view.value("_id") != nil
+    }
+}
+
+extension DocumentView {
+    /// Whether both have the same names in the same order with equal values.
+    func hasSameKeys(as other: DocumentView) -> Bool {
+        compare(other) == 0
+    }
+}

@@ -1,0 +1,103 @@
+// What the planner decides: where documents come from, in which order, and what is left to do.
+
+import BSON
+import Query
+
+/// A way to find the documents of a query.
+struct QueryPlan: Sendable {
+    /// Where documents come from.
+    enum Access: Sendable {
+        /// Nothing can match, or there is no collection.
+        case nothing
+        /// The collection's table, by ranges of `_id`.
+        case table
+        /// The entries of an index, each of which names a document.
+        case index(IndexEntry)
+    }
+
+    let access: Access
+    /// The ranges of keys to scan.
+    let ranges: KeyRanges
+    /// Whether to scan from the end.
+    let isBackward: Bool
+    /// Whether documents come in the order that the query asks for (or it asks for none).
+    let providesSort: Bool
+    /// Whether every document within the ranges matches, so that the filter needn't be applied.
+    let impliesMatch: Bool
+    /// Whether a document may have several entries in the ranges.
+    let deduplicates: Bool
+    /// The bounds behind the ranges; nil for a scan of everything without an index.
+    let bounds: IndexBounds?
+    /// Whether the flags of the index as they were when planned; for explain.
+    let multikeyParts: UInt64
+
+    /// Whether everything is scanned.
+    var isFullScan: Bool { ranges.isAll }
+
+    static let nothing = QueryPlan(
+        access: .nothing, ranges: .all, isBackward: false, providesSort: true,
+        impliesMatch: true, deduplicates: false, bounds: nil, multikeyParts: 0)
+
+    /// All documents in `_id` order.
+    static func collectionScan(isBackward: Bool, providesSort: Bool) -> QueryPlan {
+        QueryPlan(
+            access: .table, ranges: .all, isBackward: isBackward, providesSort: providesSort,
+            impliesMatch: false, deduplicates: false, bounds: nil, multikeyParts: 0)
+    }
+}
+
+/// What the planner is asked.
+struct PlanQuestion {
+    /// The whole filter, normalised.
+    let filter: FilterNode
+    /// The order asked for; nil where none is.
+    var sort: SortPattern?
+    /// `{$natural: -1}` as sort: nil where it isn't asked for, else whether backward.
+    var naturalIsBackward: Bool?
+    /// The index to use.
+    var hint: Hint?
+    /// Bounds given outright, with a hint: documents whose keys are in `[min, max)`.
+    var min: Document?
+    var max: Document?
+    /// How many documents are wanted; nil for all.
+    var limit: Int?
+
+    init(filter: FilterNode) {
+        self.filter = filter
+    }
+}
+
+/// A demand for a way of access.
+enum Hint: Sendable {
+    case index(name: String)
+    case pattern(Document)
+    case natural(isBackward: Bool)
+
+    /// - Throws: `failedToParse` (9) where it is neither a string nor a document.
+    init?(_ value: Value?) throws(DBError) {
+        switch value {
+        case nil: return nil
+        case .string(let name)?: self = .index(name: name)
+        case .document(let pattern)?:
+            if pattern.isEmpty { return nil }
+            if let direction = pattern.view.value("$natural") {
+                self = .natural(isBackward: direction.isNegative)
+            } else {
+                self = .pattern(pattern)
+            }
+        default: throw DBError(.failedToParse, "Hint must be a string or an object")
+        }
+    }
+}
+
+extension ValueView {
+    /// Whether this is a number below zero.
+    var isNegative: Bool {
+        switch type {
+        case .int32: (int32 ?? 0) < 0
+        case .int64: (int64 ?? 0) < 0
+        case .double: (double ?? 0) < 0
+        default: false
+        }
+    }
+}

@@ -1,0 +1,216 @@
+import Glibc
+import Synchronization
+import Testing
+
+@testable import Storage
+
+/// Groups, failures inside them, quota and closing.
+@Suite struct WriterTests {
+    let folder = TemporaryFolder()
+
+    private func open(_ change: (inout LMDBStore.Options) -> Void = { _ in }) throws -> LMDBStore {
+        var options = LMDBStore.Options()
+        options.durability = .relaxed
+        change(&options)
+        return try LMDBStore.open(path: folder.path, options: options)
+    }
+
+    /// Runs `body` on threads of its own and waits for them.
+    private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+        let done = Monitor(0)
+        final class Start: Sendable {
+            let run: @Sendable () -> Void
+            init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+        }
+        for index in 0..<count {
+            let start = Start {
+                body(index)
+                done.withLock { $0 += 1 }
+                done.wake()
+            }
+            var id = pthread_t()
+            pthread_create(
+                &id, nil,
+                { argument in
+                    if let argument {
+                        Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().run()
+                    }
+                    return nil
+                }, Unmanaged.passRetained(start).toOpaque())
+            pthread_detach(id)
+        }
+        _ = done.wait(timeoutMillis: nil) { $0 == count ? true : nil }
+    }
+
+    @Test(arguments: [OperationOptions.Mode.nested, .checksFirst])
+    func manyThreadsCount(mode: OperationOptions.Mode) throws {
+        let store = try open()
+        let failures = Mutex(0)
+        onThreads(16) { thread in
+            for turn in 0..<100 {
+                do {
+                    try store.perform(OperationOptions(mode)) { txn in
+                        if mode == .checksFirst, turn % 5 == 0 { throw Refusal() }
+                        let old = try txn.copy(.catalog, [0]) ?? [0, 0]
+                        let sum = Int(old[0]) + Int(old[1]) << 8 + 1
+                        try txn.put(.catalog, [0], [UInt8(sum & 255), UInt8(sum >> 8)])
+                        try txn.put(.catalog, [1, UInt8(thread), UInt8(turn)], [])
+                        if mode == .nested, turn % 5 == 0 { throw Refusal() }
+                    }
+                } catch {
+                    failures.withLock { $0 += 1 }
+                }
+            }
+        }
+        #expect(failures.withLock { $0 } == 16 * 20)
+        let reader = try store.makeReader()
+        #expect(try reader.copy(.catalog, [0]) == [UInt8(1280 & 255), UInt8(1280 >> 8)])
+        #expect(try reader.all(.catalog).count == 1281)
+        #expect(store.statistics().groupsRerun == 0)
+        #expect(store.statistics().operationsFailed == 320)
+        #expect(store.statistics().groupSizes.max > 1)
+    }
+
+    /// An operation that breaks its promise takes nothing of the others' with it.
+    @Test func aLateThrowUndoesOnlyItself() throws {
+        let store = try open()
+        let hold = Monitor(false)
+        store.submit { _ in
+            _ = hold.wait(timeoutMillis: 5000) { $0 ? true : nil }
+        } completion: {
+            _ in
+        }
+        let results = Monitor<[Bool]>([])
+        for number in 0..<20 {
+            store.submit { txn in
+                try txn.put(.catalog, key(number), [1])
+                if number == 7 { throw Refusal(number: 7) }
+            } completion: { result in
+                results.withLock { $0.append((try? result.get()) != nil) }
+                results.wake()
+            }
+        }
+        hold.withLock { $0 = true }
+        hold.wake()
+        let outcome = results.wait(timeoutMillis: 5000) { $0.count == 20 ? $0 : nil }
+        #expect(outcome == (0..<20).map { $0 != 7 })
+        let keys = try store.makeReader().all(.catalog).map(\.key)
+        #expect(keys == (0..<20).filter { $0 != 7 }.map { key($0) })
+        #expect(store.statistics().groupsRerun == 1)
+    }
+
+    @Test func hooksRunOnceAGroup() throws {
+        let store = try open()
+        let commits = Mutex<[UInt64]>([])
+        store.setGroupHooks(
+            GroupHooks(
+                willCommit: { txn in try txn.put(.catalog, [255], [9]) },
+                didCommit: { snapshot in commits.withLock { $0.append(snapshot) } }))
+        try store.perform { txn in try txn.put(.catalog, [1], []) }
+        try store.perform { _ in }
+        #expect(throws: Refusal.self) { try store.perform { _ in throw Refusal() } }
+        let reader = try store.makeReader()
+        #expect(try reader.copy(.catalog, [255]) == [9])
+        #expect(commits.withLock { $0 } == [reader.newestSnapshot()])
+    }
+
+    @Test func quotaRefusesWritesAndLetsDeletesThrough() throws {
+        let store = try open { $0.quotaBytes = 16 << 20 }
+        let filler = [UInt8](repeating: 3, count: 3000)
+        var written = 0
+        var refusal: (any Error)?
+        while refusal == nil, written < 10_000 {
+            let number = written
+            do {
+                try store.perform { txn in try txn.put(.catalog, key(number), filler) }
+                written += 1
+            } catch {
+                refusal = error
+            }
+        }
+        guard case StorageError.quotaExceeded(let used, let quota)? = refusal else {
+            Issue.record("expected quotaExceeded, got \(String(describing: refusal))")
+            return
+        }
+        #expect(quota == 16 << 20)
+        #expect(used >= quota / 20 * 19)
+        #expect(written > 3000)
+        #expect(try store.makeReader().all(.catalog).count == written)
+        let total = written
+        for start in stride(from: 0, to: total / 2, by: 100) {
+            try store.perform(OperationOptions(mayUseReserve: true)) { txn in
+                for number in start..<start + 100 { _ = try txn.delete(.catalog, key(number)) }
+            }
+        }
+        try store.perform { txn in try txn.put(.catalog, key(total), filler) }
+        #expect(store.statistics().fileBytes <= 17 << 20)
+        #expect(try store.verify().faultCount == 0)
+    }
+
+    /// A single operation larger than the quota is refused as a whole.
+    @Test func anOperationBeyondTheQuotaLeavesNothing() throws {
+        let store = try open { $0.quotaBytes = 16 << 20 }
+        let filler = [UInt8](repeating: 3, count: 1 << 20)
+        #expect(throws: StorageError.self) {
+            try store.perform { txn in
+                for number in 0..<40 { try txn.put(.catalog, key(number), filler) }
+            }
+        }
+        #expect(try store.makeReader().all(.catalog).isEmpty)
+        try store.perform { txn in try txn.put(.catalog, [1], [1]) }
+    }
+
+    @Test func closingFinishesWhatIsQueued() throws {
+        let store = try open()
+        let done = Mutex(0)
+        for number in 0..<500 {
+            store.submit { txn in
+                try txn.put(.catalog, key(number), [])
+            } completion: { result in
+                if case .success = result { done.withLock { $0 += 1 } }
+            }
+        }
+        store.close()
+        #expect(done.withLock { $0 } == 500)
+        #expect(throws: StorageError.closed) { try store.perform { _ in } }
+        #expect(throws: StorageError.closed) { _ = try store.makeReader() }
+    }
+
+    @Test func aFullQueueSaysBusy() throws {
+        let store = try open { $0.queuedOperationsMax = 4 }
+        let hold = Monitor(false)
+        store.submit { _ in
+            _ = hold.wait(timeoutMillis: 5000) { $0 ? true : nil }
+        } completion: {
+            _ in
+        }
+        let busy = Mutex(0)
+        for _ in 0..<20 {
+            store.submit { _ in
+            } completion: { result in
+                if case .failure(let error) = result, error as? StorageError == .busy {
+                    busy.withLock { $0 += 1 }
+                }
+            }
+        }
+        #expect(busy.withLock { $0 } >= 20 - 4 - 4)
+        hold.withLock { $0 = true }
+        hold.wake()
+        store.close()
+    }
+
+    @Test func aBlockingWriteOnTheWriterIsRefused() throws {
+        let store = try open()
+        let refused = Monitor<StorageError?>(nil)
+        store.submit { _ in
+        } completion: { _ in
+            do {
+                try store.perform { _ in }
+            } catch {
+                refused.withLock { $0 = error as? StorageError }
+                refused.wake()
+            }
+        }
+        #expect(refused.wait(timeoutMillis: 5000) { $0 } == .wouldDeadlock)
+    }
+}
