@@ -32,6 +32,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// What the client has said about itself.
     var client = ClientInfo()
 
+    /// Whether cursors were opened without a session, which end with the connection.
+    var hasOwnCursors = false
     /// Tells work on other threads that nobody waits for it any more.
     let end = ConnectionEnd()
 
@@ -71,7 +73,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         waitingHello?.cancel()
         exhausting = nil
         end.note()
-        core.cursors.killAll(of: [.connection(id)])
+        if hasOwnCursors { core.cursors.killAll(of: [.connection(id)]) }
         loop.remove(self)
         core.releaseConnection()
         context.fireChannelInactive()

@@ -39,7 +39,8 @@ enum BatchRun {
         let batch = reply.openArray(plan.cursorID == nil ? "firstBatch" : "nextBatch")
         let status: ReadStatus
         do throws(DBError) {
-            status = try cursor.advance(call.connection.loop.reader, plan.limits, .inPlace, into: &reply)
+            status = try cursor.advance(
+                call.connection.loop.reader, plan.limits, .inPlace, into: &reply)
         } catch {
             forget(plan, call.core)
             throw error
@@ -212,7 +213,9 @@ enum ListReply {
 extension CommandCall {
     /// Who owns the cursors that this command opens.
     var cursorOwner: CursorOwner {
-        special.session.map { .session($0) } ?? .connection(connection.id)
+        if let session = special.session { return .session(session) }
+        connection.hasOwnCursors = true
+        return .connection(connection.id)
     }
 
     /// `batchSize` of the field `cursor`, which aggregate and the lists take.

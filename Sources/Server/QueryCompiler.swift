@@ -21,7 +21,7 @@ struct QueryCompiler: Sendable {
     /// The filter in `document`; without one, everything matches.
     func filter(_ document: DocumentView?) throws(DBError) -> Filter {
         let empty = Document()
-        return try Filter.parse(document ?? empty.view, FilterOptions())
+        return try Filter.parse(document ?? empty.view, scope.filterOptions(.find))
     }
 
     /// find's projection; nil where it changes nothing.
@@ -37,6 +37,7 @@ struct QueryCompiler: Sendable {
     ) throws(DBError) -> Update {
         var options = UpdateOptions()
         options.isMulti = isMulti
+        options.filterOptions = scope.filterOptions(.find)
         return try Update.parse(value, arrayFilters: arrayFilters, constants: constants, options)
     }
 

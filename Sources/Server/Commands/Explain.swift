@@ -69,7 +69,8 @@ enum Explain {
     ) throws(DBError) -> CommandCall {
         guard let name = inner.first, let command = call.core.commands.find(name.name) else {
             throw DBError(
-                .commandNotFound, "Explain failed due to unknown command: "
+                .commandNotFound,
+                "Explain failed due to unknown command: "
                     + (inner.first?.nameString ?? ""))
         }
         let database = call.database

@@ -15,7 +15,8 @@ enum UpdateCommand {
         ], help: "changes documents", run: run)
 
     private static let statementFields: [FieldSpec] = [
-        FieldSpec("q", .document, required: true), FieldSpec("u", [.document, .array], required: true),
+        FieldSpec("q", .document, required: true),
+        FieldSpec("u", [.document, .array], required: true),
         FieldSpec("c", .document), FieldSpec("multi", .truth), FieldSpec("upsert", .truth),
         FieldSpec("upsertSupplied", .truth), FieldSpec("arrayFilters", .array),
         FieldSpec("collation", .document), FieldSpec("hint", [.string, .document]),
