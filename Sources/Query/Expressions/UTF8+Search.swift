@@ -5,13 +5,6 @@ import BSON
 // SAFETY (all loads in this file): every offset is compared with the size before it is read.
 
 extension RawSpan {
-    /// The number of code points, the bytes being valid UTF-8.
-    var codePointCount: Int {
-        var count = 0
-        for index in 0..<byteCount where !isContinuation(index) { count += 1 }
-        return count
-    }
-
     /// Whether the byte at `offset`, which is in bounds, continues a code point.
     @inline(__always)
     private func isContinuation(_ offset: Int) -> Bool {

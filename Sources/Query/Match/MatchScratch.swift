@@ -10,6 +10,9 @@ package struct MatchScratch: ~Copyable, @unchecked Sendable {
     /// the positional operators; nil when no array was looked into.
     package var arrayPosition: Int?
 
+    /// Intermediate values of `$expr`.
+    var evaluation = EvaluationContext()
+
     private var regex: RegexMemory?
     /// State of the generator behind `$sampleRate`.
     private var randomState: UInt64

@@ -23,3 +23,33 @@ enum FilterHook {
         try Filter.parse(condition, scope.filterOptions(context))
     }
 }
+
+extension Filter {
+    /// What the filter reads of a document; nil for all of it.
+    package var requiredPaths: [FieldPath]? {
+        var paths: [FieldPath] = []
+        return root.collectPaths(&paths) ? paths : nil
+    }
+}
+
+extension FilterNode {
+    /// Adds the paths that the condition reads; false where it reads the whole document.
+    fileprivate func collectPaths(_ paths: inout [FieldPath]) -> Bool {
+        switch self {
+        case .alwaysTrue, .alwaysFalse, .sampleRate: return true
+        case .and(let nodes), .or(let nodes), .nor(let nodes):
+            for node in nodes where !node.collectPaths(&paths) { return false }
+            return true
+        case .not(let node): return node.collectPaths(&paths)
+        case .expression(let predicate):
+            guard let read = predicate.requiredPaths else { return false }
+            paths += read
+            return true
+        case .schema: return false
+        default:
+            guard let path else { return false }
+            paths.append(path)
+            return true
+        }
+    }
+}

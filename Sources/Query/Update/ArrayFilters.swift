@@ -24,9 +24,11 @@ struct ArrayFilters: Sendable {
                     .typeMismatch,
                     "arrayFilters must hold objects, not \(element.value.type.alias)")
             }
-            let filter = try Filter.parse(document, options)
             var identifier: String?
             try ArrayFilters.findIdentifier(document, &identifier)
+            var options = options
+            options.placeholder = identifier
+            let filter = try Filter.parse(document, options)
             guard let identifier else {
                 throw DBError(
                     .failedToParse,
@@ -65,7 +67,7 @@ struct ArrayFilters: Sendable {
     func matches(
         _ index: Int, _ element: ValueView, _ scratch: inout UpdateScratch
     ) throws(DBError) -> Bool {
-        try filters[index].filter.matches(element, as: filters[index].identifier, &scratch)
+        try filters[index].filter.matches(value: element, &scratch.match)
     }
 
     /// Finds the one name that all top-level paths of a filter begin with.
@@ -76,6 +78,9 @@ struct ArrayFilters: Sendable {
         while let element = elements.next() {
             let name = element.nameString
             if name.hasPrefix("$") {
+                guard name != "$text", name != "$where" else {
+                    throw DBError(.badValue, "\(name) is not allowed in arrayFilters")
+                }
                 guard let branches = element.value.array else { continue }
                 var branch = branches.makeIterator()
                 while let document = branch.next()?.value.document {

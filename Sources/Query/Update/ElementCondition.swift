@@ -1,7 +1,4 @@
-// Conditions on single array elements: $pull and array filters.
-//
-// A filter speaks of fields, an element has none: it is wrapped in a document of one field, whose
-// name the filter uses. So arrays and brackets behave as in any query.
+// The condition of a $pull: which elements of an array go.
 
 import BSON
 
@@ -11,17 +8,17 @@ enum ElementCondition: Sendable {
     case equal(OwnedValue)
     /// Elements that are documents and match a filter.
     case document(Filter)
-    /// Elements that, as field `e`, match a filter.
-    case wrapped(Filter)
+    /// Elements whose value meets a condition, as if it stood behind a field's name.
+    case value(Filter)
 
     /// Parses the operand of `$pull`: an object of fields, an object of operators, a regular
     /// expression, or a value to equal.
     init(pull operand: ValueView, _ options: FilterOptions) throws(DBError) {
         if operand.type == .regex {
-            self = .wrapped(try Filter.parse(Document.wrapping(operand).view, options))
+            self = .value(try Filter.parse(condition: operand, options))
         } else if let document = operand.document {
             if let first = document.first, ElementCondition.isFieldOperator(first.name) {
-                self = .wrapped(try Filter.parse(Document.wrapping(operand).view, options))
+                self = .value(try Filter.parse(condition: operand, options))
             } else {
                 self = .document(try Filter.parse(document, options))
             }
@@ -48,32 +45,8 @@ enum ElementCondition: Sendable {
         case .document(let filter):
             guard let document = element.document else { return false }
             return try filter.matches(document, &scratch.match)
-        case .wrapped(let filter):
-            return try filter.matches(element, as: "e", &scratch)
+        case .value(let filter):
+            return try filter.matches(value: element, &scratch.match)
         }
-    }
-}
-
-extension Document {
-    /// `{e: value}`.
-    fileprivate static func wrapping(_ value: ValueView) -> Document {
-        var writer = DocumentWriter(reserving: value.bytes.byteCount + 16)
-        let start = writer.openDocument()
-        writer.append("e", value)
-        writer.close(start)
-        return Document(unchecked: writer.take())
-    }
-}
-
-extension Filter {
-    /// Whether a value matches as the field `name` of a document.
-    func matches(
-        _ value: ValueView, as name: String, _ scratch: inout UpdateScratch
-    ) throws(DBError) -> Bool {
-        scratch.wrapper.removeAll()
-        let start = scratch.wrapper.openDocument()
-        scratch.wrapper.append(name, value)
-        scratch.wrapper.close(start)
-        return try scratch.matchesWrapper(self)
     }
 }

@@ -86,8 +86,8 @@ package final class Update: Sendable {
     /// - Parameters:
     ///   - arrayPosition: the position that the filter matched, for `$`.
     ///   - isInsert: whether `document` is the base of an upsert, so that `$setOnInsert` acts.
-    /// - Returns: whether the document changed; if not, nothing was appended. A result equal in
-    ///   every byte is no change.
+    /// - Returns: whether the document changed; if not, nothing was appended. As in MongoDB, a
+    ///   replacement without `_id` always counts as a change.
     /// - Throws: MongoDB's codes for what does not fit the document (2, 14, 28, 34, 40, 52, 66 …);
     ///   10334 for a result over 16 MiB, 15 for one nested too deep. Nothing was appended then.
     package func apply(
@@ -124,7 +124,7 @@ package final class Update: Sendable {
                 .bsonObjectTooLarge,
                 "Resulting document after update is larger than \(Limits.documentBytesMax)")
         }
-        if canNestTooDeep, result.nestingDepth > Limits.nestingDepthMax {
+        if canNestTooDeep, result.nestingDepth > Limits.nestingDepthMax + 1 {
             throw DBError(
                 .overflow,
                 "The resulting document exceeds the maximum nesting depth of "

@@ -158,7 +158,7 @@ struct UpdateOperandParser {
     private func addToSet(_ operand: ValueView) throws(DBError) -> UpdateOperation {
         guard let document = operand.document, let first = document.first,
             first.name.equals("$each")
-        else { return .addToSet([OwnedValue(copying: operand)]) }
+        else { return .addToSet(ValueSet(only: operand)) }
         guard let each = first.value.array else {
             throw DBError(
                 .typeMismatch,
@@ -168,12 +168,7 @@ struct UpdateOperandParser {
         guard document.count == 1 else {
             throw DBError(.badValue, "Found unexpected fields after $each in $addToSet")
         }
-        var distinct: [OwnedValue] = []
-        for value in each.ownedValues
-        where !distinct.contains(where: { $0.view.equals(value.view) }) {
-            distinct.append(value)
-        }
-        return .addToSet(distinct)
+        return .addToSet(ValueSet(each))
     }
 
     private func pop(_ operand: ValueView) throws(DBError) -> UpdateOperation {
@@ -194,17 +189,7 @@ struct UpdateOperandParser {
                 .badValue,
                 "$pullAll requires an array argument but was given a \(operand.type.alias)")
         }
-        return .pullAll(array.ownedValues)
-    }
-}
-
-extension DocumentView {
-    /// Copies of the values, in order.
-    var ownedValues: [OwnedValue] {
-        var values: [OwnedValue] = []
-        var elements = makeIterator()
-        while let element = elements.next() { values.append(OwnedValue(copying: element.value)) }
-        return values
+        return .pullAll(ValueSet(array))
     }
 }
 

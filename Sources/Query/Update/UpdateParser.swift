@@ -7,7 +7,7 @@ package struct UpdateOptions: Sendable {
     /// Whether the statement may change several documents; then it can't replace.
     package var isMulti = false
     /// How filters within the update are parsed.
-    package var filterOptions = FilterOptions()
+    package var filterOptions = FilterOptions(context: .arrayFilter)
     /// Parses a pipeline: stages (an array's bytes) and constants (`c`). Without it, pipelines are
     /// refused.
     package var parsePipeline:
@@ -154,6 +154,11 @@ struct UpdateBuilder {
 
     /// Adds an operation at a path.
     mutating func insert(_ path: UpdatePath, _ operation: UpdateOperation) throws(DBError) {
+        // The walk recurses as deep as a path goes.
+        guard path.segments.count <= Limits.nestingDepthMax else {
+            throw DBError(
+                .overflow, "An update path may have \(Limits.nestingDepthMax) names at most")
+        }
         operations.append(operation)
         let filters = filters
         var used = usedFilters

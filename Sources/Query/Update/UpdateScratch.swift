@@ -20,11 +20,11 @@ package struct UpdateScratch: ~Copyable {
     var entries: [Entry] = []
     /// A stack: the nodes that apply together, where more than one does.
     var nodes: [Int32] = []
+    /// Which values of a `$addToSet` an array holds.
+    var isPresent: [Bool] = []
     /// Elements of an array that `$push` arranges, and room to merge them.
     var slots: [ArraySlot] = []
     var mergedSlots: [ArraySlot] = []
-    /// One array element as a document, for filters.
-    var wrapper = DocumentWriter()
     /// Working memory of the filters in `$pull` and array filters.
     var match = MatchScratch()
     /// Documents on their way: an upsert's base, a result before it is completed.
@@ -38,14 +38,5 @@ package struct UpdateScratch: ~Copyable {
     mutating func reset() {
         entries.removeAll(keepingCapacity: true)
         nodes.removeAll(keepingCapacity: true)
-    }
-
-    /// Whether the wrapped element matches.
-    mutating func matchesWrapper(_ filter: Filter) throws(DBError) -> Bool {
-        // The wrapper leaves `self` while it is read, so that the filter's scratch can be written.
-        var wrapper = DocumentWriter()
-        swap(&wrapper, &self.wrapper)
-        defer { swap(&wrapper, &self.wrapper) }
-        return try filter.matches(DocumentView(wrapper.bytes.span.bytes), &match)
     }
 }

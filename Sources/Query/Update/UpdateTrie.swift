@@ -55,7 +55,7 @@ struct UpdateTrie: Sendable {
 struct UpdateTrieBuilder {
     private struct BuildNode {
         var kind: UpdateTrie.Kind?
-        var named: [(name: [UInt8], node: Int)] = []
+        var named: [[UInt8]: Int] = [:]
         var filtered: [(filter: Int, node: Int)] = []
         var positional: Int?
         var operation = -1
@@ -83,8 +83,7 @@ struct UpdateTrieBuilder {
             switch segment {
             case .name(let name):
                 node =
-                    nodes[node].named.first { $0.name == name }?.node
-                    ?? add { $0[node].named.append((name, $1)) }
+                    nodes[node].named[name] ?? add { $0[node].named[name] = $1 }
             case .positional:
                 node = nodes[node].positional ?? add { $0[node].positional = $1 }
             case .all:
@@ -124,7 +123,7 @@ struct UpdateTrieBuilder {
         for node in nodes {
             var entry = UpdateTrie.Node(kind: node.kind ?? .object)
             entry.childrenStart = Int32(children.count)
-            for (name, child) in node.named.sorted(by: { precedes($0.name, $1.name) }) {
+            for (name, child) in node.named.sorted(by: { precedes($0.key, $1.key) }) {
                 children.append(
                     UpdateTrie.Child(
                         node: Int32(child), nameStart: Int32(names.count),

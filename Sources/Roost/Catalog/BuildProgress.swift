@@ -1,6 +1,6 @@
 // How far index builds are, for currentOp and the log.
 
-package import Synchronization
+import Synchronization
 
 /// Counters of one index build; any thread may read them.
 package final class BuildProgress: Sendable {

@@ -6,9 +6,9 @@
 //
 //     {uuid, table, options, cut, indexes: [{spec, table, ready, multikey, cut}]}
 
-package import BSON
+import BSON
 import Query
-package import Storage
+import Storage
 
 /// One version of the catalog.
 package struct CatalogSnapshot: Sendable {
@@ -83,8 +83,8 @@ enum CatalogRecord {
     static func decode(_ namespace: Namespace, _ record: DocumentView) throws(DBError)
         -> CollectionEntry
     {
-        guard case .binary(_, let uuidBytes)? = record.value("uuid").map({ Value($0) }),
-            let uuid = UUIDBytes(uuidBytes), let table = record.value("table")?.int64,
+        guard let binary = record.value("uuid")?.binary,
+            let uuid = UUIDBytes([UInt8](copying: binary.content)), let table = record.value("table")?.int64,
             let options = record.value("options")?.document,
             let list = record.value("indexes")?.array
         else { throw damaged(namespace) }

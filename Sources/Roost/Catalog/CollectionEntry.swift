@@ -4,7 +4,7 @@
 
 package import BSON
 package import Storage
-package import Synchronization
+import Synchronization
 
 /// A collection as one version of the catalog has it.
 package final class CollectionEntry: Sendable {

@@ -34,7 +34,8 @@ final class ExternalSorter {
     func spillIfLarge() throws(DBError) {
         guard bytes.count + ends.count * 8 > Self.memoryBytesMax else { return }
         var writer = try RunWriter(folder: folder)
-        for range in sortedRanges() { try writer.append(bytes.span.bytes.extracting(range)) }
+        let span = bytes.span.bytes
+        for range in sortedRanges() { try writer.append(span.extracting(range)) }
         runs.append(try writer.finish())
         bytes.removeAll(keepingCapacity: true)
         ends.removeAll(keepingCapacity: true)
@@ -58,9 +59,12 @@ final class ExternalSorter {
             ranges.append(start..<end)
             start = end
         }
-        let span = bytes.span.bytes
-        ranges.sort { span.extracting($0).compareBytes(span.extracting($1)) < 0 }
-        return ranges
+        return bytes.withUnsafeBytes { bytes in
+            // SAFETY: the pointer stays in this closure; ranges lie within the buffer.
+            ranges.sorted { left, right in
+                bytes[left].lexicographicallyPrecedes(bytes[right])
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 package import BSON
 package import Query
 package import Storage
-package import Synchronization
+import Synchronization
 
 /// A secondary index as one version of the catalog has it.
 package final class IndexEntry: Sendable {

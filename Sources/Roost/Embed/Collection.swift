@@ -25,7 +25,7 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
     /// Stores values in order; the first that is refused ends it.
     /// - Throws: `DBError` (`duplicateKey` …), `EncodingError`.
     public func insert(contentsOf elements: some Sequence<Element>) throws {
-        var request = WriteRequest(namespace, now: LogicalClock.wallMillis)
+        var request = WriteRequest(namespace, time: database.engine.writeTime)
         let encoder = DocumentEncoder()
         for element in elements {
             let document = try (element as? Document) ?? encoder.encode(element)
@@ -42,11 +42,12 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
     public func update(
         _ filter: Document, _ update: Document, multi: Bool = false, upsert: Bool = false
     ) throws(DBError) -> (matched: Int, modified: Int) {
-        var request = WriteRequest(namespace, now: LogicalClock.wallMillis)
+        var request = WriteRequest(namespace, time: database.engine.writeTime)
         let compiled = try Filter.parse(filter.view, FilterOptions())
         let value = OwnedValue(.document(update))
-        let change = try Update.parse(
-            value.view, UpdateOptions(isMulti: multi, isUpsert: upsert))
+        var options = UpdateOptions()
+        options.isMulti = multi
+        let change = try Update.parse(value.view, options)
         request.statements.append(
             .update(
                 UpdateStatement(
@@ -61,7 +62,7 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
     /// - Throws: `DBError`.
     @discardableResult
     public func delete(_ filter: Document, multi: Bool = true) throws(DBError) -> Int {
-        var request = WriteRequest(namespace, now: LogicalClock.wallMillis)
+        var request = WriteRequest(namespace, time: database.engine.writeTime)
         let compiled = try Filter.parse(filter.view, FilterOptions())
         request.statements.append(
             .delete(
@@ -117,9 +118,8 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
     /// How many documents match.
     /// - Throws: `DBError`.
     public func count(_ filter: Document = [:]) throws(DBError) -> Int {
-        var request = CountRequest(
+        let request = CountRequest(
             namespace, filter: try Filter.parse(filter.view, FilterOptions()))
-        request.isFromCommand = false
         return try database.withReader { reader throws(DBError) in
             try database.engine.count(request, reader)
         }

@@ -3,20 +3,19 @@
 import Glibc
 import Synchronization
 
-/// Starts named OS threads and waits for them at the end.
+/// Starts OS threads and waits for them at the end.
 final class BackgroundThreads: Sendable {
     private let running = Mutex<Set<pthread_t>>([])
 
     /// Runs `body` on a new thread. Where no thread can be had, runs it in place.
-    func start(name: String, _ body: @escaping @Sendable () -> Void) {
-        let box = Unmanaged.passRetained(Body(name: name, run: body))
+    func start(_ body: @escaping @Sendable () -> Void) {
+        let box = Unmanaged.passRetained(Body(run: body))
         var thread = pthread_t()
         let status = running.withLock { running in
             // SAFETY: the box is retained for the new thread, which releases it.
             let status = pthread_create(&thread, nil, { argument in
                 guard let argument else { return nil }
                 let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
-                pthread_setname_np(pthread_self(), String(body.name.prefix(15)))
                 body.run()
                 return nil
             }, box.toOpaque())
@@ -32,11 +31,9 @@ final class BackgroundThreads: Sendable {
     }
 
     private final class Body: Sendable {
-        let name: String
         let run: @Sendable () -> Void
 
-        init(name: String, run: @escaping @Sendable () -> Void) {
-            self.name = name
+        init(run: @escaping @Sendable () -> Void) {
             self.run = run
         }
     }

@@ -17,7 +17,7 @@ package import BSON
 import Glibc
 package import Logging
 package import Query
-package import Storage
+import Storage
 
 /// An open database folder.
 package final class RoostEngine: Sendable {
@@ -109,6 +109,11 @@ package final class RoostEngine: Sendable {
 
     // MARK: Writes
 
+    /// The time for a command that begins now.
+    package var writeTime: WriteTime {
+        WriteTime(millis: LogicalClock.wallMillis, timestamp: clock.advance())
+    }
+
     /// Runs a write command; answers on the writer or a pool thread.
     package func write(
         _ request: WriteRequest,
@@ -187,7 +192,7 @@ private struct Opened {
         let reader = try store.makeReader()
         return try reader.read { transaction in
             var snapshot = CatalogSnapshot()
-            var cursor = try transaction.cursor(.catalog)
+            var cursor = transaction.cursor(.catalog)
             while try cursor.next() {
                 guard let namespace = CatalogRecord.namespace(cursor.key) else { continue }
                 snapshot.put(

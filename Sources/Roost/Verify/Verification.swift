@@ -84,7 +84,7 @@ private struct CollectionCheck: ~Copyable {
     mutating func run(
         _ transaction: borrowing ReadTransaction, _ report: inout VerificationReport
     ) throws {
-        var cursor = try transaction.cursor(entry.table)
+        var cursor = transaction.cursor(entry.table)
         while try cursor.next() {
             report.documents += 1
             do {
@@ -126,7 +126,7 @@ private struct CollectionCheck: ~Copyable {
             expected[ordinal] += UInt64(keys.count)
             for position in 0..<keys.count {
                 entryKey.removeAll(keepingCapacity: true)
-                _ = IndexEntryKey.append(parts: keys[position], record: key, to: &entryKey)
+                _ = IndexEntryKey.append(parts: keys.span(position), record: key, to: &entryKey)
                 if try transaction.value(index.table, entryKey.span.bytes) == nil {
                     report.add(
                         "\(entry.namespace) index \(index.name)",
@@ -142,7 +142,7 @@ private struct CollectionCheck: ~Copyable {
         _ report: inout VerificationReport
     ) throws {
         let place = "\(entry.namespace) index \(index.name)"
-        var cursor = try transaction.cursor(index.table)
+        var cursor = transaction.cursor(index.table)
         var count: UInt64 = 0
         while try cursor.next() {
             count += 1

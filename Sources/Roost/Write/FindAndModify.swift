@@ -14,19 +14,19 @@ package struct FindAndModifyRequest: Sendable {
     /// Which fields to return.
     package let projection: Projection?
     package let deadline: ContinuousClock.Instant?
-    /// The command's time, in milliseconds since 1970.
-    package let now: Int64
+    /// The command's time.
+    package let time: WriteTime
 
     package init(
         namespace: Namespace, statement: WriteStatement, returnsNew: Bool,
-        projection: Projection?, deadline: ContinuousClock.Instant?, now: Int64
+        projection: Projection?, deadline: ContinuousClock.Instant?, time: WriteTime
     ) {
         self.namespace = namespace
         self.statement = statement
         self.returnsNew = returnsNew
         self.projection = projection
         self.deadline = deadline
-        self.now = now
+        self.time = time
     }
 }
 
@@ -63,7 +63,7 @@ final class FindAndModifyJob: @unchecked Sendable {
     }
 
     private func look() {
-        engine.readerPool.submit { reader in
+        engine.readerPool.submit { (reader: Reader) -> Void in
             do throws(DBError) {
                 var find = FindRequest(self.request.namespace, filter: self.target.filter)
                 find.sort = self.target.sort
@@ -117,13 +117,13 @@ extension WriterState {
         case .update(let update):
             for key in keys where result.n == 0 {
                 result = try apply(
-                    update, to: key.span.bytes, request.namespace, now: request.now,
+                    update, to: key.span.bytes, request.namespace, time: request.time,
                     images: &images, &transaction)
             }
             if result.n == 0, mayUpsert, update.isUpsert {
                 images = .wanted
                 result = try upsert(
-                    update, request.namespace, now: request.now, images: &images, &transaction)
+                    update, request.namespace, time: request.time, images: &images, &transaction)
             }
         case .delete(let delete):
             for key in keys where result.n == 0 {

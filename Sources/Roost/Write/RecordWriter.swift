@@ -96,7 +96,7 @@ struct RecordWriter: ~Copyable {
     /// Applies an update to the document with that record key if it still matches.
     /// - Parameter images: receives the document before and after, for findAndModify.
     mutating func update(
-        _ key: RawSpan, _ statement: UpdateStatement, _ entry: CollectionEntry, now: Int64,
+        _ key: RawSpan, _ statement: UpdateStatement, _ entry: CollectionEntry, time: WriteTime,
         builds: borrowing IndexBuilds, images: inout DocumentImages,
         _ transaction: inout WriteTransaction
     ) throws -> Change {
@@ -108,7 +108,7 @@ struct RecordWriter: ~Copyable {
         images.keepBefore(old)
         newDocument.removeAll()
         let changed = try statement.update.apply(
-            to: old, arrayPosition: matchScratch.arrayPosition, isInsert: false, now: now,
+            to: old, arrayPosition: matchScratch.arrayPosition, time: time,
             into: &newDocument, &updateScratch)
         guard changed else {
             images.keepAfter(old)
@@ -127,7 +127,7 @@ struct RecordWriter: ~Copyable {
             try collectKeys(of: new, index)
             try append(keys, ordinal, to: &added)
         }
-        if try builds.isBuilding(entry) {
+        if builds.isBuilding(entry) {
             // A build skips documents that a write touched, so their entries must all be there.
             removed.removeAll(notIn: added)
         } else {
@@ -150,6 +150,16 @@ struct RecordWriter: ~Copyable {
         }
         builds.note(recordKey.bytes, entry)
         return .changed
+    }
+
+    /// The document that an upsert inserts.
+    mutating func upsertDocument(
+        of statement: UpdateStatement, time: WriteTime
+    ) throws(DBError) -> [UInt8] {
+        var writer = DocumentWriter()
+        try statement.update.upsertDocument(
+            query: statement.target.filterDocument.view, time: time, into: &writer, &updateScratch)
+        return writer.take()
     }
 
     private func mayChange(_ index: IndexEntry, _ update: Update) -> Bool {
@@ -201,7 +211,7 @@ struct RecordWriter: ~Copyable {
     ) throws {
         for position in 0..<keys.count {
             list.append(
-                parts: keys[position], record: recordKey.bytes.span.bytes, ordinal: ordinal,
+                parts: keys.span(position), record: recordKey.bytes.span.bytes, ordinal: ordinal,
                 multikeyParts: keys.multikeyParts)
         }
     }

@@ -14,7 +14,7 @@ enum UniqueCheck {
     ) throws {
         guard let parts = IndexEntryKey.parts(in: key), let own = IndexEntryKey.record(in: key)
         else { return }
-        var cursor = try transaction.cursor(index.table)
+        var cursor = transaction.cursor(index.table)
         var found = try cursor.seek(to: parts)
         while found, cursor.key.starts(with: parts) {
             guard let other = IndexEntryKey.record(in: cursor.key),
@@ -22,7 +22,8 @@ enum UniqueCheck {
             else { return }
             if !other.equals(own) {
                 guard let bytes = try transaction.value(entry.table, other) else { return }
-                throw DuplicateKey.error(entry.namespace, index, document: DocumentView(bytes))
+                throw DuplicateKey.error(
+                    entry.namespace, index, parts: parts, document: DocumentView(bytes))
             }
             found = try cursor.next()
         }
@@ -40,7 +41,8 @@ extension UniqueCheck {
             let other = IndexEntryKey.record(in: previous), !other.equals(own),
             let bytes = try transaction.value(entry.table, own)
         else { return }
-        throw DuplicateKey.error(entry.namespace, index, document: DocumentView(bytes))
+        throw DuplicateKey.error(
+            entry.namespace, index, parts: parts, document: DocumentView(bytes))
     }
 }
 
@@ -55,22 +57,22 @@ enum DuplicateKey {
     }
 
     /// For a secondary index, with the key that `document` has in it.
+    /// - Parameter parts: the encoded key, which says what array element is meant.
     static func error(
-        _ namespace: Namespace, _ index: IndexEntry, document: DocumentView
+        _ namespace: Namespace, _ index: IndexEntry, parts: RawSpan, document: DocumentView
     ) -> DBError {
+        var search = KeyValueSearch(parts)
         let values = Document { writer in
             for part in index.pattern.parts {
-                if let value = document.firstValue(at: part.path) {
-                    writer.append(part.path.dotted, value)
-                } else {
-                    writer.appendNull(part.path.dotted)
-                }
+                let value = search.value(of: part, in: document)
+                writer.append(part.path.dotted, value ?? OwnedValue(.null))
             }
         }
-        let pattern = index.specification.view.value("key")?.document
-        return error(
-            namespace, index: index.name,
-            pattern: pattern.map { Document(copying: $0) } ?? Document(), keyValue: values)
+        var pattern = Document()
+        if let key = index.specification.view.value("key")?.document {
+            pattern = Document(copying: key)
+        }
+        return error(namespace, index: index.name, pattern: pattern, keyValue: values)
     }
 
     private static func error(
@@ -84,5 +86,73 @@ enum DuplicateKey {
                 writer.append("keyPattern", pattern)
                 writer.append("keyValue", keyValue)
             })
+    }
+}
+
+/// Finds the values in a document that an encoded key is made of. Encodings are prefix-free, so
+/// the value of a part is the one whose encoding the rest of the key begins with.
+private struct KeyValueSearch: ~Copyable {
+    private let parts: [UInt8]
+    private var offset = 0
+
+    init(_ parts: RawSpan) {
+        self.parts = [UInt8](copying: parts)
+    }
+
+    /// The value of the next part; nil where the document has none.
+    mutating func value(of part: IndexPart, in document: DocumentView) -> OwnedValue? {
+        var encoder = KeyEncoder()
+        guard
+            let value = find(
+                document, part.path.segments[...], descending: part.descending, &encoder)
+        else {
+            encoder.removeAll()
+            encoder.appendNull(descending: part.descending)
+            offset += encoder.count
+            return nil
+        }
+        offset += encoder.count
+        return value
+    }
+
+    private func find(
+        _ container: DocumentView, _ path: ArraySlice<FieldPath.Segment>, descending: Bool,
+        _ encoder: inout KeyEncoder
+    ) -> OwnedValue? {
+        guard let segment = path.first, let value = container.value(segment.name.span.bytes) else {
+            return nil
+        }
+        let rest = path.dropFirst()
+        if rest.isEmpty {
+            if isNext(value, descending: descending, &encoder) { return OwnedValue(copying: value) }
+            guard let array = value.array else { return nil }
+            var elements = array.makeIterator()
+            while let element = elements.next() {
+                if isNext(element.value, descending: descending, &encoder) {
+                    return OwnedValue(copying: element.value)
+                }
+            }
+            return nil
+        }
+        if let document = value.document {
+            return find(document, rest, descending: descending, &encoder)
+        }
+        guard let array = value.array else { return nil }
+        if let found = find(array, rest, descending: descending, &encoder) { return found }
+        var elements = array.makeIterator()
+        while let element = elements.next() {
+            guard let document = element.value.document else { continue }
+            if let found = find(document, rest, descending: descending, &encoder) { return found }
+        }
+        return nil
+    }
+
+    private func isNext(
+        _ value: ValueView, descending: Bool, _ encoder: inout KeyEncoder
+    ) -> Bool {
+        encoder.removeAll()
+        encoder.append(value, descending: descending)
+        return parts.span.bytes.extracting(offset..<parts.count)
+            .starts(with: encoder.bytes.span.bytes)
     }
 }

@@ -132,7 +132,7 @@ final class WriteJob: @unchecked Sendable {
 
     /// Finds the next chunk of documents on a reader thread.
     private func look() {
-        engine.readerPool.submit { reader in
+        engine.readerPool.submit { (reader: Reader) -> Void in
             do throws(DBError) {
                 try self.collect(reader)
             } catch {
@@ -168,7 +168,7 @@ final class WriteJob: @unchecked Sendable {
         guard let scan else { return }
         let writer = engine.writer
         let namespace = request.namespaces[scan.target.collection]
-        let now = request.now
+        let time = request.time
         let statement = scan.statement
         let mayUpsert = keys.isEmpty && isLast && scan.result.n == 0
         guard !keys.isEmpty || mayUpsert else {
@@ -177,7 +177,7 @@ final class WriteJob: @unchecked Sendable {
         }
         engine.submit { transaction in
             try writer.runScan(
-                statement, keys, namespace, now: now, mayUpsert: mayUpsert, &transaction)
+                statement, keys, namespace, time: time, mayUpsert: mayUpsert, &transaction)
         } completion: { outcome in
             switch outcome {
             case .failure(let error): self.end(error: error)
@@ -233,7 +233,7 @@ struct RecordKeySink: DocumentSink {
 extension WriterState {
     /// Applies a statement to the documents that a search found, as far as they still match.
     func runScan(
-        _ statement: WriteStatement, _ keys: [[UInt8]], _ namespace: Namespace, now: Int64,
+        _ statement: WriteStatement, _ keys: [[UInt8]], _ namespace: Namespace, time: WriteTime,
         mayUpsert: Bool, _ transaction: inout WriteTransaction
     ) throws -> StatementResult {
         var total = StatementResult()
@@ -244,7 +244,7 @@ extension WriterState {
                 switch statement {
                 case .update(let update):
                     one = try apply(
-                        update, to: key.span.bytes, namespace, now: now, images: &images,
+                        update, to: key.span.bytes, namespace, time: time, images: &images,
                         &transaction)
                 case .delete(let delete):
                     one = try apply(
@@ -255,7 +255,7 @@ extension WriterState {
                 total.modified += one.modified
             }
             if mayUpsert, case .update(let update) = statement, update.isUpsert {
-                total = try upsert(update, namespace, now: now, images: &images, &transaction)
+                total = try upsert(update, namespace, time: time, images: &images, &transaction)
             }
         } catch let error as DBError {
             total.error = error

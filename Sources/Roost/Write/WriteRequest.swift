@@ -18,14 +18,14 @@ package struct WriteRequest: Sendable {
     package var isOrdered: Bool
     /// When the request gives up with `maxTimeMSExpired`, on the monotonic clock.
     package var deadline: ContinuousClock.Instant?
-    /// The command's time, in milliseconds since 1970.
-    package let now: Int64
+    /// The command's time.
+    package let time: WriteTime
 
     /// An empty request over one collection.
-    package init(_ namespace: Namespace, isOrdered: Bool = true, now: Int64) {
+    package init(_ namespace: Namespace, isOrdered: Bool = true, time: WriteTime) {
         namespaces = [namespace]
         self.isOrdered = isOrdered
-        self.now = now
+        self.time = time
     }
 
     /// Checks and adds a document to insert.
@@ -33,11 +33,8 @@ package struct WriteRequest: Sendable {
     package mutating func insert(_ document: DocumentView, into collection: Int = 0) throws(DBError)
     {
         let start = documents.count
-        do {
-            try prepareInsert(document, now: now, into: &documents)
-        } catch {
-            documents.truncate(to: start)
-            throw error
+        if try !prepareInsert(document, time: time, into: &documents) {
+            documents.appendRaw(copying: document.bytes)
         }
         statements.append(.insert(collection: collection, document: start..<documents.count))
     }
@@ -148,7 +145,7 @@ package enum PointFilter {
     /// The record key of a filter that no document with another `_id` can match, else nil.
     package static func recordKey(of node: FilterNode) -> [UInt8]? {
         switch node {
-        case .compare(let path, .eq, let value)
+        case .compare(let path, .equal, let value)
         where path.dotted == "_id" && value.type != .array && value.type != .regex:
             var encoder = KeyEncoder()
             _ = RecordKey.encode(value.view, into: &encoder)

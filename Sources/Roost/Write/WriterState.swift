@@ -144,11 +144,11 @@ final class WriterState: @unchecked Sendable {
             let key = update.target.point ?? []
             let namespace = request.namespaces[update.target.collection]
             result = try apply(
-                update, to: key.span.bytes, namespace, now: request.now, images: &images,
+                update, to: key.span.bytes, namespace, time: request.time, images: &images,
                 &transaction)
             if result.n == 0, update.isUpsert {
                 result = try upsert(
-                    update, namespace, now: request.now, images: &images, &transaction)
+                    update, namespace, time: request.time, images: &images, &transaction)
             }
         case .delete(let delete):
             let key = delete.target.point ?? []
@@ -161,14 +161,14 @@ final class WriterState: @unchecked Sendable {
 
     /// Applies an update to one document by its record key, if it still matches.
     func apply(
-        _ update: UpdateStatement, to key: RawSpan, _ namespace: Namespace, now: Int64,
+        _ update: UpdateStatement, to key: RawSpan, _ namespace: Namespace, time: WriteTime,
         images: inout DocumentImages, _ transaction: inout WriteTransaction
     ) throws -> StatementResult {
         var result = StatementResult()
         guard let entry = catalog[namespace] else { return result }
         defer { noteFlags(entry) }
         switch try records.update(
-            key, update, entry, now: now, builds: builds, images: &images, &transaction)
+            key, update, entry, time: time, builds: builds, images: &images, &transaction)
         {
         case .notMatched: break
         case .unchanged: result.n = 1
@@ -196,13 +196,10 @@ final class WriterState: @unchecked Sendable {
 
     /// Inserts the document that an upsert makes where nothing matched.
     func upsert(
-        _ update: UpdateStatement, _ namespace: Namespace, now: Int64,
+        _ update: UpdateStatement, _ namespace: Namespace, time: WriteTime,
         images: inout DocumentImages, _ transaction: inout WriteTransaction
     ) throws -> StatementResult {
-        var writer = DocumentWriter()
-        try update.update.upsertDocument(
-            from: update.target.filter, now: now, into: &writer)
-        let bytes = writer.take()
+        let bytes = try records.upsertDocument(of: update, time: time)
         let document = DocumentView(bytes.span.bytes)
         let entry = try collection(namespace, &transaction)
         defer { noteFlags(entry) }
@@ -210,7 +207,7 @@ final class WriterState: @unchecked Sendable {
         images.keepAfter(document)
         var result = StatementResult()
         result.n = 1
-        result.upsertedID = document.value("_id").map { OwnedValue(copying: $0) }
+        if let id = document.value("_id") { result.upsertedID = OwnedValue(copying: id) }
         return result
     }
 
