@@ -1,7 +1,7 @@
 // One batch of a query: begun in place on the event loop, carried on by the reader pool when it
 // takes longer, and answered as `{cursor: {firstBatch: […], id, ns}}`.
 
-import BSON
+package import BSON
 import Roost
 import Wire
 
@@ -49,7 +49,7 @@ enum BatchRun {
             let job = BatchJob(
                 cursor, plan, call.core, call.ticket(), reply.split(), document, batch)
             do throws(DBError) {
-                try call.core.engine.readerPool.submit(slices: { reader in job.run(reader) })
+                try call.core.engine.readerPool.submitSlices { reader in job.run(reader) }
             } catch {
                 forget(plan, call.core)
                 throw error

@@ -20,8 +20,9 @@ struct QueryCompiler: Sendable {
 
     /// The filter in `document`; without one, everything matches.
     func filter(_ document: DocumentView?) throws(DBError) -> Filter {
+        if let document { return try Filter.parse(document, scope.filterOptions(.find)) }
         let empty = Document()
-        return try Filter.parse(document ?? empty.view, scope.filterOptions(.find))
+        return try Filter.parse(empty.view, FilterOptions())
     }
 
     /// find's projection; nil where it changes nothing.

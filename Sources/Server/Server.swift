@@ -32,7 +32,7 @@ package final class Server: Service {
         var loops: [ObjectIdentifier: NIOLoopBound<LoopState>] = [:]
         for eventLoop in group.makeIterator() {
             loops[ObjectIdentifier(eventLoop)] = try await eventLoop.submit {
-                let reader = try engine.store.makeReader()
+                let reader = try engine.makeReader()
                 return NIOLoopBound(
                     LoopState(eventLoop, reader: reader), eventLoop: eventLoop)
             }.get()

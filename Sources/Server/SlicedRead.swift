@@ -30,7 +30,7 @@ final class SlicedRead {
             return .done
         }
         let job = Job(self, call.ticket())
-        try call.core.engine.readerPool.submit(slices: { reader in job.run(reader) })
+        try call.core.engine.readerPool.submitSlices { reader in job.run(reader) }
         return .deferred
     }
 

@@ -3,6 +3,7 @@
 import BSON
 import Query
 import Roost
+import Synchronization
 import Wire
 
 enum Aggregate {

@@ -25,7 +25,7 @@ enum BulkWrite {
             throw DBError(.invalidLength, "nsInfo must not be empty")
         }
         var request = WriteRequest(
-            first, isOrdered: call.truth("ordered") ?? true, now: Clock.wallMillis)
+            first, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.namespaces = namespaces
         request.deadline = call.special.deadline
         var kinds: [Kind] = []

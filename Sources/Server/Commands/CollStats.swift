@@ -7,46 +7,6 @@ import BSON
 import Roost
 import Wire
 
-/// The numbers of one collection.
-struct CollectionNumbers {
-    /// Documents looked at for the average size.
-    private static let sampleMax = 256
-
-    var documents = 0
-    var averageBytes = 0
-    /// Entries by index name, the `_id` index left out.
-    var entries: [(name: String, count: Int)] = []
-
-    /// Takes the numbers in one snapshot.
-    init(_ entry: CollectionEntry, _ reader: Reader) throws(DBError) {
-        do {
-            try reader.read { transaction in
-                documents = Int(clamping: try transaction.entryCount(entry.table))
-                for index in entry.indexes {
-                    entries.append(
-                        (index.name, Int(clamping: try transaction.entryCount(index.table))))
-                }
-                var cursor = transaction.cursor(entry.table)
-                var sampled = 0
-                var bytes = 0
-                while sampled < Self.sampleMax, try cursor.next() {
-                    bytes += try cursor.value().byteCount
-                    sampled += 1
-                }
-                averageBytes = sampled == 0 ? 0 : bytes / sampled
-            }
-        } catch {
-            throw DBError(engineFailure: error)
-        }
-    }
-
-    /// About how many bytes the documents take.
-    var dataBytes: Int { documents * averageBytes }
-
-    /// About how many bytes the index entries take.
-    var indexBytes: Int { entries.reduce(0) { $0 + $1.count * 48 } }
-}
-
 enum CollStats {
     static let definition = CommandDefinition(
         "collStats", aliases: ["collstats"], [],
@@ -60,7 +20,8 @@ enum CollStats {
         try namespace.validate()
         let scale = try scale(call)
         reply.append("ns", namespace.description)
-        guard let entry = call.core.engine.collection(namespace) else {
+        let engine = call.core.engine
+        guard let entry = engine.collection(namespace) else {
             for name: StaticString in ["size", "count", "storageSize", "totalSize", "nindexes"] {
                 reply.append(name, Int32(0))
             }
@@ -69,7 +30,7 @@ enum CollStats {
             reply.append("scaleFactor", Int32(clamping: scale))
             return .done
         }
-        let numbers = try CollectionNumbers(entry, call.connection.loop.reader)
+        let numbers = try engine.numbers(of: entry, call.connection.loop.reader)
         reply.append("size", count: numbers.dataBytes / scale)
         reply.append("count", count: numbers.documents)
         if numbers.documents > 0 { reply.append("avgObjSize", count: numbers.averageBytes) }
@@ -83,7 +44,7 @@ enum CollStats {
         let sizes = Document { writer in
             writer.append("_id_", Int32(0))
             for (name, count) in numbers.entries {
-                writer.append(name, Int64(count * 48 / scale))
+                writer.append(name, Int64(count * CollectionNumbers.entryBytes / scale))
             }
         }
         reply.append("indexSizes", document: sizes)
@@ -122,7 +83,7 @@ enum DBStats {
         var indexes = 0
         var indexBytes = 0
         for entry in entries {
-            let numbers = try CollectionNumbers(entry, call.connection.loop.reader)
+            let numbers = try engine.numbers(of: entry, call.connection.loop.reader)
             documents += numbers.documents
             dataBytes += numbers.dataBytes
             indexes += entry.indexes.count + 1
@@ -139,9 +100,8 @@ enum DBStats {
         reply.append("indexSize", Double(indexBytes) / scale)
         reply.append("totalSize", Double(dataBytes + indexBytes) / scale)
         reply.append("scaleFactor", Int64(scale))
-        let statistics = engine.store.statistics
-        reply.append("fsUsedSize", Double(statistics.fileBytes) / scale)
-        reply.append("fsTotalSize", Double(statistics.quotaBytes) / scale)
+        reply.append("fsUsedSize", Double(engine.fileBytes) / scale)
+        reply.append("fsTotalSize", Double(engine.quotaBytes) / scale)
         return .done
     }
 }

@@ -2,6 +2,7 @@
 
 import BSON
 import Roost
+import Synchronization
 import Wire
 
 enum Delete {
@@ -26,7 +27,7 @@ enum Delete {
         try namespace.validate()
         let compiler = try QueryCompiler(call)
         var request = WriteRequest(
-            namespace, isOrdered: call.truth("ordered") ?? true, now: Clock.wallMillis)
+            namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
         var count = 0
         try StatementReader.forEach("deletes", call) { document throws(DBError) in

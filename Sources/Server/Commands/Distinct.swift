@@ -24,12 +24,13 @@ enum Distinct {
             try read.advance(reader, budget)
         } write: { reply throws(DBError) in
             let values = reply.openArray("values")
-            read.forEach { value in reply.append(element: value) }
+            var list = DocumentWriter()
+            let start = list.openDocument()
+            read.write(into: &list)
+            list.close(start)
+            let bytes = list.take()
+            reply.appendFields(of: DocumentView(bytes.span.bytes))
             reply.close(values)
-            guard reply.byteCount <= WireLimits.commandBytesMax else {
-                throw DBError(
-                    DBError.Code(rawValue: 17_217), "distinct too big, 16mb cap")
-            }
         }.run(call, &reply)
     }
 

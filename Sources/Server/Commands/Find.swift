@@ -6,6 +6,7 @@
 import BSON
 import Query
 import Roost
+import Synchronization
 import Wire
 
 enum Find {

@@ -32,7 +32,7 @@ enum FindAndModify {
         let request = FindAndModifyRequest(
             namespace: namespace, statement: try statement(call, compiler, isRemove: isRemove),
             returnsNew: returnsNew, projection: projection, deadline: call.special.deadline,
-            now: Clock.wallMillis)
+            time: call.core.engine.writeTime)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         call.core.engine.findAndModify(request) { outcome in
@@ -74,8 +74,12 @@ enum FindAndModify {
         _ call: borrowing CommandCall, _ compiler: QueryCompiler, isRemove: Bool
     ) throws(DBError) -> WriteStatement {
         let empty = Document()
-        let target = try UpdateCommand.target(
-            call.document("query") ?? empty.view, call.body, compiler)
+        let target: WriteTarget
+        if let query = call.document("query") {
+            target = try UpdateCommand.target(query, call.body, compiler)
+        } else {
+            target = try UpdateCommand.target(empty.view, call.body, compiler)
+        }
         if isRemove { return .delete(DeleteStatement(target: target, isMulti: false)) }
         guard let change = call.value("update") else {
             throw DBError(.failedToParse, "Either an update or remove=true must be specified")

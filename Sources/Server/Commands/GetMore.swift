@@ -2,6 +2,7 @@
 
 import BSON
 import Roost
+import Synchronization
 import Wire
 
 enum GetMore {

@@ -2,6 +2,7 @@
 
 import BSON
 import Roost
+import Synchronization
 import Wire
 
 enum Insert {
@@ -19,7 +20,7 @@ enum Insert {
         let namespace = try call.namespace()
         try namespace.validate()
         var request = WriteRequest(
-            namespace, isOrdered: call.truth("ordered") ?? true, now: Clock.wallMillis)
+            namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
         var count = 0
         var isRefused = false

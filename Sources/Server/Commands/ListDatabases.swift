@@ -20,7 +20,7 @@ enum ListDatabases {
         let namesOnly = call.truth("nameOnly") == true
         let engine = call.core.engine
         let catalog = engine.catalog
-        let statistics = engine.store.statistics
+        let fileBytes = Int64(clamping: engine.fileBytes)
         var scratch = MatchScratch()
         var total: Int64 = 0
         let collections = max(1, catalog.collections.count)
@@ -28,7 +28,7 @@ enum ListDatabases {
         for name in catalog.databases {
             // All databases share one file; each is told its share by number of collections.
             let share = catalog.collections(of: name).count
-            let bytes = Int64(clamping: statistics.fileBytes) / Int64(collections) * Int64(share)
+            let bytes = fileBytes / Int64(collections) * Int64(share)
             let entry = Document { writer in
                 writer.append("name", name)
                 if !namesOnly {

@@ -2,8 +2,6 @@
 
 import BSON
 import Glibc
-import Roost
-import Storage
 import Synchronization
 import Wire
 
@@ -63,41 +61,14 @@ enum ServerStatus {
     }
 
     private static func appendStore(_ core: ServerCore, _ reply: inout ReplyWriter) {
-        let statistics = core.engine.store.statistics
-        let cursors = reply.openDocument("metrics")
+        let metrics = reply.openDocument("metrics")
         let cursor = reply.openDocument("cursor")
         let open = reply.openDocument("open")
         reply.append("total", Int64(core.cursors.count))
         reply.close(open)
         reply.close(cursor)
-        reply.close(cursors)
-        let store = reply.openDocument("store")
-        reply.append("fileBytes", Int64(clamping: statistics.fileBytes))
-        reply.append("quotaBytes", Int64(clamping: statistics.quotaBytes))
-        reply.append("oldestReaderMillis", Int64(clamping: statistics.oldestReaderMillis))
-        reply.append("queuedOperations", Int64(statistics.queuedOperations))
-        reply.append("tables", Int64(statistics.tables))
-        append(statistics.groupSizes, "groupSizes", &reply)
-        append(statistics.commitMicros, "commitMicros", &reply)
-        if let reason = statistics.writesStoppedReason {
-            reply.append("writesStoppedReason", reason)
-        }
-        reply.close(store)
-    }
-
-    /// Counts by powers of two: element i counts values from 2^i up to twice that.
-    private static func append(
-        _ histogram: StoreStatistics.Histogram, _ name: StaticString, _ reply: inout ReplyWriter
-    ) {
-        let document = reply.openDocument(name)
-        reply.append("count", Int64(clamping: histogram.count))
-        reply.append("sum", Int64(clamping: histogram.sum))
-        reply.append("max", Int64(clamping: histogram.max))
-        let used = histogram.buckets.lastIndex { $0 > 0 }.map { $0 + 1 } ?? 0
-        reply.append(
-            "powersOfTwo",
-            .array(histogram.buckets[..<used].map { .int64(Int64(clamping: $0)) }))
-        reply.close(document)
+        reply.close(metrics)
+        reply.append("store", document: core.engine.statistics)
     }
 
     private static func appendCounters(_ counters: Counters, _ reply: inout ReplyWriter) {

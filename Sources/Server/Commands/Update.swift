@@ -3,6 +3,7 @@
 import BSON
 import Query
 import Roost
+import Synchronization
 import Wire
 
 enum UpdateCommand {
@@ -31,7 +32,7 @@ enum UpdateCommand {
         try namespace.validate()
         let compiler = try QueryCompiler(call)
         var request = WriteRequest(
-            namespace, isOrdered: call.truth("ordered") ?? true, now: Clock.wallMillis)
+            namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
         var count = 0
         try StatementReader.forEach("updates", call) { document throws(DBError) in

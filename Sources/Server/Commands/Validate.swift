@@ -30,7 +30,7 @@ enum Validate {
         engine.readerPool.submit { reader in
             ticket.answer { reply throws(DBError) in
                 let report = try engine.verify(namespace)
-                let numbers = try CollectionNumbers(entry, reader)
+                let numbers = try engine.numbers(of: entry, reader)
                 write(report, numbers, namespace, &reply)
             }
         }
