@@ -159,6 +159,12 @@ package struct IndexKeys: Sendable {
     package subscript(_ index: Int) -> Range<Int> { ranges[index] }
 
     /// The key at `index`.
+    @_lifetime(borrow self)
+    package func span(_ index: Int) -> RawSpan {
+        encoder.bytes.span.bytes.extracting(ranges[index])
+    }
+
+    /// A copy of the key at `index`.
     package func key(_ index: Int) -> ArraySlice<UInt8> { encoder.bytes[ranges[index]] }
 
     /// Forgets the keys, keeps the memory.

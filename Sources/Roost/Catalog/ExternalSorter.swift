@@ -33,12 +33,18 @@ final class ExternalSorter {
     /// Writes a run when the memory bound is reached.
     func spillIfLarge() throws(DBError) {
         guard bytes.count + ends.count * 8 > Self.memoryBytesMax else { return }
-        var writer = try RunWriter(folder: folder)
-        let span = bytes.span.bytes
-        for range in sortedRanges() { try writer.append(span.extracting(range)) }
-        runs.append(try writer.finish())
+        runs.append(try Self.writeRun(bytes, sortedRanges(), folder: folder))
         bytes.removeAll(keepingCapacity: true)
         ends.removeAll(keepingCapacity: true)
+    }
+
+    private static func writeRun(
+        _ bytes: [UInt8], _ ranges: [Range<Int>], folder: String
+    ) throws(DBError) -> SortedRun {
+        var writer = try RunWriter(folder: folder)
+        let span = bytes.span.bytes
+        for range in ranges { try writer.append(span.extracting(range)) }
+        return try writer.finish()
     }
 
     /// All keys in order. The sorter is empty afterwards.

@@ -220,8 +220,8 @@ extension WriterState {
                 !builds.isTouched([UInt8](copying: record), by: index.table)
             else { continue }
             if index.isUnique {
-                try UniqueCheck.check(span, index, entry, &transaction)
-                try UniqueCheck.check(span, follows: previous.span.bytes, index, entry, &transaction)
+                try UniqueCheck.check(span, index, entry, transaction)
+                try UniqueCheck.check(span, follows: previous.span.bytes, index, entry, transaction)
                 previous = key
             }
             wanted.append(key)

@@ -237,10 +237,9 @@ struct Planner {
 
     private func index(of pattern: Document) -> IndexEntry? {
         collection.indexes.first { index in
-            guard isUsable(index), let key = index.specification.view.value("key")?.document else {
-                return false
-            }
-            return key.hasSameKeys(as: pattern.view)
+            guard isUsable(index) else { return false }
+            let key = index.key
+            return key.view.hasSameKeys(as: pattern.view)
         }
     }
 

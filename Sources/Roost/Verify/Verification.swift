@@ -74,7 +74,6 @@ private struct CollectionCheck: ~Copyable {
     var recordKey = KeyEncoder()
     var keys = IndexKeys()
     var scratch = MatchScratch()
-    var entryKey: [UInt8] = []
 
     init(_ entry: CollectionEntry) {
         self.entry = entry
@@ -125,7 +124,7 @@ private struct CollectionCheck: ~Copyable {
             try index.pattern.keys(of: document, sparse: index.isSparse, into: &keys)
             expected[ordinal] += UInt64(keys.count)
             for position in 0..<keys.count {
-                entryKey.removeAll(keepingCapacity: true)
+                var entryKey: [UInt8] = []
                 _ = IndexEntryKey.append(parts: keys.span(position), record: key, to: &entryKey)
                 if try transaction.value(index.table, entryKey.span.bytes) == nil {
                     report.add(

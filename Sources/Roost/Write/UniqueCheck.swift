@@ -10,23 +10,30 @@ enum UniqueCheck {
     /// - Throws: `duplicateKey` (11000) naming index and key; `StorageError`.
     static func check(
         _ key: RawSpan, _ index: IndexEntry, _ entry: CollectionEntry,
-        _ transaction: inout WriteTransaction
+        _ transaction: borrowing WriteTransaction
     ) throws {
         guard let parts = IndexEntryKey.parts(in: key), let own = IndexEntryKey.record(in: key)
         else { return }
         var cursor = transaction.cursor(index.table)
         var found = try cursor.seek(to: parts)
-        while found, cursor.key.starts(with: parts) {
-            guard let other = IndexEntryKey.record(in: cursor.key),
-                cursor.key.byteCount == parts.byteCount + other.byteCount + 1
-            else { return }
-            if !other.equals(own) {
-                guard let bytes = try transaction.value(entry.table, other) else { return }
+        while found, let other = record(of: cursor.key, ifIts: parts) {
+            if !other.span.bytes.equals(own) {
+                guard let bytes = try transaction.value(entry.table, other.span.bytes) else {
+                    return
+                }
                 throw DuplicateKey.error(
                     entry.namespace, index, parts: parts, document: DocumentView(bytes))
             }
             found = try cursor.next()
         }
+    }
+
+    /// The record key of an entry with just these parts, copied; nil for other entries.
+    private static func record(of key: RawSpan, ifIts parts: RawSpan) -> [UInt8]? {
+        guard key.starts(with: parts), let record = IndexEntryKey.record(in: key),
+            key.byteCount == parts.byteCount + record.byteCount + 1
+        else { return nil }
+        return [UInt8](copying: record)
     }
 }
 
@@ -34,7 +41,7 @@ extension UniqueCheck {
     /// Refuses an entry whose parts equal those of the one before it in a sorted run.
     static func check(
         _ key: RawSpan, follows previous: RawSpan, _ index: IndexEntry, _ entry: CollectionEntry,
-        _ transaction: inout WriteTransaction
+        _ transaction: borrowing WriteTransaction
     ) throws {
         guard let parts = IndexEntryKey.parts(in: key), let own = IndexEntryKey.record(in: key),
             let before = IndexEntryKey.parts(in: previous), before.equals(parts),
@@ -68,11 +75,7 @@ enum DuplicateKey {
                 writer.append(part.path.dotted, value ?? OwnedValue(.null))
             }
         }
-        var pattern = Document()
-        if let key = index.specification.view.value("key")?.document {
-            pattern = Document(copying: key)
-        }
-        return error(namespace, index: index.name, pattern: pattern, keyValue: values)
+        return error(namespace, index: index.name, pattern: index.key, keyValue: values)
     }
 
     private static func error(
