@@ -68,8 +68,8 @@ final class SumColumn: AccumulatorColumn {
     override func add(_ value: ValueRef, to group: Int) throws(DBError) {
         if result == .count {
             sums[group].add(.int32(1))
-        } else if let number = Number(value) {
-            sums[group].add(number)
+        } else {
+            sums[group].add(value)
         }
     }
 

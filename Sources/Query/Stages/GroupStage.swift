@@ -16,6 +16,8 @@ final class GroupStage: StageExecution {
     /// The keys as they came first.
     private var keys = ValueColumn()
     private let columns: [AccumulatorColumn]
+    /// Where the key and the accumulators' arguments come from, the key first.
+    private let inputs: GroupInputs
     private var writer = DocumentWriter()
     private var emitted = 0
     private var pushesUntilCheck = 0
@@ -24,6 +26,7 @@ final class GroupStage: StageExecution {
         self.specification = specification
         self.memoryBytesMax = memoryBytesMax
         columns = specification.outputs.map { AccumulatorColumn.make($0.accumulator) }
+        inputs = GroupInputs(specification)
         context.usesCompiledCodes = true
         super.init(next)
     }
@@ -34,7 +37,8 @@ final class GroupStage: StageExecution {
 
     override func push(_ document: DocumentView, arrayPosition: Int?) throws(DBError) -> Bool {
         context.begin(document)
-        let key = try specification.key.evaluate(in: &context)
+        let slots = inputs.locate(document)
+        let key = try inputs.value(0, document, slots, &context)
         encoder.removeAll()
         encoder.append(key.view)
         let (group, isNew) = groups.insert(encoder.bytes)
@@ -44,7 +48,7 @@ final class GroupStage: StageExecution {
             for column in columns { column.addGroup() }
         }
         for index in columns.indices {
-            let value = try specification.outputs[index].argument.evaluate(in: &context)
+            let value = try inputs.value(index + 1, document, slots, &context)
             try columns[index].add(value, to: group)
         }
         try checkMemory()
