@@ -237,10 +237,10 @@ struct Planner {
 
     private func index(of pattern: Document) -> IndexEntry? {
         collection.indexes.first { index in
-            guard isUsable(index), let key = index.specification.view.value("key")?.document else {
+            guard isUsable(index), case .document(let key)? = index.specification["key"] else {
                 return false
             }
-            return key.hasSameKeys(as: pattern.view)
+            return key.view.compare(pattern.view) == 0
         }
     }
 
@@ -308,12 +308,5 @@ extension Document {
     /// Whether this is the key pattern of the `_id` index.
     var isIDPattern: Bool {
         view.count == 1 && view.value("_id") != nil
-    }
-}
-
-extension DocumentView {
-    /// Whether both have the same names in the same order with equal values.
-    func hasSameKeys(as other: DocumentView) -> Bool {
-        compare(other) == 0
     }
 }
