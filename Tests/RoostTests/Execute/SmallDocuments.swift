@@ -13,7 +13,7 @@ struct SmallDocuments {
         .null, 1, 1.0, .double(.nan), .double(-0.0), 2, "a", "ab", .bool(true), .document([:]),
         ["a": 1], .array([]),
     ]
-    static let paths = ["a", "b", "a.b", "a.0", "a.b.c"]
+    static let paths = ["a", "b", "a.b", "a.0", "a.b.c", "a.1", "a.c"]
 
     mutating func pick<T>(_ values: [T]) -> T { values[random.below(values.count)] }
 
@@ -30,6 +30,8 @@ struct SmallDocuments {
                 Document { writer in
                     if random.oneIn(2) { writer.append("b", value(depth: depth - 1)) }
                     if random.oneIn(2) { writer.append("c", value(depth: depth - 1)) }
+                    if random.oneIn(8) { writer.append("0", value(depth: depth - 1)) }
+                    if random.oneIn(8) { writer.append("1", value(depth: depth - 1)) }
                 })
         }
     }
@@ -45,7 +47,9 @@ struct SmallDocuments {
     mutating func filter(depth: Int = 2) -> Document {
         if depth > 0, random.oneIn(3) {
             let name = pick(["$and", "$or", "$nor"])
-            let parts = (0..<1 + random.below(3)).map { _ in Value.document(filter(depth: depth - 1)) }
+            let parts = (0..<1 + random.below(3)).map { _ in
+                Value.document(filter(depth: depth - 1))
+            }
             return [(name, .array(parts))].asDocument
         }
         var fields: [(String, Value)] = []
@@ -82,7 +86,8 @@ struct SmallDocuments {
             ])
         default:
             return pick([
-                operators([("$all", list())]), operators([("$size", .int32(Int32(random.below(3))))]),
+                operators([("$all", list())]),
+                operators([("$size", .int32(Int32(random.below(3))))]),
                 operators([("$regex", pick(["^a", "b", "^ab$"]))]),
             ])
         }
