@@ -108,9 +108,9 @@ extension DocumentView {
                     zeros != 0
                     ? nameStart + zeros.trailingZeroBitCount >> 3
                     : bytes.indexOfZero(from: nameStart + 8)
-                for slot in 0..<count
-                where word & names[slot].mask == names[slot].word && slots.starts[slot] == 0 {
+                for slot in 0..<count {
                     let name = names[slot]
+                    guard word & name.mask == name.word, slots.starts[slot] == 0 else { continue }
                     if name.count >= 8, !isLongName(name, pool, nameStart..<nameEnd) { continue }
                     slots.starts[slot] = Int32(truncatingIfNeeded: offset)
                     slots.values[slot] = Int32(truncatingIfNeeded: nameEnd + 1)
@@ -119,9 +119,10 @@ extension DocumentView {
             } else {
                 nameEnd = bytes.indexOfZero(from: nameStart)
                 guard nameEnd < limit else { break }
-                for slot in 0..<count
-                where slots.starts[slot] == 0 && isLongName(names[slot], pool, nameStart..<nameEnd)
-                {
+                for slot in 0..<count {
+                    let name = names[slot]
+                    guard slots.starts[slot] == 0, isLongName(name, pool, nameStart..<nameEnd)
+                    else { continue }
                     slots.starts[slot] = Int32(truncatingIfNeeded: offset)
                     slots.values[slot] = Int32(truncatingIfNeeded: nameEnd + 1)
                     missing -= 1

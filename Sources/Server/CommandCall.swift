@@ -21,6 +21,12 @@ struct CommandCall: ~Copyable {
         get { request.body }
     }
 
+    /// The bytes of `range` in the request's message.
+    @_lifetime(borrow self)
+    func bytes(_ range: Range<Int>) -> RawSpan {
+        request.buffer.readableBytesSpan.extracting(range)
+    }
+
     // MARK: Fields
 
     /// The field's value, nil where it was not sent. Its type is one the table allows.
@@ -54,6 +60,11 @@ struct CommandCall: ~Copyable {
     func ownedDocument(_ name: StaticString) -> Document? {
         guard let view = value(name)?.document else { return nil }
         return Document(copying: view)
+    }
+
+    /// The field's document, copied, where the command has such a field at all.
+    func ownedDocumentIfKnown(_ name: StaticString) -> Document? {
+        command.fields.place(of: RawSpan(name)) == nil ? nil : ownedDocument(name)
     }
 
     /// The field's value, copied.

@@ -152,14 +152,11 @@ package struct IndexKeys: Sendable {
     /// Whether a path of the index went through an array.
     package var isMultikey: Bool { multikeyParts != 0 }
 
-    /// All keys' bytes; `subscript` says where each lies.
-    package var bytes: [UInt8] { encoder.bytes }
-
-    /// Where the key at `index` lies in `bytes`. Keys ascend.
-    package subscript(_ index: Int) -> Range<Int> { ranges[index] }
-
-    /// The key at `index`.
-    package func key(_ index: Int) -> ArraySlice<UInt8> { encoder.bytes[ranges[index]] }
+    /// The key at `index`. Keys ascend.
+    package subscript(_ index: Int) -> RawSpan {
+        @_lifetime(borrow self)
+        get { encoder.bytes.span.bytes.extracting(ranges[index]) }
+    }
 
     /// Forgets the keys, keeps the memory.
     package mutating func removeAll() {

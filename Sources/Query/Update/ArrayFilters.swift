@@ -78,6 +78,9 @@ struct ArrayFilters: Sendable {
         while let element = elements.next() {
             let name = element.nameString
             if name.hasPrefix("$") {
+                guard name != "$text", name != "$where" else {
+                    throw DBError(.badValue, "\(name) is not allowed in arrayFilters")
+                }
                 guard let branches = element.value.array else { continue }
                 var branch = branches.makeIterator()
                 while let document = branch.next()?.value.document {

@@ -19,7 +19,10 @@ struct Replacement: Sendable {
         self.hasZeroTimestamp = hasZeroTimestamp
     }
 
-    /// Appends the document that replaces `old`, unless it is the same.
+    /// Appends the document that replaces `old`.
+    ///
+    /// - Returns: false, with nothing appended, if the replacement as written, `_id` included, is
+    ///   the document. (One without `_id` counts as a change even if nothing else differs.)
     func apply(
         to old: DocumentView, time: WriteTime, into writer: inout DocumentWriter
     ) throws(DBError) -> Bool {
@@ -28,21 +31,23 @@ struct Replacement: Sendable {
             into: &writer)
     }
 
-    /// Appends `new` with the `_id` of `old` in front, unless that is `old` itself.
+    /// Appends `new` with the `_id` of `old` in front, unless the two are the same.
     ///
     /// - Throws: 66 if `new` has another `_id`.
     static func store(
         _ new: DocumentView, over old: DocumentView, time: WriteTime, hasZeroTimestamp: Bool,
         into writer: inout DocumentWriter
     ) throws(DBError) -> Bool {
-        let start = writer.count
+        if new.bytes.equals(old.bytes) { return false }
+        try checkID(of: new, old)
         let opened = writer.openDocument()
-        if let newID = new.value("_id") {
-            writer.append("_id", newID)
-        } else if let oldID = old.value("_id") {
-            writer.append("_id", oldID)
+        let hasID = new.value("_id") != nil
+        if let id = new.value("_id") {
+            writer.append("_id", id)
+        } else if let id = old.value("_id") {
+            writer.append("_id", id)
         }
-        if hasZeroTimestamp || new.value("_id") != nil {
+        if hasZeroTimestamp || hasID {
             var elements = new.makeIterator()
             while let element = elements.next() {
                 if !element.name.equals("_id") { writer.appendFilled(element, time) }
@@ -51,12 +56,15 @@ struct Replacement: Sendable {
             writer.appendFields(of: new)
         }
         writer.close(opened)
-        if writer.bytes.span.bytes.extracting(droppingFirst: start).equals(old.bytes) {
-            writer.truncate(to: start)
-            return false
-        }
-        try checkIDUnchanged(
-            old, DocumentView(writer.bytes.span.bytes.extracting(droppingFirst: start)))
         return true
+    }
+
+    private static func checkID(of new: DocumentView, _ old: DocumentView) throws(DBError) {
+        guard let newID = new.value("_id"), let oldID = old.value("_id"), !newID.equals(oldID)
+        else { return }
+        throw DBError(
+            .immutableField,
+            "After applying the update, the (immutable) field '_id' was found to have been "
+                + "altered")
     }
 }

@@ -25,23 +25,31 @@ extension Update {
     }
 
     func applyAddToSet(
-        _ values: [OwnedValue], _ name: UpdateFieldName, to value: ValueView,
-        _ writer: inout DocumentWriter
+        _ set: ValueSet, _ name: UpdateFieldName, to value: ValueView,
+        _ writer: inout DocumentWriter, _ scratch: inout UpdateScratch
     ) throws(DBError) -> UpdateEffect {
         let array = try array(value, name)
-        var opened = -1
+        scratch.isPresent.removeAll(keepingCapacity: true)
+        for _ in set.values { scratch.isPresent.append(false) }
+        var missing = set.values.count
         var count = 0
-        for candidate in values where !array.contains(candidate.view) {
-            if opened < 0 {
-                name.writeHeader(.array, &writer)
-                opened = writer.openDocument()
-                writer.appendFields(of: array)
-                count = array.count
+        var elements = array.makeIterator()
+        while let element = elements.next() {
+            count += 1
+            guard missing > 0 else { return .unchanged }
+            if let index = set.index(of: element.value), !scratch.isPresent[index] {
+                scratch.isPresent[index] = true
+                missing -= 1
             }
-            writer.append(index: count, candidate.view)
+        }
+        guard missing > 0 else { return .unchanged }
+        name.writeHeader(.array, &writer)
+        let opened = writer.openDocument()
+        writer.appendFields(of: array)
+        for (index, value) in set.values.enumerated() where !scratch.isPresent[index] {
+            writer.append(index: count, value.view)
             count += 1
         }
-        guard opened >= 0 else { return .unchanged }
         writer.close(opened)
         return .written
     }
@@ -92,7 +100,7 @@ extension Update {
     }
 
     func applyPullAll(
-        _ values: [OwnedValue], _ name: UpdateFieldName, to value: ValueView,
+        _ set: ValueSet, _ name: UpdateFieldName, to value: ValueView,
         _ writer: inout DocumentWriter
     ) throws(DBError) -> UpdateEffect {
         let array = try array(value, name)
@@ -103,7 +111,7 @@ extension Update {
         var removed = 0
         var elements = array.makeIterator()
         while let element = elements.next() {
-            if values.contains(element.value) {
+            if set.index(of: element.value) != nil {
                 removed += 1
             } else {
                 writer.append(index: kept, element.value)
@@ -133,24 +141,5 @@ extension Update {
                 "The field '\(name.text)' must be an array but is of type \(value.type.alias)")
         }
         return array
-    }
-}
-
-extension DocumentView {
-    /// Whether an element equals a value. O(n).
-    func contains(_ value: ValueView) -> Bool {
-        var elements = makeIterator()
-        while let element = elements.next() {
-            if element.value.equals(value) { return true }
-        }
-        return false
-    }
-}
-
-extension [OwnedValue] {
-    /// Whether one of the values equals another. O(n).
-    func contains(_ value: ValueView) -> Bool {
-        for candidate in self where candidate.view.equals(value) { return true }
-        return false
     }
 }

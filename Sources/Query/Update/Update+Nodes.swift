@@ -76,14 +76,48 @@ extension Update {
         from base: Int, name: RawSpan, index: Int, _ run: UpdateRun,
         _ scratch: borrowing UpdateScratch
     ) -> Int? {
-        for position in base..<scratch.entries.count {
+        let end = scratch.entries.count
+        let isSearched = end - base > 16
+        let start =
+            isSearched ? lowerBound(base, end, name: name, index: index, run, scratch) : base
+        for position in start..<end {
             let entry = scratch.entries[position]
-            if entry.isDone { continue }
-            if index >= 0 ? entry.index == index : run.name(of: entry).equals(name) {
-                return position
-            }
+            let isMatch =
+                if index >= 0 {
+                    entry.index == index
+                } else {
+                    // Lengths first: most names are told apart without looking at them.
+                    (Int(entry.nameCount) == name.byteCount || entry.nameStart < 0)
+                        && run.name(of: entry).equals(name)
+                }
+            if isMatch { return entry.isDone ? nil : position }
+            if isSearched { return nil }
         }
         return nil
+    }
+
+    /// The first entry that does not precede an element, among entries in order.
+    private func lowerBound(
+        _ base: Int, _ end: Int, name: RawSpan, index: Int, _ run: UpdateRun,
+        _ scratch: borrowing UpdateScratch
+    ) -> Int {
+        let isArray = index >= 0
+        let index =
+            isArray
+            ? index : name.withUnsafeBytes { UpdatePath.arrayIndex(of: $0) } ?? -1
+        var low = base
+        var high = end
+        while low < high {
+            let middle = (low + high) / 2
+            let entry = scratch.entries[middle]
+            let entryIndex = UInt(bitPattern: entry.index)
+            let precedes =
+                entryIndex != UInt(bitPattern: index)
+                ? entryIndex < UInt(bitPattern: index)
+                : !isArray && run.name(of: entry).compareBytes(name) < 0
+            if precedes { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 
     /// Takes the entry and those that wait for the same element: they follow it.

@@ -54,14 +54,14 @@ extension Update {
             return .written
         case .push(let push):
             return try applyPush(push, name, to: value, &writer, &scratch)
-        case .addToSet(let values):
-            return try applyAddToSet(values, name, to: value, &writer)
+        case .addToSet(let set):
+            return try applyAddToSet(set, name, to: value, &writer, &scratch)
         case .pop(let first):
             return try applyPop(first: first, name, to: value, &writer)
         case .pull(let condition):
             return try applyPull(condition, name, to: value, &writer, &scratch)
-        case .pullAll(let values):
-            return try applyPullAll(values, name, to: value, &writer)
+        case .pullAll(let set):
+            return try applyPullAll(set, name, to: value, &writer)
         }
     }
 
@@ -100,10 +100,12 @@ extension Update {
             let opened = writer.openDocument()
             push.write(DocumentView(Document.emptyBytes), &writer, &scratch)
             writer.close(opened)
-        case .addToSet(let values):
+        case .addToSet(let set):
             name.writeHeader(.array, &writer)
             let opened = writer.openDocument()
-            for (index, value) in values.enumerated() { writer.append(index: index, value.view) }
+            for (index, value) in set.values.enumerated() {
+                writer.append(index: index, value.view)
+            }
             writer.close(opened)
         case .unset, .renameSource, .pop, .pull, .pullAll:
             return false

@@ -34,8 +34,6 @@ package final class Update: Sendable {
     let program: Program
     let operations: [UpdateOperation]
     let arrayFilters: ArrayFilters
-    /// Paths without positions, for `touches`; those that act on inserts only are left out.
-    private let touchedPaths: [[[UInt8]]]
     /// Whether a path begins at `_id`.
     let writesID: Bool
     /// Whether a result could nest deeper than documents may.
@@ -43,13 +41,12 @@ package final class Update: Sendable {
 
     init(
         _ program: Program, operations: [UpdateOperation] = [],
-        arrayFilters: ArrayFilters = ArrayFilters(), touchedPaths: [[[UInt8]]] = [],
-        writesID: Bool = false, canNestTooDeep: Bool = false
+        arrayFilters: ArrayFilters = ArrayFilters(), writesID: Bool = false,
+        canNestTooDeep: Bool = false
     ) {
         self.program = program
         self.operations = operations
         self.arrayFilters = arrayFilters
-        self.touchedPaths = touchedPaths
         self.writesID = writesID
         self.canNestTooDeep = canNestTooDeep
     }
@@ -71,14 +68,37 @@ package final class Update: Sendable {
     /// Whether the update may change what an index on `path` holds of an existing document.
     /// False positives are possible, false negatives are not. O(paths of the update).
     package func touches(_ path: FieldPath) -> Bool {
-        let names = path.segments.lazy.filter { UpdatePath.arrayIndex(of: $0.name) == nil }
-            .map(\.name)
-        guard case .operators = program else {
-            return names.first.map { $0 != Array("_id".utf8) } ?? true
+        guard case .operators(let trie) = program else {
+            return path.segments.first.map { $0.name != Array("_id".utf8) } ?? true
         }
-        return touchedPaths.contains { touched in
-            zip(touched, names).allSatisfy { $0 == $1 }
+        return touches(path.segments[...], at: 0, in: trie)
+    }
+
+    /// Whether an operation at or below the node can change what lies at a path below it. Array
+    /// positions don't count: a query path names no elements.
+    private func touches(
+        _ path: ArraySlice<FieldPath.Segment>, at index: Int32, in trie: UpdateTrie
+    ) -> Bool {
+        let path = path.drop { UpdatePath.arrayIndex(of: $0.name) != nil }
+        let node = trie.nodes[Int(index)]
+        if node.kind == .leaf {
+            // An existing document is not what `$setOnInsert` is about.
+            if case .setOnInsert = operations[Int(node.operation)] { return false }
+            return true
         }
+        if node.positional >= 0, touches(path, at: node.positional, in: trie) { return true }
+        let start = Int(node.childrenStart)
+        for child in trie.children[start..<start + Int(node.childrenCount)] {
+            let isElement = node.kind == .array || child.index >= 0
+            let nameStart = Int(child.nameStart)
+            let name = trie.names[nameStart..<nameStart + Int(child.nameCount)]
+            if isElement || path.isEmpty {
+                if touches(path, at: child.node, in: trie) { return true }
+            } else if let first = path.first, name.elementsEqual(first.name) {
+                if touches(path.dropFirst(), at: child.node, in: trie) { return true }
+            }
+        }
+        return false
     }
 
     /// Applies the update to a document and appends the result to `writer`.
@@ -86,8 +106,8 @@ package final class Update: Sendable {
     /// - Parameters:
     ///   - arrayPosition: the position that the filter matched, for `$`.
     ///   - isInsert: whether `document` is the base of an upsert, so that `$setOnInsert` acts.
-    /// - Returns: whether the document changed; if not, nothing was appended. A result equal in
-    ///   every byte is no change.
+    /// - Returns: whether the document changed; if not, nothing was appended. As in MongoDB, a
+    ///   replacement without `_id` always counts as a change.
     /// - Throws: MongoDB's codes for what does not fit the document (2, 14, 28, 34, 40, 52, 66 …);
     ///   10334 for a result over 16 MiB, 15 for one nested too deep. Nothing was appended then.
     package func apply(
@@ -124,7 +144,7 @@ package final class Update: Sendable {
                 .bsonObjectTooLarge,
                 "Resulting document after update is larger than \(Limits.documentBytesMax)")
         }
-        if canNestTooDeep, result.nestingDepth > Limits.nestingDepthMax {
+        if canNestTooDeep, result.nestingDepth > Limits.nestingDepthMax + 1 {
             throw DBError(
                 .overflow,
                 "The resulting document exceeds the maximum nesting depth of "

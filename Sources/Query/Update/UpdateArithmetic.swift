@@ -59,14 +59,15 @@ enum UpdateNumber {
         }
     }
 
-    /// Whether both have one type and one representation.
+    /// Whether both have one type and one value: then MongoDB sees no change and keeps what is
+    /// stored, be it -0 for 0 or 1.0 for 1.00.
     func isIdentical(to other: UpdateNumber) -> Bool {
         switch (self, other) {
         case (.int32(let left), .int32(let right)): left == right
         case (.int64(let left), .int64(let right)): left == right
-        case (.double(let left), .double(let right)): left.bitPattern == right.bitPattern
-        case (.decimal(let left), .decimal(let right)):
-            left.low == right.low && left.high == right.high
+        case (.double(let left), .double(let right)):
+            left == right || left.bitPattern == right.bitPattern
+        case (.decimal(let left), .decimal(let right)): left == right
         default: false
         }
     }

@@ -2,43 +2,61 @@
 
 import BSON
 
+/// The update operators.
+enum UpdateOperator: String, CaseIterable {
+    case set = "$set"
+    case setOnInsert = "$setOnInsert"
+    case unset = "$unset"
+    case increment = "$inc"
+    case multiply = "$mul"
+    case minimum = "$min"
+    case maximum = "$max"
+    case rename = "$rename"
+    case currentDate = "$currentDate"
+    case bit = "$bit"
+    case push = "$push"
+    case addToSet = "$addToSet"
+    case pop = "$pop"
+    case pull = "$pull"
+    case pullAll = "$pullAll"
+}
+
 /// Parses operands of update operators.
 struct UpdateOperandParser {
     /// How conditions of `$pull` are parsed.
     let filterOptions: FilterOptions
 
-    /// The operation of `name` with `operand` at the field `path`; nil for an unknown operator.
-    /// `$rename` is not among them: it has two paths.
-    func parse(_ name: String, _ operand: ValueView, path: String) throws(DBError)
+    /// The operation of an operator with `operand` at the field `path`; nil for `$rename`, which
+    /// has two paths.
+    func parse(_ name: UpdateOperator, _ operand: ValueView, path: UpdatePath) throws(DBError)
         -> UpdateOperation?
     {
         switch name {
-        case "$set": .set(OwnedValue(copying: operand))
-        case "$setOnInsert": .setOnInsert(OwnedValue(copying: operand))
-        case "$unset": .unset
-        case "$inc": .increment(try number(operand, "increment", path))
-        case "$mul": .multiply(try number(operand, "multiply", path))
-        case "$min": .minimum(OwnedValue(copying: operand))
-        case "$max": .maximum(OwnedValue(copying: operand))
-        case "$currentDate": try currentDate(operand)
-        case "$bit": try bit(operand)
-        case "$push": .push(try push(operand))
-        case "$addToSet": try addToSet(operand)
-        case "$pop": try pop(operand)
-        case "$pull":
-            .pull(try ElementCondition(pull: operand, filterOptions))
-        case "$pullAll": try pullAll(operand)
-        default: nil
+        case .set: .set(OwnedValue(copying: operand))
+        case .setOnInsert: .setOnInsert(OwnedValue(copying: operand))
+        case .unset: .unset
+        case .increment: .increment(try number(operand, "increment", path))
+        case .multiply: .multiply(try number(operand, "multiply", path))
+        case .minimum: .minimum(OwnedValue(copying: operand))
+        case .maximum: .maximum(OwnedValue(copying: operand))
+        case .currentDate: try currentDate(operand)
+        case .bit: try bit(operand)
+        case .push: .push(try push(operand))
+        case .addToSet: try addToSet(operand)
+        case .pop: try pop(operand)
+        case .pull: .pull(try ElementCondition(pull: operand, filterOptions))
+        case .pullAll: try pullAll(operand)
+        case .rename: nil
         }
     }
 
-    private func number(_ operand: ValueView, _ verb: String, _ path: String) throws(DBError)
-        -> OwnedValue
-    {
+    private func number(
+        _ operand: ValueView, _ verb: StaticString, _ path: UpdatePath
+    ) throws(DBError) -> OwnedValue {
         guard operand.isNumeric else {
             throw DBError(
                 .typeMismatch,
-                "Cannot \(verb) with non-numeric argument: {\(path): \(operand.type.alias)}")
+                "Cannot \(verb) with non-numeric argument: {\(path.dotted): \(operand.type.alias)}")
         }
         return OwnedValue(copying: operand)
     }
@@ -158,7 +176,7 @@ struct UpdateOperandParser {
     private func addToSet(_ operand: ValueView) throws(DBError) -> UpdateOperation {
         guard let document = operand.document, let first = document.first,
             first.name.equals("$each")
-        else { return .addToSet([OwnedValue(copying: operand)]) }
+        else { return .addToSet(ValueSet(only: operand)) }
         guard let each = first.value.array else {
             throw DBError(
                 .typeMismatch,
@@ -168,12 +186,7 @@ struct UpdateOperandParser {
         guard document.count == 1 else {
             throw DBError(.badValue, "Found unexpected fields after $each in $addToSet")
         }
-        var distinct: [OwnedValue] = []
-        for value in each.ownedValues
-        where !distinct.contains(where: { $0.view.equals(value.view) }) {
-            distinct.append(value)
-        }
-        return .addToSet(distinct)
+        return .addToSet(ValueSet(each))
     }
 
     private func pop(_ operand: ValueView) throws(DBError) -> UpdateOperation {
@@ -194,17 +207,7 @@ struct UpdateOperandParser {
                 .badValue,
                 "$pullAll requires an array argument but was given a \(operand.type.alias)")
         }
-        return .pullAll(array.ownedValues)
-    }
-}
-
-extension DocumentView {
-    /// Copies of the values, in order.
-    var ownedValues: [OwnedValue] {
-        var values: [OwnedValue] = []
-        var elements = makeIterator()
-        while let element = elements.next() { values.append(OwnedValue(copying: element.value)) }
-        return values
+        return .pullAll(ValueSet(array))
     }
 }
 

@@ -18,10 +18,10 @@ enum UpdateOperation: Sendable {
     case currentTimestamp
     case bit([BitStep])
     case push(PushOperation)
-    case addToSet([OwnedValue])
+    case addToSet(ValueSet)
     case pop(first: Bool)
     case pull(ElementCondition)
-    case pullAll([OwnedValue])
+    case pullAll(ValueSet)
 
     /// One step of `$bit`.
     struct BitStep: Sendable {
@@ -59,7 +59,7 @@ enum UpdateOperation: Sendable {
         case .set(let value), .setOnInsert(let value), .minimum(let value), .maximum(let value):
             value.view.nestingDepth
         case .push(let push): push.each.view.nestingDepth
-        case .addToSet(let values): 1 + values.reduce(0) { max($0, $1.view.nestingDepth) }
+        case .addToSet(let set): 1 + set.values.reduce(0) { max($0, $1.view.nestingDepth) }
         // Moves a value of unknown depth.
         case .rename: Limits.nestingDepthMax
         default: 0
@@ -77,7 +77,7 @@ extension ValueView {
 
 extension DocumentView {
     /// Levels of documents and arrays, this one included; stops counting past the limit.
-    var nestingDepth: Int { nestingDepth(upTo: Limits.nestingDepthMax + 1) }
+    var nestingDepth: Int { nestingDepth(upTo: Limits.nestingDepthMax + 2) }
 
     private func nestingDepth(upTo limit: Int) -> Int {
         guard limit > 1 else { return 1 }

@@ -96,7 +96,7 @@ extension Update {
         var elements = document.makeIterator()
         while let element = elements.next() {
             let name = element.nameString
-            guard UpdateBuilder.operators.contains(name) else {
+            guard let updateOperator = UpdateOperator(rawValue: name) else {
                 throw DBError(
                     .failedToParse,
                     "Unknown modifier: \(name). Expected a valid update modifier or "
@@ -110,7 +110,7 @@ extension Update {
             }
             var field = fields.makeIterator()
             while let operand = field.next() {
-                try builder.add(name, operand.nameString, operand.value)
+                try builder.add(updateOperator, operand)
             }
         }
         return try builder.build()
@@ -119,18 +119,11 @@ extension Update {
 
 /// Collects the operations of an update of operators.
 struct UpdateBuilder {
-    /// The operators there are.
-    static let operators: Set<String> = [
-        "$set", "$setOnInsert", "$unset", "$inc", "$mul", "$min", "$max", "$rename",
-        "$currentDate", "$bit", "$push", "$addToSet", "$pop", "$pull", "$pullAll",
-    ]
-
     private let filters: ArrayFilters
     private let operands: UpdateOperandParser
     private var trie = UpdateTrieBuilder()
     private var operations: [UpdateOperation] = []
     private var usedFilters: Set<Int> = []
-    private var touchedPaths: [[[UInt8]]] = []
     private var writesID = false
     private var canNestTooDeep = false
 
@@ -139,21 +132,23 @@ struct UpdateBuilder {
         operands = UpdateOperandParser(filterOptions: options.filterOptions)
     }
 
-    /// Adds what one operator does to one field.
-    mutating func add(_ name: String, _ field: String, _ operand: ValueView) throws(DBError) {
-        if name == "$rename" {
-            try addRename(field, operand)
-            return
+    /// Adds what one operator does to one field: `field` is its path and operand.
+    mutating func add(_ name: UpdateOperator, _ field: ElementView) throws(DBError) {
+        let path = try UpdatePath(utf8: field.name)
+        if let operation = try operands.parse(name, field.value, path: path) {
+            try insert(path, operation)
+        } else {
+            try addRename(path, field.value)
         }
-        let path = try UpdatePath(field)
-        guard let operation = try operands.parse(name, operand, path: field) else {
-            throw DBError(.failedToParse, "Unknown modifier: \(name)")
-        }
-        try insert(path, operation)
     }
 
     /// Adds an operation at a path.
     mutating func insert(_ path: UpdatePath, _ operation: UpdateOperation) throws(DBError) {
+        // The walk recurses as deep as a path goes.
+        guard path.segments.count <= Limits.nestingDepthMax else {
+            throw DBError(
+                .overflow, "An update path may have \(Limits.nestingDepthMax) names at most")
+        }
         operations.append(operation)
         let filters = filters
         var used = usedFilters
@@ -168,33 +163,26 @@ struct UpdateBuilder {
         if path.segments.count + operation.nestingDepth >= Limits.nestingDepthMax {
             canNestTooDeep = true
         }
-        if case .setOnInsert = operation { return }
-        touchedPaths.append(
-            path.segments.compactMap { segment in
-                guard case .name(let name) = segment, UpdatePath.arrayIndex(of: name) == nil else {
-                    return nil
-                }
-                return name
-            })
     }
 
-    private mutating func addRename(_ field: String, _ operand: ValueView) throws(DBError) {
+    private mutating func addRename(_ from: UpdatePath, _ operand: ValueView) throws(DBError) {
         guard let target = operand.string else {
             throw DBError(
                 .badValue,
-                "The 'to' field for $rename must be a string: {\(field): \(operand.type.alias)}")
+                "The 'to' field for $rename must be a string: {\(from.dotted): \(operand.type.alias)}"
+            )
         }
         guard !target.utf8.contains(0) else {
             throw DBError(
                 DBError.Code(rawValue: 9_867_600),
                 "The 'to' field for $rename cannot contain an embedded null byte")
         }
-        let from = try UpdatePath(field)
         let to = try UpdatePath(target)
         guard from != to else {
             throw DBError(
                 .badValue,
-                "The source and target field for $rename must differ: {\(field): \"\(target)\"}")
+                "The source and target field for $rename must differ: {\(from.dotted): \"\(target)\"}"
+            )
         }
         for path in [from, to] where path.isDynamic {
             throw DBError(
@@ -202,7 +190,7 @@ struct UpdateBuilder {
                 "The source and target field for $rename may not be dynamic: \(path.dotted)")
         }
         try insert(from, .renameSource)
-        try insert(to, .rename(from: FieldPath(field)))
+        try insert(to, .rename(from: FieldPath(from.dotted)))
     }
 
     /// The update of all that was added.
@@ -210,6 +198,6 @@ struct UpdateBuilder {
         try filters.checkUsed(usedFilters)
         return Update(
             .operators(trie.build()), operations: operations, arrayFilters: filters,
-            touchedPaths: touchedPaths, writesID: writesID, canNestTooDeep: canNestTooDeep)
+            writesID: writesID, canNestTooDeep: canNestTooDeep)
     }
 }

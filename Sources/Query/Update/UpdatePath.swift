@@ -35,19 +35,33 @@ struct UpdatePath: Hashable, Sendable {
     ///
     /// - Throws: 56 for an empty name, 2 for positional segments in first place or several `$`.
     init(_ dotted: String) throws(DBError) {
-        self.dotted = dotted
-        guard !dotted.isEmpty else {
+        try self.init(utf8: Array(dotted.utf8).span.bytes)
+    }
+
+    /// The same, from UTF-8.
+    init(utf8 bytes: RawSpan) throws(DBError) {
+        dotted = String(utf8: bytes)
+        guard !bytes.isEmpty else {
             throw DBError(.emptyFieldName, "An empty update path is not valid.")
         }
         var segments: [UpdateSegment] = []
-        for part in dotted.utf8.split(separator: 46, omittingEmptySubsequences: false) {
-            guard !part.isEmpty else {
+        let dot = UInt8(ascii: ".")
+        var start = 0
+        while start <= bytes.byteCount {
+            var end = start
+            while end < bytes.byteCount,
+                bytes.unsafeLoad(fromByteOffset: end, as: UInt8.self) != dot
+            {
+                end += 1
+            }
+            guard end > start else {
                 throw DBError(
                     .emptyFieldName,
                     "The update path '\(dotted)' contains an empty field name, which is not allowed."
                 )
             }
-            segments.append(UpdatePath.segment(Array(part)))
+            segments.append(UpdatePath.segment([UInt8](copying: bytes.extracting(start..<end))))
+            start = end + 1
         }
         self.segments = segments
         switch segments[0] {
@@ -63,7 +77,7 @@ struct UpdatePath: Hashable, Sendable {
                     + "position in path '\(dotted)'.")
         case .name: break
         }
-        guard segments.count(where: { $0 == .positional }) <= 1 else {
+        guard segments.count < 2 || segments.count(where: { $0 == .positional }) <= 1 else {
             throw DBError(
                 .badValue, "Too many positional (i.e. '$') elements found in path '\(dotted)'.")
         }
@@ -86,7 +100,8 @@ struct UpdatePath: Hashable, Sendable {
 
     /// Whether the path begins at `_id`.
     var isWithinID: Bool {
-        segments[0] == .name(Array("_id".utf8))
+        guard case .name(let name) = segments[0], name.count == 3 else { return false }
+        return name.span.bytes.equals("_id")
     }
 
     private static func segment(_ part: [UInt8]) -> UpdateSegment {

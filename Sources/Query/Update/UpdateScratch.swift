@@ -20,6 +20,8 @@ package struct UpdateScratch: ~Copyable {
     var entries: [Entry] = []
     /// A stack: the nodes that apply together, where more than one does.
     var nodes: [Int32] = []
+    /// Which values of a `$addToSet` an array holds.
+    var isPresent: [Bool] = []
     /// Elements of an array that `$push` arranges, and room to merge them.
     var slots: [ArraySlot] = []
     var mergedSlots: [ArraySlot] = []

@@ -56,6 +56,8 @@ struct UpdateTrieBuilder {
     private struct BuildNode {
         var kind: UpdateTrie.Kind?
         var named: [(name: [UInt8], node: Int)] = []
+        /// The same by name, once there are many.
+        var nodesByName: [[UInt8]: Int] = [:]
         var filtered: [(filter: Int, node: Int)] = []
         var positional: Int?
         var operation = -1
@@ -82,9 +84,7 @@ struct UpdateTrieBuilder {
             nodes[node].kind = needed
             switch segment {
             case .name(let name):
-                node =
-                    nodes[node].named.first { $0.name == name }?.node
-                    ?? add { $0[node].named.append((name, $1)) }
+                node = child(of: node, name: name)
             case .positional:
                 node = nodes[node].positional ?? add { $0[node].positional = $1 }
             case .all:
@@ -96,6 +96,22 @@ struct UpdateTrieBuilder {
         guard nodes[node].kind == nil else { throw conflict(path, at: path.segments.count) }
         nodes[node].kind = .leaf
         nodes[node].operation = operation
+    }
+
+    private mutating func child(of node: Int, name: [UInt8]) -> Int {
+        let many = 16
+        if nodes[node].named.count < many {
+            for (other, child) in nodes[node].named where other == name { return child }
+        } else {
+            if nodes[node].nodesByName.isEmpty {
+                for (name, child) in nodes[node].named { nodes[node].nodesByName[name] = child }
+            }
+            if let child = nodes[node].nodesByName[name] { return child }
+            nodes[node].nodesByName[name] = nodes.count
+        }
+        nodes[node].named.append((name, nodes.count))
+        nodes.append(BuildNode())
+        return nodes.count - 1
     }
 
     private mutating func child(of node: Int, filter: Int) -> Int {
@@ -120,11 +136,16 @@ struct UpdateTrieBuilder {
     func build() -> UpdateTrie {
         var flat: [UpdateTrie.Node] = []
         var children: [UpdateTrie.Child] = []
+        flat.reserveCapacity(nodes.count)
+        children.reserveCapacity(nodes.count - 1)
         var names: [UInt8] = []
         for node in nodes {
             var entry = UpdateTrie.Node(kind: node.kind ?? .object)
             entry.childrenStart = Int32(children.count)
-            for (name, child) in node.named.sorted(by: { precedes($0.name, $1.name) }) {
+            let named =
+                node.named.count < 2
+                ? node.named : node.named.sorted { precedes($0.name, $1.name) }
+            for (name, child) in named {
                 children.append(
                     UpdateTrie.Child(
                         node: Int32(child), nameStart: Int32(names.count),

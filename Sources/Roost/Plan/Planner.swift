@@ -237,10 +237,7 @@ struct Planner {
 
     private func index(of pattern: Document) -> IndexEntry? {
         collection.indexes.first { index in
-            guard isUsable(index), case .document(let key)? = index.specification["key"] else {
-                return false
-            }
-            return key.view.compare(pattern.view) == 0
+            isUsable(index) && index.key.view.compare(pattern.view) == 0
         }
     }
 

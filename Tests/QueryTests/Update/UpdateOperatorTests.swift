@@ -121,6 +121,10 @@ import Testing
         .init([:], ["$mul": ["a": .int64(3)]], ["a": .int64(0)]),
         .init(["a": -0.0], ["$mul": ["a": 5.0]], ["a": -0.0]).unchangedRow,
         .init(["a": -5.0], ["$mul": ["a": -0.0]], ["a": 0.0]),
+        .init(unchanged: ["a": -0.0], ["$mul": ["a": -0.0]]),
+        .init(unchanged: ["a": decimal("-0")], ["$mul": ["a": decimal("-1")]]),
+        .init(unchanged: ["a": decimal("1.0")], ["$inc": ["a": decimal("0.00")]]),
+        .init(["a": 0.1], ["$inc": ["a": decimal("1")]], ["a": decimal("1.100000000000000")]),
         .init([:], ["$mul": ["a": nil]], code: 14),
         .init(["a": decimal("1.5")], ["$inc": ["a": 1]], ["a": decimal("2.5")]),
         .init(["a": 2], ["$mul": ["a": decimal("0.5")]], ["a": decimal("1.0")]),
@@ -265,7 +269,101 @@ import Testing
             position: 0),
     ]
 
-    @Test(arguments: fields + numbers + arrays + positions)
+    static let conditions: [UpdateCase] = [
+        // $pull
+        .init(["a": [1, 5, 3, [9], "x"]], ["$pull": ["a": ["$gte": 3]]], ["a": [1, "x"]]),
+        .init(
+            ["a": [["x": 1, "y": 2], ["y": 2, "x": 1, "z": 3], ["x": 1]]],
+            ["$pull": ["a": ["x": 1, "y": 2]]], ["a": [["x": 1]]]),
+        .init(
+            ["a": [["x": 1], ["x": 5], 5]], ["$pull": ["a": ["x": ["$gt": 2]]]],
+            ["a": [["x": 1], 5]]),
+        .init(["a": [["x": 1], [:]]], ["$pull": ["a": [:]]], ["a": []]),
+        .init(unchanged: ["a": [1, "x"]], ["$pull": ["a": [:]]]),
+        .init(["a": [1, nil, 3, nil]], ["$pull": ["a": ["$eq": nil]]], ["a": [1, 3]]),
+        .init(["k": [1, [1], [2]]], ["$pull": ["k": ["$eq": [1]]]], ["k": [1, [2]]]),
+        .init(
+            ["a": ["abc", "xyz", 1]], ["$pull": ["a": .regex(pattern: "^a", options: "")]],
+            ["a": ["xyz", 1]]),
+        .init(["a": ["abc", "b"]], ["$pull": ["a": ["$in": ["b", "c"]]]], ["a": ["abc"]]),
+        .init(
+            ["a": [["x": 1], ["y": 2], ["z": 1]]],
+            ["$pull": ["a": ["$or": [["x": 1], ["y": 2]]]]], ["a": [["z": 1]]]),
+        .init(
+            ["a": [["r": [["q": 1, "w": 5]]], ["r": [["q": 2, "w": 5]]]]],
+            ["$pull": ["a": ["r": ["$elemMatch": ["q": 2, "w": ["$gte": 5]]]]]],
+            ["a": [["r": [["q": 1, "w": 5]]]]]),
+        .init(["a": [1]], ["$pull": ["a": ["$badop": 1]]], code: 2),
+        // Array filters
+        .init(
+            ["a": [1, 2, 3, 4]], ["$set": ["a.$[e]": 0]], ["a": [1, 2, 0, 0]],
+            filters: [["e": ["$gte": 3]]]),
+        .init(unchanged: ["a": [1]], ["$set": ["a.$[e]": 0]], filters: [["e": ["$gte": 3]]]),
+        .init(
+            ["g": [["x": 1, "y": "a"], ["x": 3, "y": "a"]]], ["$set": ["g.$[e].x": 9]],
+            ["g": [["x": 1, "y": "a"], ["x": 9, "y": "a"]]],
+            filters: [["e.x": ["$gte": 2], "e.y": "a"]]),
+        .init(
+            ["k": [["a": 7], ["a": 1], [:]]], ["$inc": ["k.$[e].a": 1]],
+            ["k": [["a": 8], ["a": 1], [:]]],
+            filters: [["$and": [["e.a": ["$exists": true]], ["e.a": ["$gte": 5]]]]]),
+        .init(
+            ["g": [["c": "m", "s": [80, 90]], ["c": "e", "s": [95]]]],
+            ["$set": ["g.$[t].s.$[s]": 100]],
+            ["g": [["c": "m", "s": [80, 100]], ["c": "e", "s": [95]]]],
+            filters: [["t.c": "m"], ["s": ["$gte": 85]]]),
+        .init(
+            ["s": [5, 15, 35]], ["$set": ["s.$[low]": 0, "s.$[high]": 100]],
+            ["s": [0, 15, 100]], filters: [["low": ["$lt": 10]], ["high": ["$gt": 30]]]),
+        .init(
+            ["a": [["x": 1], ["x": 2]]], ["$set": ["a.$[i].c": 1, "a.$[j].d": 2]],
+            ["a": [["x": 1, "c": 1, "d": 2], ["x": 2, "d": 2]]],
+            filters: [["i.x": 1], ["j.x": ["$gt": 0]]]),
+        .init(
+            ["a": [["x": 1]]], ["$set": ["a.$[i].c": 1, "a.$[j].c": 2]], code: 40,
+            filters: [["i.x": 1], ["j.x": ["$gt": 0]]]),
+        .init(
+            ["a": [["x": 1], ["x": 2]]], ["$set": ["a.$[i].c": 1, "a.$[j].c": 2]],
+            ["a": [["x": 1, "c": 1], ["x": 2, "c": 2]]], filters: [["i.x": 1], ["j.x": 2]]),
+        .init(["a": [1]], ["$set": ["a.$[i]": 1, "a.0": 2]], code: 40, filters: [["i": 1]]),
+        .init(["a": [1]], ["$set": ["a.$[i]": 1, "a.b": 2]], code: 40, filters: [["i": 1]]),
+        .init(["a": 1], ["$set": ["a.$[i]": 1]], code: 2, filters: [["i": 1]]),
+        .init(["a": [1]], ["$set": ["a.$[x]": 1]], code: 2, filters: [["y": 1]]),
+        .init(["a": [1]], ["$set": ["a.0": 1]], code: 9, filters: [["y": 1]]),
+        .init(["a": [1]], ["$set": [:]], code: 9, filters: [["y": 1]]),
+        .init(["a": [1]], ["b": 1], code: 9, filters: [["y": 1]]),
+        .init(["a": [1]], [["$set": ["b": 1]]], code: 9, filters: [["y": 1]]),
+        .init(["a": [1]], ["$set": ["a.$[y]": 1]], code: 9, filters: [["y": 1], ["y": 2]]),
+        .init(["a": [1]], ["$set": ["a.$[y]": 1]], code: 9, filters: [["y": 1, "z": 1]]),
+        .init(["a": [1]], ["$set": ["a.$[y]": 1]], code: 9, filters: [[:]]),
+        .init(["a": [1]], ["$set": ["a.$[1y]": 1]], code: 2, filters: [["1y": 1]]),
+        .init(["a": [1]], ["$set": ["a.$[Y]": 1]], code: 2, filters: [["Y": 1]]),
+        .init(["a": [1]], ["$set": ["a.$[y]": 1]], code: 2, filters: [["$text": ["$search": "x"]]]),
+        .init(["a": [1]], ["$rename": ["a.$[y]": "b"]], code: 2, filters: [["y": 1]]),
+    ]
+
+    static let replacements: [UpdateCase] = [
+        .init(["_id": 1, "a": 1], ["b": 2], ["_id": 1, "b": 2]),
+        .init(["_id": 1, "a": 1], [:], ["_id": 1]),
+        .init(["_id": 1, "a": 1], ["b": 2, "_id": 1], ["_id": 1, "b": 2]),
+        .init(["_id": 1, "a": 1], ["a": 1], ["_id": 1, "a": 1]),
+        .init(unchanged: ["_id": 1, "a": 1], ["_id": 1, "a": 1]),
+        .init(["_id": 1], ["_id": 2], code: 66),
+        .init(["_id": 1], ["a": 1, "$b": 2], code: 52),
+        .init(["_id": 1], ["a.b": 1], ["_id": 1, "a.b": 1]),
+        .init(
+            ["_id": 1],
+            [
+                "t": .timestamp(Timestamp(rawValue: 0)),
+                "n": ["t": .timestamp(Timestamp(rawValue: 0))],
+            ],
+            [
+                "_id": 1, "t": .timestamp(testTime.timestamp),
+                "n": ["t": .timestamp(Timestamp(rawValue: 0))],
+            ]),
+    ]
+
+    @Test(arguments: fields + numbers + arrays + positions + conditions + replacements)
     func applies(row: UpdateCase) {
         let outcome = row.run()
         switch row.expected {
@@ -291,6 +389,66 @@ import Testing
         } catch {
             #expect(error.code.rawValue == code)
         }
+    }
+
+    /// Many fields and many values take other ways than a few do: both must say the same.
+    @Test func manyFieldsAndValues() throws {
+        let names = (0..<400).map { "f\($0 * 7919 % 400)" } + (0..<40).map { "\($0)" }
+        let document = Document { writer in
+            for name in names.dropFirst(100) { writer.append(name, Int32(1)) }
+        }
+        let update = Value.document(
+            Document { writer in
+                writer.append(
+                    "$inc",
+                    Document { fields in for name in names { fields.append(name, Int32(1)) } })
+            })
+        guard case .changed(let result) = try applyUpdate(parseUpdate(update), to: document) else {
+            Issue.record("unchanged")
+            return
+        }
+        #expect(result.keys.prefix(340) == document.keys[...])
+        #expect(result.keys.dropFirst(340) == names.prefix(100).sorted()[...])
+        for (index, name) in names.enumerated() {
+            #expect(result[name] == (index < 100 ? 1 : 2), "\(name)")
+        }
+
+        let values = Value.array((0..<100).map { .int32(Int32($0 % 50)) } + [1.0, "x", nil])
+        let stored: Document = ["a": .array((25..<60).map { .double(Double($0)) })]
+        #expect(
+            try applyUpdate(parseUpdate(["$addToSet": ["a": ["$each": values]]]), to: stored)
+                == .changed([
+                    "a": .array(
+                        (25..<60).map { .double(Double($0)) }
+                            + (0..<25).map { .int32(Int32($0)) } + ["x", nil])
+                ]))
+        #expect(
+            try applyUpdate(parseUpdate(["$pullAll": ["a": values]]), to: stored)
+                == .changed(["a": .array((50..<60).map { .double(Double($0)) })]))
+    }
+
+    @Test func limitsNestingAndSize() throws {
+        func nested(_ levels: Int) -> Value {
+            (0..<levels).reduce(1) { value, _ in ["a": value] }
+        }
+        let path = Array(repeating: "p", count: 100).joined(separator: ".")
+        guard case .changed = try applyUpdate(parseUpdate(["$set": [path: nested(101)]]), to: [:])
+        else {
+            Issue.record("unchanged")
+            return
+        }
+        for update in [
+            ["$set": [path: nested(102)]], ["$push": [path: nested(101)]],
+            ["$addToSet": [path: nested(101)]],
+        ] as [Value] {
+            #expect(UpdateCase([:], update, [:]).run().code == 15)
+        }
+        #expect(
+            UpdateCase(["s": nested(150)], ["$rename": ["s": .string(path)]], [:]).run().code == 15)
+        let long = Array(repeating: "p", count: 201).joined(separator: ".")
+        #expect(UpdateCase([:], ["$set": [long: 1]], [:]).run().code == 15)
+        let half = Value.string(String(repeating: "x", count: 9 << 20))
+        #expect(UpdateCase(["a": half], ["$set": ["b": half]], [:]).run().code == 10334)
     }
 
     @Test func refusesConstantsAndMultiReplacement() {
