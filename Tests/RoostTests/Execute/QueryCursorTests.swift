@@ -94,6 +94,21 @@ import Testing
         #expect(status == .exhausted && sink.documents.count == 5)
     }
 
+    @Test func keysAndRecordIDsAreShown() async throws {
+        let fixture = try await fixture(count: 10)
+        try await fixture.createIndex(Self.names, ["key": ["n": 1, "x.y": 1], "name": "nx"])
+        var request = try fixture.request(Self.names, ["n": 3], hint: "nx")
+        request.returnsKey = true
+        #expect(try fixture.find(request) == [["n": 3, "x.y": .null]])
+        var scan = try fixture.request(Self.names, ["n": 3], hint: ["$natural": 1])
+        scan.returnsKey = true
+        #expect(try fixture.find(scan) == [[:]])
+        var shown = try fixture.request(Self.names)
+        shown.showsRecordID = true
+        let numbers = try fixture.find(shown).compactMap { $0["$recordId"] }
+        #expect(Set(numbers).count == 10)
+    }
+
     @Test func killedAndLateCursorsSayWhy() async throws {
         let fixture = try await fixture()
         let cursor = try fixture.engine.openCursor(fixture.request(Self.names))
