@@ -69,6 +69,14 @@ struct PathBoundsBuilder {
         }
     }
 
+    /// Whether `bounds` may say something: cheaper, and true when in doubt.
+    func mayBound(_ node: FilterNode, under prefix: String?) -> Bool {
+        guard let other = node.path else { return true }
+        guard prefix == nil else { return true }
+        if case .elementObject = node { return true }
+        return other.dotted == path.dotted
+    }
+
     // MARK: Logic
 
     /// All conditions; those that say nothing about the path leave the rest unsound.

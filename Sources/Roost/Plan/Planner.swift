@@ -58,12 +58,21 @@ struct Planner {
         guard !collection.indexes.isEmpty else { return plans }
         let implication = Implication(conjuncts: conjuncts)
         for index in collection.indexes where index.isReady && !index.isHidden {
-            guard implication.covers(index) else { continue }
+            guard question.sort != nil || restricts(index), implication.covers(index) else {
+                continue
+            }
             let plan = indexPlan(index)
-            let isRestricted = plan.bounds.map { !$0.isUnbounded } ?? false
+            let isRestricted = plan.bounds.map { !$0.parts[0].isAll } ?? false
             if isRestricted || (question.sort != nil && plan.providesSort) { plans.append(plan) }
         }
         return plans
+    }
+
+    /// Whether some condition is about the index's first path: without one, its entries would all
+    /// be scanned.
+    private func restricts(_ index: IndexEntry) -> Bool {
+        let builder = PathBoundsBuilder(path: index.pattern.parts[0].path, isMultikey: true)
+        return conjuncts.contains { builder.mayBound($0.node, under: $0.prefix) }
     }
 
     private func collectionScan(isBackward: Bool, providesSort: Bool) -> QueryPlan {
