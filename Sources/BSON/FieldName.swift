@@ -54,7 +54,9 @@ private func skipSize(_ bytes: RawSpan, _ typeByte: UInt8, at offset: Int) -> In
         guard bytes.byteCount - offset >= 4 else { return -1 }
         // SAFETY: four bytes at `offset` lie within the span.
         let length = Int(
-            Int32(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: Int32.self)))
+            Int32(
+                littleEndian: bytes.unsafeLoadUnaligned(
+                    fromUncheckedByteOffset: offset, as: Int32.self)))
         guard length >= 0 else { return -1 }
         if typeByte == 0x02 || typeByte == 0x0D || typeByte == 0x0E { return length + 4 }
         return typeByte == 0x05 ? length + 5 : length
@@ -72,7 +74,7 @@ extension DocumentView {
         var offset = 4
         // SAFETY (all loads here and below): offsets are compared with `limit` before the load.
         while offset < limit {
-            let typeByte = bytes.unsafeLoad(fromByteOffset: offset, as: UInt8.self)
+            let typeByte = bytes.unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self)
             if typeByte == 0 { return nil }
             let nameStart = offset + 1
             let (nameEnd, matches) = compareName(name, pool, at: nameStart)
@@ -95,7 +97,7 @@ extension DocumentView {
         var missing = count
         var offset = 4
         while offset < limit, missing > 0 {
-            let typeByte = bytes.unsafeLoad(fromByteOffset: offset, as: UInt8.self)
+            let typeByte = bytes.unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self)
             if typeByte == 0 { break }
             let nameStart = offset + 1
             let (word, nameEnd) = nameWord(at: nameStart)
@@ -122,7 +124,7 @@ extension DocumentView {
         let valueStart = Int(slots.values[slot])
         guard start > 0, start < bytes.byteCount, valueStart <= bytes.byteCount else { return nil }
         return checkedValue(
-            bytes.unsafeLoad(fromByteOffset: start, as: UInt8.self), at: valueStart)
+            bytes.unsafeLoad(fromUncheckedByteOffset: start, as: UInt8.self), at: valueStart)
     }
 
     /// The value at `offset`, if the bytes hold one.
@@ -141,7 +143,8 @@ extension DocumentView {
     private func nameWord(at start: Int) -> (word: UInt64, end: Int) {
         guard start + 8 <= bytes.byteCount else { return nameWordSlowPath(at: start) }
         let word = UInt64(
-            littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: start, as: UInt64.self))
+            littleEndian: bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: start, as: UInt64.self)
+        )
         let zeros = (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080
         if zeros != 0 { return (word, start + zeros.trailingZeroBitCount >> 3) }
         return (word, bytes.indexOfZero(from: start + 8))
@@ -152,7 +155,7 @@ extension DocumentView {
         var word: UInt64 = 0
         for index in start..<bytes.byteCount {
             word |=
-                UInt64(bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self))
+                UInt64(bytes.unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self))
                 << UInt64(8 * (index - start))
         }
         return (word, bytes.indexOfZero(from: start))
