@@ -2,7 +2,9 @@
 
 import ArgumentParser
 import Glibc
+import BSON
 import Logging
+import Roost
 import Server
 import ServiceLifecycle
 import UnixSignals
@@ -99,7 +101,9 @@ struct Serve: AsyncParsableCommand {
     private func serve(
         _ settings: ServeSettings, _ logger: Logger, _ recentLog: LogLines
     ) async throws {
-        let server = try await Server(options: settings.server, logger: logger)
+        let engine = try OpenedEngine(settings, logger).engine
+        defer { engine.close() }
+        let server = try await Server(options: settings.server, engine: engine, logger: logger)
         recentLog.connect(server.recentLog)
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
@@ -110,16 +114,25 @@ struct Serve: AsyncParsableCommand {
         do {
             try await group.run()
         } catch let error as ListenError {
-            throw CleanExit.failure("\(error)")
+            throw FailureMessage(description: "\(error)")
         }
         logger.info("stopped")
     }
 }
 
-extension CleanExit {
-    /// An error that is printed as it is, with exit status 1.
-    static func failure(_ message: String) -> any Error {
-        FailureMessage(description: "\(message)")
+/// Opens the folder that the settings name.
+private struct OpenedEngine {
+    let engine: RoostEngine
+
+    init(_ settings: ServeSettings, _ logger: Logger) throws {
+        var options = EngineOptions()
+        options.durability = settings.isRelaxed ? .relaxed : .full
+        options.quotaBytes = settings.quotaBytes
+        do throws(DBError) {
+            engine = try RoostEngine(path: settings.folder, options: options, logger: logger)
+        } catch {
+            throw FailureMessage(description: "cannot open '\(settings.folder)': \(error.message)")
+        }
     }
 }
 

@@ -1,13 +1,17 @@
 // `roost verify`: checks a database's folder without changing it.
 
 import ArgumentParser
+import BSON
+import Glibc
+import Logging
+import Roost
 
 struct Verify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Check a database for damage.",
         discussion: """
             Reads every document and every index entry and compares them. Prints what is wrong, a
-            line each, and ends with status 1 if anything is; nothing is changed. Stop the server
+            line each, and ends with status 1 if anything is; nothing is repaired. Stop the server
             that uses the folder first.
 
             EXAMPLE
@@ -18,6 +22,26 @@ struct Verify: AsyncParsableCommand {
     var folder = "./data"
 
     func run() async throws {
-        throw FailureMessage(description: "verify is not there yet")
+        guard access(folder, F_OK) == 0 else {
+            throw FailureMessage(description: "there is no folder '\(folder)'")
+        }
+        let isSound: Bool
+        do throws(DBError) {
+            var logger = Logger(label: "roost")
+            logger.logLevel = .error
+            let engine = try RoostEngine(path: folder, logger: logger)
+            defer { engine.close() }
+            let report = try engine.verify()
+            for fault in report.faults { print(fault) }
+            if report.faultsOmitted > 0 { print("and \(report.faultsOmitted) more") }
+            print(
+                "\(report.collections) collections, \(report.documents) documents, "
+                    + "\(report.entries) index entries: "
+                    + (report.faults.isEmpty ? "no fault" : "damaged"))
+            isSound = report.faults.isEmpty
+        } catch {
+            throw FailureMessage(description: "cannot check '\(folder)': \(error.message)")
+        }
+        if !isSound { throw ExitCode(1) }
     }
 }

@@ -106,6 +106,14 @@ struct Arguments: Sendable {
         return nil
     }
 
+    /// Whether every field that was sent is at one of `places` in the command's table.
+    func hasOnly(_ places: PlaceSet) -> Bool {
+        for index in 1..<max(1, count) where !places.contains(Int(entries[index].place)) {
+            return false
+        }
+        return true
+    }
+
     /// The entry of the command's own name.
     var commandEntry: Entry { entries[0] }
 
@@ -116,6 +124,29 @@ struct Arguments: Sendable {
             .typeMismatch,
             "BSON field '\(command.name).\(spec.name)' is the wrong type '\(type.alias)', "
                 + "expected \(spec.types.expectation)")
+    }
+}
+
+/// Some fields of a command, by their places in its table; below 128.
+struct PlaceSet: Sendable {
+    private var low: UInt64 = 0
+    private var high: UInt64 = 0
+
+    /// The fields of those names, and the common ones that need no attention.
+    init(_ names: Set<String>, of fields: [FieldSpec]) {
+        for place in 0..<FieldTable.quietCommonCount { insert(place) }
+        for (index, field) in fields.enumerated() where names.contains("\(field.name)") {
+            insert(index + FieldTable.common.count)
+        }
+    }
+
+    private mutating func insert(_ place: Int) {
+        if place < 64 { low |= 1 << UInt64(place) } else { high |= 1 << UInt64(place & 63) }
+    }
+
+    func contains(_ place: Int) -> Bool {
+        let bits = place < 64 ? low : high
+        return bits >> UInt64(place & 63) & 1 != 0
     }
 }
 

@@ -56,6 +56,11 @@ struct CommandCall: ~Copyable {
         return Document(copying: view)
     }
 
+    /// The field's document, copied, where the command has such a field at all.
+    func ownedDocumentIfKnown(_ name: StaticString) -> Document? {
+        command.fields.place(of: RawSpan(name)) == nil ? nil : ownedDocument(name)
+    }
+
     /// The field's value, copied.
     func ownedValue(_ name: StaticString) -> Value? {
         guard let view = value(name) else { return nil }

@@ -32,6 +32,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// What the client has said about itself.
     var client = ClientInfo()
 
+    /// Whether cursors were opened without a session, which end with the connection.
+    var hasOwnCursors = false
+    /// Tells work on other threads that nobody waits for it any more.
+    let end = ConnectionEnd()
+
     private var context: ChannelHandlerContext?
     private var state = ConnectionState()
     private var out = ReplyWriter()
@@ -67,6 +72,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func channelInactive(context: ChannelHandlerContext) {
         waitingHello?.cancel()
         exhausting = nil
+        end.note()
+        if hasOwnCursors { core.cursors.killAll(of: [.connection(id)]) }
         loop.remove(self)
         core.releaseConnection()
         context.fireChannelInactive()

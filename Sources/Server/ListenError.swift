@@ -31,7 +31,8 @@ package struct ListenError: Error, CustomStringConvertible {
                 "cannot listen on \(address): no network interface of this machine has that "
                 + "address. 0.0.0.0 listens on all"
         default:
-            description = "cannot listen on \(address): \(String(cString: strerror(error.errnoCode)))"
+            description =
+                "cannot listen on \(address): \(String(cString: strerror(error.errnoCode)))"
         }
     }
 }

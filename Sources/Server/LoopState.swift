@@ -1,17 +1,23 @@
 // What the connections of one event loop share; touched on that loop only.
 
 import NIOCore
+import Roost
 
 /// The state of one event loop.
 final class LoopState {
     let mailbox: LoopMailbox
+    /// The loop's own snapshot for short reads.
+    let reader: Reader
+    /// Buffers of reads by `_id`.
+    var pointRead = PointRead()
     /// The loop's connections by their numbers.
     private(set) var connections: [Int32: ConnectionHandler] = [:]
     private var isStopping = false
     private var whenEmpty: EventLoopPromise<Void>?
 
-    init(_ eventLoop: any EventLoop) {
+    init(_ eventLoop: any EventLoop, reader: Reader) {
         mailbox = LoopMailbox(eventLoop)
+        self.reader = reader
     }
 
     func add(_ connection: ConnectionHandler) {

@@ -16,6 +16,7 @@ struct ReplyTicket: Sendable {
     private let request: Request
     private let epilogue: ReplyEpilogue
     let special: SpecialFields
+    private let connectionEnd: ConnectionEnd
 
     init(
         connection: ConnectionHandler, mailbox: LoopMailbox, request: Request,
@@ -24,6 +25,7 @@ struct ReplyTicket: Sendable {
         self.connection = NIOLoopBound(connection, eventLoop: mailbox.eventLoop)
         self.mailbox = mailbox
         self.special = special
+        connectionEnd = connection.end
         self.request = request
         epilogue = ReplyEpilogue(connection.core, request, special)
     }
@@ -41,6 +43,19 @@ struct ReplyTicket: Sendable {
         }
         var writer = ReplyWriter()
         writer.begin(request.kind)
+        answer(continuing: &writer, exhausts: exhausts, body)
+    }
+
+    /// Answers by going on with a reply that was begun elsewhere (`ReplyWriter.split`).
+    func answer(
+        continuing writer: inout ReplyWriter, exhausts: Bool = false,
+        _ body: (inout ReplyWriter) throws(DBError) -> Void
+    ) {
+        guard request.wantsReply else {
+            mailbox.post(
+                Delivery(connection: connection, reply: nil, replyID: 0, exhausting: nil))
+            return
+        }
         var goesOn = exhausts
         do throws(DBError) {
             try body(&writer)
@@ -56,10 +71,24 @@ struct ReplyTicket: Sendable {
                 exhausting: goesOn ? request : nil))
     }
 
+    /// Whether the client has gone, so that nobody waits for the answer.
+    var isConnectionGone: Bool { connectionEnd.hasEnded }
+
     /// Answers with an error.
     func fail(_ error: DBError) {
         answer { _ throws(DBError) in throw error }
     }
+}
+
+/// Tells other threads that a connection has ended.
+final class ConnectionEnd: Sendable {
+    private let ended = Atomic<Bool>(false)
+
+    /// Whether it has.
+    var hasEnded: Bool { ended.load(ordering: .relaxed) }
+
+    /// Notes the end.
+    func note() { ended.store(true, ordering: .relaxed) }
 }
 
 /// A reply on its way to its connection.

@@ -9,6 +9,7 @@ package import Logging
 import NIOCore
 import NIOPosix
 import NIOSSL
+package import Roost
 import ServiceLifecycle
 import Synchronization
 
@@ -23,15 +24,17 @@ package final class Server: Service {
     private let listeners = Mutex<[any Channel]>([])
     private let socketFiles = Mutex<[String]>([])
 
-    /// A server that does not listen yet.
-    package init(options: ServerOptions, logger: Logger) async throws {
-        core = ServerCore(options: options, logger: logger)
+    /// A server that does not listen yet. The engine is the caller's to close, after `stop`.
+    package init(options: ServerOptions, engine: RoostEngine, logger: Logger) async throws {
+        core = ServerCore(options: options, engine: engine, logger: logger)
         let count = options.eventLoops > 0 ? options.eventLoops : System.coreCount
         group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, count))
         var loops: [ObjectIdentifier: NIOLoopBound<LoopState>] = [:]
         for eventLoop in group.makeIterator() {
             loops[ObjectIdentifier(eventLoop)] = try await eventLoop.submit {
-                NIOLoopBound(LoopState(eventLoop), eventLoop: eventLoop)
+                let reader = try engine.makeReader()
+                return NIOLoopBound(
+                    LoopState(eventLoop, reader: reader), eventLoop: eventLoop)
             }.get()
         }
         self.loops = loops
@@ -81,6 +84,7 @@ package final class Server: Service {
         }
         for channel in channels { try? await channel.close() }
         for path in socketFiles.withLock({ $0 }) { unlinkSocket(path) }
+        core.cursors.killAll()
         await endConnections()
         try? await group.shutdownGracefully()
     }
@@ -149,7 +153,8 @@ package final class Server: Service {
             .childChannelOption(
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(
-                    minimum: 1_024, initial: 4_096, maximum: 256 * 1_024))
+                    minimum: 1_024, initial: 4_096, maximum: 256 * 1_024)
+            )
             .childChannelOption(
                 .writeBufferWaterMark,
                 value: ChannelOptions.Types.WriteBufferWaterMark(

@@ -2,6 +2,7 @@
 
 import BSON
 import Logging
+import Roost
 import Synchronization
 
 /// The server's name, version and what it says to be compatible with.
@@ -21,6 +22,8 @@ package enum Version {
 /// The shared state of one server.
 final class ServerCore: Sendable {
     let options: ServerOptions
+    let engine: RoostEngine
+    let cursors = CursorTable()
     let topology: Topology
     let logger: Logger
     let commands: CommandTable
@@ -36,8 +39,9 @@ final class ServerCore: Sendable {
     private let openConnections = Atomic<Int>(0)
     private let stopping = Atomic<Bool>(false)
 
-    init(options: ServerOptions, logger: Logger) {
+    init(options: ServerOptions, engine: RoostEngine, logger: Logger) {
         self.options = options
+        self.engine = engine
         self.logger = logger
         let first = options.listen.first ?? ServerOptions.Address(host: "127.0.0.1", port: 27_017)
         topology = Topology(
@@ -84,16 +88,19 @@ final class ServerCore: Sendable {
     /// Ends what nobody has used for too long.
     func expire(now: UInt64) {
         end(sessions.expire(now: now))
+        cursors.expire(now: now, after: UInt64(options.timeouts.cursorSeconds * 1e9))
     }
 
     /// Ends sessions and what belongs to them.
     func end(_ ended: [SessionID]) {
         sessions.end(ended)
+        cursors.killAll(of: Set(ended.map { .session($0) }))
     }
 
     /// The newest time that a commit may have.
     var clusterTime: Timestamp {
-        Timestamp(seconds: UInt32(truncatingIfNeeded: Clock.wallMillis / 1_000), ordinal: 1)
+        // Before the first commit the clock stands at zero, which drivers don't take for a time.
+        max(engine.clock.newest, Timestamp(seconds: 1, ordinal: 1))
     }
 }
 

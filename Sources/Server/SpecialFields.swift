@@ -249,7 +249,8 @@ extension WriteConcern {
                 .failedToParse, "w has to be a number, string, or object")
         }
         guard nodes >= 0, nodes <= 50 else {
-            throw DBError(.failedToParse, "w has to be a non-negative number and not greater than 50")
+            throw DBError(
+                .failedToParse, "w has to be a non-negative number and not greater than 50")
         }
         isUnacknowledged = nodes == 0
         guard nodes > 1 else { return }

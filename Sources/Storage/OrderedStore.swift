@@ -45,6 +45,17 @@ package protocol OrderedStore: Sendable {
         _ operation: @escaping @Sendable (inout WriteTransaction) throws -> R
     ) throws -> R
 
+    /// Sets what runs once a group, from the next one on.
+    func setGroupHooks(_ hooks: GroupHooks<WriteTransaction>)
+
+    /// Counters and gauges, all 0 once closed; costs microseconds.
+    func statistics() -> StoreStatistics
+
+    /// Goes over every table and entry: order, checksums, counts. `progress` is called now and then
+    /// with what was seen so far. Throws where the walk itself can't go on; faults of single entries
+    /// are in the report. Runs beside reads and writes.
+    func verify(progress: (VerifyReport) -> Void) throws(StorageError) -> VerifyReport
+
     /// Finishes the queued operations and refuses new ones. The files are released when the last
     /// reader is gone. Idempotent.
     func close()
@@ -82,6 +93,13 @@ package protocol ReadableTransaction: ~Copyable {
     /// The value under `key`, checksum verified; nil if there is none. Logarithmic; no allocation.
     @_lifetime(borrow self)
     func value(_ table: TableID, _ key: RawSpan) throws(StorageError) -> RawSpan?
+
+    /// Replaces `bytes` by a copy of the value under `key`, whose room is used again; false (and
+    /// `bytes` empty) if there is none. For operations, which must let go of a lent value before
+    /// their next change.
+    func copyValue(
+        _ table: TableID, _ key: RawSpan, into bytes: inout [UInt8]
+    ) throws(StorageError) -> Bool
 
     /// The number of entries, exact, in constant time.
     func entryCount(_ table: TableID) throws(StorageError) -> UInt64

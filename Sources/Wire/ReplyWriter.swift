@@ -14,7 +14,7 @@ package struct ReplyWriter: Sendable {
 
     /// Where the reply being written begins.
     private var messageStart = 0
-    /// Where its document begins.
+    /// Where its document begins, from `messageStart`.
     private var bodyStart = 0
     private var kind = Request.Kind.message
     /// Index of the next element that `append(element:)` writes.
@@ -45,7 +45,7 @@ package struct ReplyWriter: Sendable {
             // flags, cursor id, starting from, number returned; then the document's length.
             buffer.writeRepeatingByte(0, count: MessageHeader.byteCount + 20 + 4)
         }
-        bodyStart = buffer.writerIndex - 4
+        bodyStart = buffer.writerIndex - 4 - messageStart
         elementIndex = 0
     }
 
@@ -97,6 +97,20 @@ package struct ReplyWriter: Sendable {
         Compression.compress(&buffer, from: messageStart)
     }
 
+    /// Moves the reply begun to a writer of its own, which another thread may go on with. Copies
+    /// what was written of it.
+    package mutating func split() -> ReplyWriter {
+        var other = ReplyWriter()
+        if var written = buffer.getSlice(at: messageStart, length: byteCount) {
+            other.buffer.writeBuffer(&written)
+        }
+        other.bodyStart = bodyStart
+        other.kind = kind
+        other.elementIndex = elementIndex
+        abandon()
+        return other
+    }
+
     /// Hands the written bytes out and goes on with an empty buffer.
     package mutating func take() -> ByteBuffer {
         let taken = buffer
@@ -140,16 +154,18 @@ package struct ReplyWriter: Sendable {
     }
 
     private mutating func openNested() -> Int {
-        let start = buffer.writerIndex
+        let start = buffer.writerIndex - messageStart
         buffer.writeInteger(UInt32(0))
         return start
     }
 
-    /// Ends the document or array that began at `start`.
+    /// Ends the document or array that began at `start`, which counts from the reply's beginning
+    /// and so stays right when the reply moves to another writer.
     package mutating func close(_ start: Int) {
         buffer.writeInteger(UInt8(0))
+        let index = messageStart + start
         buffer.setInteger(
-            UInt32(truncatingIfNeeded: buffer.writerIndex - start), at: start,
+            UInt32(truncatingIfNeeded: buffer.writerIndex - index), at: index,
             endianness: .little)
     }
 
@@ -231,6 +247,20 @@ package struct ReplyWriter: Sendable {
     package mutating func append(_ name: StaticString, _ value: String) {
         appendHeader(.string, name)
         appendString(value)
+    }
+
+    /// Appends `first.second` as a string, without building it.
+    package mutating func appendNamespace(
+        _ name: StaticString, _ first: String, _ second: String
+    ) {
+        appendHeader(.string, name)
+        buffer.writeInteger(
+            UInt32(truncatingIfNeeded: first.utf8.count + second.utf8.count + 2),
+            endianness: .little)
+        buffer.writeString(first)
+        buffer.writeInteger(UInt8(ascii: "."))
+        buffer.writeString(second)
+        buffer.writeInteger(UInt8(0))
     }
 
     /// Appends a date in milliseconds since 1970.

@@ -56,6 +56,14 @@ package struct Request: Sendable {
         self.legacyDatabase = legacyDatabase
     }
 
+    /// A request for `body` that is otherwise like another: what `explain` explains.
+    package init(body: Document, like other: Request) {
+        self.init(
+            id: other.id, kind: other.kind, flags: other.flags, isCompressed: other.isCompressed,
+            buffer: ByteBuffer(bytes: body.bytes), bodyRange: 0..<body.bytes.count,
+            legacyDatabase: other.legacyDatabase)
+    }
+
     /// The same request, answering whose next reply refers to the reply `replyID` (exhaust).
     package func repeated(after replyID: Int32) -> Request {
         Request(

@@ -61,11 +61,12 @@ import Testing
                     #expect(Array(copying: cursor.key) == below ?? [])
                 }
                 var backwards: [[UInt8]] = []
-                while try cursor.previous() { backwards.append(Array(copying: cursor.key)) }
-                _ = backwards
-                var count = try cursor.last() ? 1 : 0
-                while count > 0, try cursor.previous() { count += 1 }
-                #expect(count == expected.count)
+                var found = try cursor.last()
+                while found {
+                    backwards.append(Array(copying: cursor.key))
+                    found = try cursor.previous()
+                }
+                #expect(backwards == sorted.reversed().map(\.key))
             }
         }
     }
@@ -142,7 +143,13 @@ struct Script: Sendable {
             model.tables[table]?[key] = nil
         case 85..<90:
             #expect(try txn.copy(table, key) == old)
-            #expect(try txn.entryCount(table) == UInt64(model.tables[table]?.count ?? 0))
+            let expected = model.tables[table] ?? [:]
+            #expect(try txn.entryCount(table) == UInt64(expected.count))
+            let sorted = expected.sorted { $0.key.lexicographicallyPrecedes($1.key) }
+            #expect(try txn.all(table) == sorted.map { Pair(key: $0.key, value: $0.value) })
+            var copy: [UInt8] = [9]
+            let isThere = try txn.copyValue(table, key.span.bytes, into: &copy)
+            #expect(isThere == (old != nil) && copy == old ?? [])
         case 90..<92 where tables.count > 2:
             try txn.dropTable(table)
             model.tables[table] = nil

@@ -103,3 +103,30 @@ struct SeededGenerator: RandomNumberGenerator {
 func key(_ number: Int) -> [UInt8] {
     withUnsafeBytes(of: UInt64(number).bigEndian) { Array($0) }
 }
+
+/// Runs `body` on threads of its own and waits for them.
+func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+    let done = Monitor(0)
+    final class Start: Sendable {
+        let run: @Sendable () -> Void
+        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+    }
+    for index in 0..<count {
+        let start = Start {
+            body(index)
+            done.withLock { $0 += 1 }
+            done.wake()
+        }
+        var id = pthread_t()
+        pthread_create(
+            &id, nil,
+            { argument in
+                if let argument {
+                    Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().run()
+                }
+                return nil
+            }, Unmanaged.passRetained(start).toOpaque())
+        pthread_detach(id)
+    }
+    _ = done.wait(timeoutMillis: nil) { $0 == count ? true : nil }
+}

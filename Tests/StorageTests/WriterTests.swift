@@ -15,33 +15,6 @@ import Testing
         return try LMDBStore.open(path: folder.path, options: options)
     }
 
-    /// Runs `body` on threads of its own and waits for them.
-    private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
-        let done = Monitor(0)
-        final class Start: Sendable {
-            let run: @Sendable () -> Void
-            init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-        }
-        for index in 0..<count {
-            let start = Start {
-                body(index)
-                done.withLock { $0 += 1 }
-                done.wake()
-            }
-            var id = pthread_t()
-            pthread_create(
-                &id, nil,
-                { argument in
-                    if let argument {
-                        Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().run()
-                    }
-                    return nil
-                }, Unmanaged.passRetained(start).toOpaque())
-            pthread_detach(id)
-        }
-        _ = done.wait(timeoutMillis: nil) { $0 == count ? true : nil }
-    }
-
     @Test(arguments: [OperationOptions.Mode.nested, .checksFirst])
     func manyThreadsCount(mode: OperationOptions.Mode) throws {
         let store = try open()
@@ -120,10 +93,12 @@ import Testing
         var written = 0
         var refusal: (any Error)?
         while refusal == nil, written < 10_000 {
-            let number = written
+            let start = written
             do {
-                try store.perform { txn in try txn.put(.catalog, key(number), filler) }
-                written += 1
+                try store.perform { txn in
+                    for number in start..<start + 20 { try txn.put(.catalog, key(number), filler) }
+                }
+                written += 20
             } catch {
                 refusal = error
             }
@@ -212,5 +187,30 @@ import Testing
             }
         }
         #expect(refused.wait(timeoutMillis: 5000) { $0 } == .wouldDeadlock)
+    }
+
+    /// The last reference may go away on the writer's own thread.
+    @Test func closingFromACompletion() throws {
+        let done = Monitor(false)
+        var store: LMDBStore? = try open()
+        let closing = store
+        store?.submit { txn in
+            try txn.put(.catalog, [1], [1])
+        } completion: { _ in
+            closing?.close()
+            done.withLock { $0 = true }
+            done.wake()
+        }
+        store = nil
+        #expect(done.wait(timeoutMillis: 5000) { $0 ? true : nil } == true)
+    }
+
+    @Test func histogramsCountByPowersOfTwo() {
+        var histogram = StoreStatistics.Histogram()
+        for value: UInt64 in [0, 1, 2, 3, 4, 255, 256, .max] { histogram.record(value) }
+        #expect(histogram.count == 8)
+        #expect(histogram.max == .max)
+        #expect(Array(histogram.buckets.prefix(9)) == [2, 2, 1, 0, 0, 0, 0, 1, 1])
+        #expect(histogram.buckets[31] == 1)
     }
 }

@@ -59,6 +59,24 @@ import Testing
         #expect(two == ["ok": 0.0])
     }
 
+    @Test func aSplitReplyGoesOnElsewhere() throws {
+        var writer = ReplyWriter()
+        writer.begin(.message)
+        writer.append("ok", 1.0)
+        writer.end(requestID: 1, responseTo: 1)
+        let first = writer.buffer.readableBytes
+        writer.begin(.message)
+        let batch = writer.openArray("batch")
+        writer.append(element: "a")
+        var other = writer.split()
+        #expect(writer.buffer.readableBytes == first)
+        other.append(element: "b")
+        other.close(batch)
+        other.end(requestID: 2, responseTo: 2)
+        let document = try Self.parse(other.take()).1
+        #expect(document == ["batch": ["a", "b"]])
+    }
+
     @Test func legacyReply() throws {
         var writer = ReplyWriter()
         writer.begin(.legacyQuery)

@@ -341,7 +341,9 @@ enum ArithmeticOperators {
             throw .location(28764, "$pow cannot take a base of 0 and a negative exponent")
         }
         if base.isDecimal || exponent.isDecimal {
-            return context.make(base.decimal.power(exponent.decimal))
+            // MongoDB adds the smallest zero, which gives the result as many digits as fit.
+            let fullest = Decimal128("0E-6176") ?? Decimal128(Int32(0))
+            return context.make(base.decimal.power(exponent.decimal).add(fullest))
         }
         guard let left = base.integer, let right = exponent.integer else {
             return context.make(pow(base.double, exponent.double))

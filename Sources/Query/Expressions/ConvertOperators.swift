@@ -176,6 +176,7 @@ enum ConvertOperators {
             }
         case .bool: integer = value.isTruthy ? 1 : 0
         case .date where target == .int64: integer = value.view.dateMillis
+        case .binary: integer = binaryInteger(value, bytesMax: target == .int64 ? 8 : 4)
         case .string:
             let text = value.view.text
             integer = isPlainInteger(text) ? Int64(text) : nil
@@ -185,6 +186,34 @@ enum ConvertOperators {
             throw failure(value, target, "the value is no whole number in range")
         }
         return integer
+    }
+
+    /// The little-endian two's complement integer in binary data of 1, 2, 4 (or 8) bytes.
+    private static func binaryInteger(_ value: ValueRef, bytesMax: Int) -> Int64? {
+        guard let content = value.view.binary?.content, content.byteCount <= bytesMax else {
+            return nil
+        }
+        // SAFETY: each load is as wide as the content.
+        switch content.byteCount {
+        case 1: return Int64(content.unsafeLoad(as: Int8.self))
+        case 2: return Int64(content.unsafeLoadUnaligned(as: Int16.self))
+        case 4: return Int64(content.unsafeLoadUnaligned(as: Int32.self))
+        case 8: return content.unsafeLoadUnaligned(as: Int64.self)
+        default: return nil
+        }
+    }
+
+    /// The IEEE number in binary data of 4 or 8 bytes.
+    private static func binaryDouble(_ value: ValueRef) -> Double? {
+        guard let content = value.view.binary?.content else { return nil }
+        // SAFETY: each load is as wide as the content.
+        switch content.byteCount {
+        case 4:
+            let bits = content.unsafeLoadUnaligned(as: UInt32.self)
+            return Double(Float(bitPattern: bits))
+        case 8: return Double(bitPattern: content.unsafeLoadUnaligned(as: UInt64.self))
+        default: return nil
+        }
     }
 
     private static func isPlainInteger(_ text: String) -> Bool {
@@ -213,9 +242,22 @@ enum ConvertOperators {
                 double.isFinite || text.lowercased().contains("inf")
                     || text.lowercased().contains("nan")
             else { throw failure(value, .double, "the text is no number") }
+            if double == 0, hasNonzeroDigit(text) {
+                throw failure(value, .double, "the number is too small")
+            }
+            return double
+        case .binary:
+            guard let double = binaryDouble(value) else {
+                throw failure(value, .double, "4 or 8 bytes are needed")
+            }
             return double
         default: throw failure(value, .double, "there is no such conversion")
         }
+    }
+
+    /// Whether the number in front of the exponent is other than zero.
+    private static func hasNonzeroDigit(_ text: String) -> Bool {
+        text.utf8.prefix { $0 | 0x20 != 101 }.contains { (49...57).contains($0) }
     }
 
     private static func toDecimal(_ value: ValueRef) throws(DBError) -> Decimal128 {
@@ -225,8 +267,13 @@ enum ConvertOperators {
         case .bool: return Decimal128(Int32(value.isTruthy ? 1 : 0))
         case .date: return Decimal128(value.view.dateMillis ?? 0)
         case .string:
-            guard let decimal = Decimal128(value.view.text) else {
+            guard let decimal = Decimal128(rounding: value.view.text) else {
                 throw failure(value, .decimal128, "the text is no decimal number")
+            }
+            let text = value.view.text
+            let isCut = decimal.isZero ? hasNonzeroDigit(text) : decimal.isInfinite
+            if isCut, !text.lowercased().contains("inf") {
+                throw failure(value, .decimal128, "the number is out of range")
             }
             return decimal
         default: throw failure(value, .decimal128, "there is no such conversion")
@@ -237,8 +284,10 @@ enum ConvertOperators {
         let millis: Int64?
         switch value.type {
         case .int64, .double, .decimal128: millis = try toInteger(value, .date)
-        case .string: millis = TextConversion.parseISODate(value.view.text)
-        case .objectID: millis = value.view.objectID.map { Int64($0.seconds) * 1000 }
+        case .string: millis = DateText.parse(value.view.text)
+        case .objectID:
+            // The seconds of an ObjectId are signed, as MongoDB reads them.
+            millis = value.view.objectID.map { Int64(Int32(bitPattern: $0.seconds)) * 1000 }
         case .timestamp: millis = value.view.timestamp.map { Int64($0.seconds) * 1000 }
         default: millis = nil
         }

@@ -39,7 +39,7 @@ enum Number {
         switch self {
         case .int32(let value): Decimal128(value)
         case .int64(let value): Decimal128(value)
-        case .double(let value): Decimal128(value15Digits: value)
+        case .double(let value): Decimal128(fifteenDigits: value)
         case .decimal(let value): value
         }
     }
@@ -93,25 +93,6 @@ enum Number {
     static func integer(_ value: Int64, narrow: Bool) -> Number {
         if narrow, let small = Int32(exactly: value) { return .int32(small) }
         return .int64(value)
-    }
-}
-
-extension Decimal128 {
-    /// The double's first 15 significant digits: what MongoDB takes where doubles meet decimals.
-    init(value15Digits value: Double) {
-        let exact = Decimal128(rounding: value)
-        guard exact.isFinite, !exact.isZero else {
-            self = exact
-            return
-        }
-        var digits = 0
-        var rest = exact.coefficient
-        while rest > 0 {
-            digits += 1
-            rest /= 10
-        }
-        let rounded = exact.rounded(places: -(exact.exponent + digits - 15), .toNearestOrEven)
-        self = rounded
     }
 }
 

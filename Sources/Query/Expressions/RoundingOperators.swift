@@ -56,6 +56,9 @@ enum RoundingOperators {
     }
 
     private static func place(_ value: ValueRef, _ name: String) throws(DBError) -> Int {
+        if case .decimal(let decimal) = Number(value), decimal.exactInt64 == nil {
+            throw .location(51082, "precision argument to \(name) must be a integral value")
+        }
         let number = try Coercion.integer(value)
         guard number == Number(value)?.exactInt64 else {
             throw .location(51082, "precision argument to \(name) must be a integral value")

@@ -85,7 +85,7 @@ enum StringOperators {
         switch value.type {
         case .string, .symbol, .code: return value
         case .int32, .int64, .double, .decimal128, .date, .timestamp:
-            return context.make(TextConversion.text(value) ?? "")
+            return context.make(TextConversion.coercedText(value) ?? "")
         default:
             throw .location(
                 16007, "can't convert from BSON type \(value.typeName) to String")
@@ -144,7 +144,9 @@ enum StringOperators {
             case .int32(let value): Int64(value)
             case .int64(let value): value
             case .double(let value): Int64(exactly: value.rounded(.towardZero))
-            case .decimal(let value): value.truncatedInt64
+            // Decimals round to even, and what fits no int64 is its smallest.
+            case .decimal(let value):
+                value.rounded(.toNearestOrEven).exactInt64 ?? Int64.min
             }
         guard let whole else {
             throw .location(31109, "Can't coerce out of range value to long")

@@ -51,13 +51,17 @@ enum StringSearchOperators {
             arguments.count > 3
             ? min(try position(arguments(3, context), name, "ending"), size) : size
         guard start <= end else { return context.make(Int32(-1)) }
-        let from = codePoints ? text.offset(ofCodePoint: start, from: 0) : start
-        let limit = codePoints ? text.offset(ofCodePoint: end - start, from: from) : end
-        let window = text.extracting(from..<limit)
-        guard let found = window.firstOffset(of: wanted.utf8, from: 0) else {
+        guard codePoints else {
+            let found = text.extracting(start..<end).firstOffset(of: wanted.utf8, from: 0)
+            return context.make(Int32(truncatingIfNeeded: found.map { $0 + start } ?? -1))
+        }
+        // By code points the match must begin before the end; by bytes it must lie before it.
+        let from = text.offset(ofCodePoint: start, from: 0)
+        let limit = text.offset(ofCodePoint: end - start, from: from)
+        guard let found = text.firstOffset(of: wanted.utf8, from: from), found < limit else {
             return context.make(Int32(-1))
         }
-        let distance = codePoints ? window.extracting(0..<found).codePointCount : found
+        let distance = text.extracting(from..<found).codePointCount
         return context.make(Int32(truncatingIfNeeded: start + distance))
     }
 

@@ -1,6 +1,7 @@
 // Values as text and back, as $toString, $toLower, $toDate … do it.
 
 import BSON
+import Glibc
 
 enum TextConversion {
     /// The text of a number, date, bool, ObjectId or string; nil for types without one.
@@ -16,11 +17,48 @@ enum TextConversion {
             return decimal.isNaN ? "NaN" : decimal.description
         case .bool: return view.bool == true ? "true" : "false"
         case .objectID: return view.objectID?.hexString
-        case .date: return isoDate(view.dateMillis ?? 0)
-        case .timestamp:
-            return view.timestamp.map { "Timestamp(\($0.seconds), \($0.ordinal))" }
+        case .date: return DateText.iso(view.dateMillis ?? 0)
+        case .binary: return binaryText(view)
         default: return nil
         }
+    }
+
+    /// The text that string operators take a value for: doubles in six digits, timestamps by
+    /// their clock.
+    static func coercedText(_ value: ValueRef) -> String? {
+        switch value.type {
+        case .double: return sixDigits(value.view.double ?? 0)
+        case .timestamp: return value.view.timestamp.map { DateText.clock($0) }
+        default: return text(value)
+        }
+    }
+
+    /// As printf's %.6g, with "nan" for every NaN.
+    private static func sixDigits(_ double: Double) -> String {
+        if double.isNaN { return "nan" }
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { buffer in
+            let length = withVaList([double]) { vsnprintf(buffer.baseAddress, 32, "%.6g", $0) }
+            let digits = buffer.prefix(max(0, Int(length))).map { UInt8(bitPattern: $0) }
+            return String(decoding: digits, as: UTF8.self)
+        }
+    }
+
+    /// Base64; a UUID in its own notation.
+    private static func binaryText(_ view: ValueView) -> String? {
+        guard let binary = view.binary else { return nil }
+        var text: [UInt8] = []
+        guard binary.subtype == 4, binary.content.byteCount == 16 else {
+            Base64.append(binary.content, to: &text)
+            return String(decoding: text, as: UTF8.self)
+        }
+        for index in 0..<16 {
+            if [4, 6, 8, 10].contains(index) { text.append(45) }
+            let byte = binary.content.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+            for digit in [byte >> 4, byte & 15] {
+                text.append(digit < 10 ? 48 + digit : 87 + digit)
+            }
+        }
+        return String(decoding: text, as: UTF8.self)
     }
 
     /// A double in its shortest form that reads back the same: plain notation for exponents from
@@ -61,128 +99,5 @@ enum TextConversion {
             return sign + all + String(repeating: "0", count: scale - digits.count)
         }
         return sign + all.prefix(scale) + "." + all.dropFirst(scale)
-    }
-
-    // MARK: Dates
-
-    /// `2024-01-31T12:30:00.000Z`.
-    static func isoDate(_ millis: Int64) -> String {
-        let (days, rest) = floorDivide(millis, 86_400_000)
-        let (year, month, day) = civil(fromDays: days)
-        let clock =
-            pad(rest / 3_600_000, 2) + ":" + pad(rest / 60_000 % 60, 2) + ":"
-            + pad(rest / 1000 % 60, 2) + "." + pad(rest % 1000, 3)
-        let sign = year < 0 ? "-" : ""
-        return "\(sign)\(pad(abs(year), 4))-\(pad(month, 2))-\(pad(day, 2))T\(clock)Z"
-    }
-
-    private static func pad(_ number: Int64, _ width: Int) -> String {
-        let text = String(number)
-        return String(repeating: "0", count: max(0, width - text.count)) + text
-    }
-
-    private static func floorDivide(_ value: Int64, _ by: Int64) -> (Int64, Int64) {
-        let (quotient, rest) = value.quotientAndRemainder(dividingBy: by)
-        return rest < 0 ? (quotient - 1, rest + by) : (quotient, rest)
-    }
-
-    /// Year, month and day of a day counted from 1970, in the proleptic Gregorian calendar.
-    static func civil(fromDays days: Int64) -> (year: Int64, month: Int64, day: Int64) {
-        // Counted from 0000-03-01, so that leap days end a year; eras of 400 years are equal.
-        let shifted = days + 719_468
-        let (era, dayOfEra) = floorDivide(shifted, 146_097)
-        let yearOfEra =
-            (dayOfEra - dayOfEra / 1460 + dayOfEra / 36524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let monthFromMarch = (5 * dayOfYear + 2) / 153
-        let day = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
-        let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-        return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day)
-    }
-
-    /// Days from 1970 to a date in the proleptic Gregorian calendar.
-    static func days(year: Int64, month: Int64, day: Int64) -> Int64 {
-        let shiftedYear = month <= 2 ? year - 1 : year
-        let (era, yearOfEra) = floorDivide(shiftedYear, 400)
-        let monthFromMarch = month > 2 ? month - 3 : month + 9
-        let dayOfYear = (153 * monthFromMarch + 2) / 5 + day - 1
-        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-        return era * 146_097 + dayOfEra - 719_468
-    }
-
-    /// Milliseconds of an ISO 8601 text: `YYYY-MM-DD`, then optionally `T` or a blank, `hh:mm`,
-    /// `:ss`, `.fraction`, and `Z` or `±hh[:mm]`. Nil for anything else.
-    static func parseISODate(_ text: String) -> Int64? {
-        var scanner = DigitScanner(Array(text.utf8))
-        guard let year = scanner.digits(4), scanner.skip(45), let month = scanner.digits(2),
-            scanner.skip(45), let day = scanner.digits(2),
-            (1...12).contains(month), (1...31).contains(day)
-        else { return nil }
-        let start = days(year: year, month: month, day: day)
-        guard civil(fromDays: start) == (year, month, day) else { return nil }
-        var millis = start * 86_400_000
-        if scanner.isAtEnd { return millis }
-        guard scanner.skip(84) || scanner.skip(32), let hour = scanner.digits(2),
-            scanner.skip(58), let minute = scanner.digits(2), hour < 24, minute < 60
-        else { return nil }
-        millis += hour * 3_600_000 + minute * 60_000
-        if scanner.skip(58) {
-            guard let second = scanner.digits(2), second < 60 else { return nil }
-            millis += second * 1000
-            if scanner.skip(46) {
-                guard let fraction = scanner.milliseconds() else { return nil }
-                millis += fraction
-            }
-        }
-        if scanner.isAtEnd || (scanner.skip(90) && scanner.isAtEnd) { return millis }
-        let isBehind = scanner.skip(45)
-        guard isBehind || scanner.skip(43), let hours = scanner.digits(2) else { return nil }
-        _ = scanner.skip(58)
-        let minutes = scanner.isAtEnd ? 0 : scanner.digits(2)
-        guard let minutes, scanner.isAtEnd else { return nil }
-        let offset = hours * 3_600_000 + minutes * 60_000
-        return isBehind ? millis + offset : millis - offset
-    }
-
-    /// Reads runs of digits.
-    private struct DigitScanner {
-        private let bytes: [UInt8]
-        private var position = 0
-
-        init(_ bytes: [UInt8]) { self.bytes = bytes }
-
-        var isAtEnd: Bool { position == bytes.count }
-
-        mutating func skip(_ byte: UInt8) -> Bool {
-            guard position < bytes.count, bytes[position] == byte else { return false }
-            position += 1
-            return true
-        }
-
-        /// Exactly `count` digits.
-        mutating func digits(_ count: Int) -> Int64? {
-            guard position + count <= bytes.count else { return nil }
-            var number: Int64 = 0
-            for byte in bytes[position..<position + count] {
-                guard (48...57).contains(byte) else { return nil }
-                number = number * 10 + Int64(byte - 48)
-            }
-            position += count
-            return number
-        }
-
-        /// One digit or more as a fraction of a second, cut to milliseconds.
-        mutating func milliseconds() -> Int64? {
-            var number: Int64 = 0
-            var count = 0
-            while position < bytes.count, (48...57).contains(bytes[position]) {
-                if count < 3 { number = number * 10 + Int64(bytes[position] - 48) }
-                count += 1
-                position += 1
-            }
-            guard count > 0 else { return nil }
-            for _ in 0..<max(0, 3 - count) { number *= 10 }
-            return number
-        }
     }
 }

@@ -14,7 +14,7 @@ extension FilterParser {
         while let element = elements.next() {
             types.formUnion(try parseType(element.value, name))
         }
-        if types.isEmpty { throw DBError(.failedToParse, "\(name) must match at least one type") }
+        if list.isEmpty { throw DBError(.failedToParse, "\(name) must match at least one type") }
         return types
     }
 
@@ -31,6 +31,8 @@ extension FilterParser {
             throw DBError(
                 .typeMismatch, "argument to \(name) is not a number or a string")
         }
+        // As MongoDB reads it, a decimal names no type at all.
+        if value.type == .decimal128 { return TypeSet() }
         guard let code = value.wholeInt64, let type = type(code: code) else {
             throw DBError(.badValue, "Invalid numerical type code: \(value.numberText)")
         }
@@ -56,6 +58,10 @@ extension FilterParser {
         guard size >= 0 else {
             throw DBError(
                 .badValue, "Failed to parse $size. Expected a non-negative number: \(size)")
+        }
+        guard size <= Int32.max else {
+            throw DBError(
+                .badValue, "Failed to parse $size. Expected a number of at most 32 bits: \(size)")
         }
         return Int(size)
     }

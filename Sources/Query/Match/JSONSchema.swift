@@ -265,19 +265,7 @@ extension ValueView {
         case .int32: return int32.map { Decimal128($0) }
         case .int64: return int64.map { Decimal128($0) }
         case .decimal128: return decimal128
-        case .double:
-            guard let double, double.isFinite, double != 0 else {
-                return double.map { Decimal128(rounding: $0) }
-            }
-            let exact = Decimal128(rounding: double)
-            // The exponent of the first digit, from the digits of the coefficient.
-            var digits = 0
-            var rest = exact.coefficient
-            while rest > 0 {
-                rest /= 10
-                digits += 1
-            }
-            return exact.rounded(places: 15 - (exact.exponent + digits))
+        case .double: return double.map { Decimal128(fifteenDigits: $0) }
         default: return nil
         }
     }

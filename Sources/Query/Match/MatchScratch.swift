@@ -14,13 +14,11 @@ package struct MatchScratch: ~Copyable, @unchecked Sendable {
     var evaluation = EvaluationContext()
 
     private var regex: RegexMemory?
-    /// State of the generator behind `$sampleRate`.
-    private var randomState: UInt64
+    /// State of the generator behind `$sampleRate`; zero until the first number.
+    private var randomState: UInt64 = 0
 
     /// An empty scratch.
-    package init() {
-        randomState = UInt64.random(in: 1 ... .max)
-    }
+    package init() {}
 
     /// The memory of regex searches, made at the first one.
     mutating func regexMemory() throws(DBError) -> (data: OpaquePointer, context: OpaquePointer) {
@@ -33,6 +31,7 @@ package struct MatchScratch: ~Copyable, @unchecked Sendable {
 
     /// A number in 0..<1 (xorshift64*; for sampling, not for secrets).
     mutating func nextRandom() -> Double {
+        if randomState == 0 { randomState = UInt64.random(in: 1 ... .max) }
         randomState ^= randomState >> 12
         randomState ^= randomState << 25
         randomState ^= randomState >> 27

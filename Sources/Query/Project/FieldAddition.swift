@@ -13,10 +13,6 @@ enum FieldAddition {
                 "\(name) specification stage must be an object, got "
                     + specification.type.alias)
         }
-        guard !object.isEmpty else {
-            throw .location(
-                40177, "Invalid \(name) :: caused by :: specification must have at least one field")
-        }
         var trie = ProjectionTrie()
         var elements = object.makeIterator()
         while let element = elements.next() {
@@ -30,13 +26,7 @@ enum FieldAddition {
         _ path: FieldPath, _ value: ValueView, _ scope: ExpressionScope,
         _ trie: inout ProjectionTrie
     ) throws(DBError) {
-        if let object = value.document {
-            guard let first = object.first else {
-                throw .location(
-                    40180,
-                    "an empty object is not a valid value. Found empty object at path "
-                        + path.dotted)
-            }
+        if let object = value.document, let first = object.first {
             if !first.name.starts(with: RawSpan("$")) {
                 return try addBelow(path, object, scope, &trie)
             }

@@ -7,15 +7,7 @@ enum FindSlice {
     static func isFindForm(_ value: ValueView) -> Bool {
         guard let list = value.array else { return true }
         guard list.count == 2, let first = list.first else { return false }
-        return first.value.isNumeric || !isExpression(first.value)
-    }
-
-    private static func isExpression(_ value: ValueView) -> Bool {
-        switch value.type {
-        case .string: value.utf8?.starts(with: RawSpan("$")) ?? false
-        case .document, .array: true
-        default: false
-        }
+        return first.value.isNumeric
     }
 
     /// The rule of a $slice: 28667 for neither number nor pair, 28724 for a bad pair.

@@ -244,11 +244,11 @@ struct ProjectionParser {
         switch kind {
         case "textScore", "geoNearDistance", "geoNearPoint", "searchScore", "searchHighlights",
             "searchScoreDetails", "vectorSearchScore", "score", "scoreDetails", "sortKey",
-            "randVal", "searchSequenceToken", "timeseriesBucketMinTime",
+            "searchSequenceToken", "timeseriesBucketMinTime",
             "timeseriesBucketMaxTime":
             throw .location(
                 40218, "query requires \(kind) metadata, but it is not available")
-        case "indexKey", "recordId": try insert(path, .nothing)
+        case "indexKey", "recordId", "randVal": try insert(path, .nothing)
         default: throw .location(17308, "Unsupported argument to $meta: \(kind)")
         }
     }

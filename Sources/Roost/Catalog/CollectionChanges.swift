@@ -20,7 +20,7 @@ extension RoostEngine {
                     throw DBError(
                         .namespaceExists,
                         "namespace \(namespace) already exists, but with different options: "
-                            + ExtendedJSON.string(of: entry.options.view, canonical: false))
+                            + "\(entry.options)")
                 }
                 return
             }

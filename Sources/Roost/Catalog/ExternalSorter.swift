@@ -33,11 +33,18 @@ final class ExternalSorter {
     /// Writes a run when the memory bound is reached.
     func spillIfLarge() throws(DBError) {
         guard bytes.count + ends.count * 8 > Self.memoryBytesMax else { return }
-        var writer = try RunWriter(folder: folder)
-        for range in sortedRanges() { try writer.append(bytes.span.bytes.extracting(range)) }
-        runs.append(try writer.finish())
+        runs.append(try Self.writeRun(bytes, sortedRanges(), folder: folder))
         bytes.removeAll(keepingCapacity: true)
         ends.removeAll(keepingCapacity: true)
+    }
+
+    private static func writeRun(
+        _ bytes: [UInt8], _ ranges: [Range<Int>], folder: String
+    ) throws(DBError) -> SortedRun {
+        var writer = try RunWriter(folder: folder)
+        let span = bytes.span.bytes
+        for range in ranges { try writer.append(span.extracting(range)) }
+        return try writer.finish()
     }
 
     /// All keys in order. The sorter is empty afterwards.
@@ -58,9 +65,12 @@ final class ExternalSorter {
             ranges.append(start..<end)
             start = end
         }
-        let span = bytes.span.bytes
-        ranges.sort { span.extracting($0).compareBytes(span.extracting($1)) < 0 }
-        return ranges
+        return bytes.withUnsafeBytes { bytes in
+            // SAFETY: the pointer stays in this closure; ranges lie within the buffer.
+            ranges.sorted { left, right in
+                bytes[left].lexicographicallyPrecedes(bytes[right])
+            }
+        }
     }
 }
 

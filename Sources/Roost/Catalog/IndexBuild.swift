@@ -72,7 +72,7 @@ final class IndexBuild: @unchecked Sendable {
         var isAtEnd = false
         while !isAtEnd {
             isAtEnd = try reader.read { transaction in
-                try scanSlice(entry, &last, sorters, &transaction)
+                try scanSlice(entry, &last, sorters, transaction)
             }
             try checkStillWanted()
         }
@@ -88,7 +88,7 @@ final class IndexBuild: @unchecked Sendable {
         let end = ContinuousClock.now + Self.sliceMax
         var keys = IndexKeys()
         var scratch = MatchScratch()
-        var cursor = try transaction.cursor(entry.table)
+        var cursor = transaction.cursor(entry.table)
         var found: Bool
         if let last {
             found = try cursor.seek(to: last.span.bytes)
@@ -98,19 +98,7 @@ final class IndexBuild: @unchecked Sendable {
         }
         var scanned = 0
         while found {
-            let document = DocumentView(try cursor.value())
-            for (index, sorter) in zip(indexes, sorters) {
-                keys.removeAll()
-                if let filter = index.partialFilter, try !filter.matches(document, &scratch) {
-                    continue
-                }
-                try index.pattern.keys(of: document, sparse: index.isSparse, into: &keys)
-                for position in 0..<keys.count {
-                    sorter.add(parts: keys[position], record: cursor.key)
-                    if sorter.lastWasCut { noteCut(index) }
-                }
-                if keys.multikeyParts != 0 { note(index, keys.multikeyParts) }
-            }
+            try collect(DocumentView(try cursor.value()), cursor.key, sorters, &keys, &scratch)
             scanned += 1
             if scanned & 63 == 0, ContinuousClock.now > end {
                 last = [UInt8](copying: cursor.key)
@@ -124,13 +112,26 @@ final class IndexBuild: @unchecked Sendable {
         return true
     }
 
-    /// Flags are set before the index becomes ready, so before any reader uses it.
-    private func note(_ index: IndexEntry, _ parts: UInt64) {
-        _ = index.flags.note(multikeyParts: parts)
-    }
-
-    private func noteCut(_ index: IndexEntry) {
-        _ = index.flags.noteCutKey()
+    /// Hands a document's keys to the sorters. Flags are set before the index becomes ready, so
+    /// before any reader uses it.
+    private func collect(
+        _ document: DocumentView, _ record: RawSpan, _ sorters: [ExternalSorter],
+        _ keys: inout IndexKeys, _ scratch: inout MatchScratch
+    ) throws {
+        for (index, sorter) in zip(indexes, sorters) {
+            keys.removeAll()
+            if let filter = index.partialFilter, try !filter.matches(document, &scratch) {
+                continue
+            }
+            try index.pattern.keys(of: document, sparse: index.isSparse, into: &keys)
+            for position in 0..<keys.count {
+                sorter.add(parts: keys[position], record: record)
+                if sorter.lastWasCut { _ = index.flags.noteCutKey() }
+            }
+            if keys.multikeyParts != 0 {
+                _ = index.flags.note(multikeyParts: keys.multikeyParts)
+            }
+        }
     }
 
     // MARK: Load
@@ -219,8 +220,8 @@ extension WriterState {
                 !builds.isTouched([UInt8](copying: record), by: index.table)
             else { continue }
             if index.isUnique {
-                try UniqueCheck.check(span, index, entry, &transaction)
-                try UniqueCheck.check(span, follows: previous.span.bytes, index, entry, &transaction)
+                try UniqueCheck.check(span, index, entry, transaction)
+                try UniqueCheck.check(span, follows: previous.span.bytes, index, entry, transaction)
                 previous = key
             }
             wanted.append(key)

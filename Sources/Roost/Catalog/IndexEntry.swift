@@ -11,6 +11,10 @@ package final class IndexEntry: Sendable {
     package let name: String
     /// The specification as `listIndexes` shows it: v, key, name and options.
     package let specification: Document
+    /// The key pattern as it was given.
+    package var key: Document {
+        if case .document(let key) = specification["key"] { key } else { Document() }
+    }
     /// The paths and directions of its keys.
     package let pattern: IndexKeyPattern
     /// Where its entries lie; see `IndexEntryKey` for their form.

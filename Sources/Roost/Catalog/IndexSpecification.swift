@@ -258,7 +258,7 @@ enum PartialFilter {
     private static func check(_ node: FilterNode) throws(DBError) {
         switch node {
         case .alwaysTrue, .compare, .in, .type: return
-        case .exists(_, true): return
+        case .exists: return
         case .and(let children), .or(let children):
             for child in children { try check(child) }
         default:

@@ -45,8 +45,9 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
         var request = WriteRequest(namespace, time: database.engine.writeTime)
         let compiled = try Filter.parse(filter.view, FilterOptions())
         let value = OwnedValue(.document(update))
-        let change = try Update.parse(
-            value.view, UpdateOptions(isMulti: multi, isUpsert: upsert))
+        var options = UpdateOptions()
+        options.isMulti = multi
+        let change = try Update.parse(value.view, options)
         request.statements.append(
             .update(
                 UpdateStatement(

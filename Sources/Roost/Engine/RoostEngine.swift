@@ -17,7 +17,7 @@ package import BSON
 import Glibc
 package import Logging
 package import Query
-package import Storage
+import Storage
 
 /// An open database folder.
 package final class RoostEngine: Sendable {
@@ -192,7 +192,7 @@ private struct Opened {
         let reader = try store.makeReader()
         return try reader.read { transaction in
             var snapshot = CatalogSnapshot()
-            var cursor = try transaction.cursor(.catalog)
+            var cursor = transaction.cursor(.catalog)
             while try cursor.next() {
                 guard let namespace = CatalogRecord.namespace(cursor.key) else { continue }
                 snapshot.put(

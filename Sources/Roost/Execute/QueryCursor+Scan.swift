@@ -43,6 +43,9 @@ extension QueryCursor {
         return .exhausted
     }
 
+    /// What stands for a document where only the number of them is of interest.
+    private static let emptyDocument: [UInt8] = [5, 0, 0, 0, 0]
+
     // MARK: Access paths
 
     /// The collection's own table. Nil at the end of the input.
@@ -51,10 +54,15 @@ extension QueryCursor {
     ) throws -> ReadStatus? {
         guard let collection, let plan else { return nil }
         if plan.isFullScan, try countWhole(collection, transaction) { return nil }
-        var cursor = try transaction.cursor(collection.table)
+        let needsDocuments = !plan.impliesMatch || !countsOnly
+        var cursor = transaction.cursor(collection.table)
         var isFound = try walk.start(&cursor)
         while isFound {
-            switch try examine(try cursor.value(), plan, &sink) {
+            let acceptance =
+                needsDocuments
+                ? try examine(try cursor.value(), plan, &sink)
+                : try accept(DocumentView(Self.emptyDocument.span.bytes), &sink)
+            switch acceptance {
             case .taken: break
             case .takenBatchFull:
                 walk.suspend(cursor, isDone: true)
@@ -79,8 +87,8 @@ extension QueryCursor {
         _ sink: inout Sink
     ) throws -> ReadStatus? {
         guard let collection, let plan else { return nil }
-        let needsDocuments = !plan.impliesMatch || !isCounting
-        var cursor = try transaction.cursor(index.table)
+        let needsDocuments = !plan.impliesMatch || !countsOnly
+        var cursor = transaction.cursor(index.table)
         var isFound = try walk.start(&cursor)
         while isFound {
             counters.keysExamined += 1
@@ -123,11 +131,12 @@ extension QueryCursor {
             guard let value = try transaction.value(collection.table, record) else {
                 throw DBError(
                     .dataCorruptionDetected,
-                    "An index of \(namespace) names a document that isn't there; run 'roost verify'")
+                    "An index of \(namespace) names a document that isn't there; run 'roost verify'"
+                )
             }
             acceptance = try examine(value, plan, &sink)
         } else {
-            acceptance = acceptCounted()
+            acceptance = try accept(DocumentView(Self.emptyDocument.span.bytes), &sink)
         }
         if plan.deduplicates, acceptance != .refused { _ = seen.insert(record) }
         return acceptance
@@ -139,7 +148,9 @@ extension QueryCursor {
     ) throws -> Acceptance {
         counters.documentsExamined += 1
         let document = DocumentView(bytes)
-        guard try plan.impliesMatch || filter.matches(document, &scratch) else { return .taken }
+        if !plan.impliesMatch || needsArrayPosition {
+            guard try filter.matches(document, &scratch) else { return .taken }
+        }
         return try accept(document, &sink)
     }
 

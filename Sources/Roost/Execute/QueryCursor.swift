@@ -30,6 +30,8 @@ package final class QueryCursor: @unchecked Sendable {
     let engine: RoostEngine
     let source: ReadSource
     let filter: Filter
+    let countsOnly: Bool
+    let needsArrayPosition: Bool
     private let deadline: ContinuousClock.Instant?
     private let isKilled = Atomic<Bool>(false)
 
@@ -56,6 +58,8 @@ package final class QueryCursor: @unchecked Sendable {
         namespace = source.namespace
         filter = source.filter
         deadline = source.deadline
+        countsOnly = source.countsOnly
+        needsArrayPosition = source.needsArrayPosition
         output = .unplanned
         toSkip = source.skip
         wanted = source.limit == 0 ? .max : source.limit

@@ -6,7 +6,7 @@ import Query
 /// The request behind a cursor.
 enum ReadSource {
     case find(FindRequest)
-    case aggregate(AggregateRequest, leading: PipelineLead)
+    case aggregate(AggregateRequest, leading: Pipeline.Leading)
     case count(CountRequest)
     case distinct(DistinctRequest)
 
@@ -23,7 +23,7 @@ enum ReadSource {
     var filter: Filter {
         switch self {
         case .find(let request): request.filter
-        case .aggregate(_, let leading): leading.filter
+        case .aggregate(_, let leading): leading.filter ?? .everything
         case .count(let request): request.filter
         case .distinct(let request): request.filter
         }
@@ -57,8 +57,51 @@ enum ReadSource {
 
     /// Whether it is known before looking that nothing is read.
     var readsNothing: Bool {
+        if case .aggregate(let request, _) = self, request.pipeline.isCollectionless { return true }
         if case .alwaysFalse = filter.root { return true }
         return false
+    }
+
+    /// Whether the filter must run even where the bounds imply a match: for the position in an
+    /// array that a positional projection shows.
+    var needsArrayPosition: Bool {
+        guard case .find(let request) = self else { return false }
+        return request.projection?.isPositional ?? false
+    }
+
+    /// Whether only the number of matches is of interest.
+    var countsOnly: Bool {
+        switch self {
+        case .count: true
+        case .aggregate(let request, let leading):
+            request.pipeline.countsOnly(after: leading.filterStageCount)
+        case .find, .distinct: false
+        }
+    }
+
+    /// What becomes of matches under a plan.
+    func output(_ plan: QueryPlan) throws(DBError) -> ReadOutput {
+        switch self {
+        case .count: return .counting
+        case .distinct: return .direct
+        case .find(let request):
+            var sort: SortPattern?
+            if !plan.providesSort, let wanted = request.sort {
+                sort = try SortPattern.parse(wanted.view)
+            }
+            let projection = request.projection.flatMap { $0.isIdentity ? nil : $0 }
+            if sort == nil, projection == nil { return .direct }
+            let pipeline = Pipeline.find(
+                sort: sort, skip: request.skip, limit: request.limit, projection: projection)
+            return .pipeline(PipelineExecution(pipeline))
+        case .aggregate(let request, let leading):
+            var done = leading.filterStageCount
+            if leading.sort != nil, plan.providesSort { done += 1 }
+            if done == request.pipeline.stages.count, !request.pipeline.isCollectionless {
+                return .direct
+            }
+            return .pipeline(PipelineExecution(request.pipeline, skippingLeading: done))
+        }
     }
 
     /// What the planner is asked.
@@ -81,7 +124,7 @@ enum ReadSource {
         case .aggregate(let request, let leading):
             question.hint = try Hint(request.hint)
             question.sort = leading.sort
-            question.limit = leading.limit
+            if let limit = leading.limit { question.limit = limit &+ (leading.skip ?? 0) }
         case .count(let request):
             question.hint = try Hint(request.hint)
             if request.limit > 0 { question.limit = request.limit &+ request.skip }

@@ -32,7 +32,7 @@ package final class ReaderPool: Sendable {
     package init(store: Store, threads count: Int) throws {
         for _ in 0..<max(1, count) {
             let reader = try store.makeReader()
-            threads.start(name: "reader") { [queue] in
+            threads.start { [queue] in
                 Self.lowerPriority()
                 while let job = queue.take() {
                     if job(reader) == .again { queue.put(job) }
@@ -51,7 +51,7 @@ package final class ReaderPool: Sendable {
 
     /// Runs `job` until it is done, a slice at a time.
     /// - Throws: `exceededMemoryLimit` (146) when too many jobs wait; `interruptedAtShutdown`.
-    package func submit(slices job: @escaping Job) throws(DBError) {
+    package func submitSlices(_ job: @escaping Job) throws(DBError) {
         switch queue.put(job, countMax: Self.jobsMax) {
         case .accepted: break
         case .full:

@@ -45,7 +45,7 @@ struct RecordKeySet {
 
     private mutating func grow() {
         let old = slots
-        slots = [Int32](repeating: -1, count: old.count * 2)
+        var slots = [Int32](repeating: -1, count: old.count * 2)
         for start in old where start >= 0 {
             let length = Int(bytes[Int(start)])
             let key = bytes.span.bytes.extracting(Int(start) + 1..<Int(start) + 1 + length)
@@ -53,6 +53,7 @@ struct RecordKeySet {
             while slots[slot] >= 0 { slot = (slot + 1) & (slots.count - 1) }
             slots[slot] = start
         }
+        self.slots = slots
     }
 
     private static func hash(_ key: RawSpan) -> Int {

@@ -13,7 +13,7 @@ extension RoostEngine {
 
     /// A cursor over a pipeline's results. Nothing is read yet.
     package func openCursor(_ request: AggregateRequest) throws(DBError) -> QueryCursor {
-        QueryCursor(self, .aggregate(request, leading: request.pipeline.lead))
+        QueryCursor(self, .aggregate(request, leading: request.pipeline.leading))
     }
 
     /// Counts documents. Without a filter that is one look-up; where an index's bounds say all that
@@ -77,7 +77,7 @@ extension RoostEngine {
         var shape = Explanation.Shape()
         shape.filter = filter
         shape.sort = sort
-        let source = ReadSource.aggregate(request, leading: request.pipeline.lead)
+        let source = ReadSource.aggregate(request, leading: request.pipeline.leading)
         return ExplainRead(QueryCursor(self, source), shape, verbosity)
     }
 }

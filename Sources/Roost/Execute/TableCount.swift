@@ -21,7 +21,7 @@ extension Store.ReadTransaction {
     ) throws(DBError) -> Int {
         do throws(StorageError) {
             var walk = RangeWalk(ranges, isBackward: false)
-            var cursor = try cursor(table)
+            var cursor = cursor(table)
             var count = 0
             var found = try walk.start(&cursor)
             while found, count < most {

@@ -102,7 +102,9 @@ struct Explanation {
     }
 
     private func stages(_ plan: QueryPlan) -> [Stage] {
-        if case .nothing = plan.access { return shape.isCount ? [.count, .endOfFile] : [.endOfFile] }
+        if case .nothing = plan.access {
+            return shape.isCount ? [.count, .endOfFile] : [.endOfFile]
+        }
         if shape.isCount, shape.countsWholeCollection { return [.count, .fastCount] }
         var stages: [Stage] = []
         if shape.isCount {
@@ -232,9 +234,7 @@ struct Explanation {
         let shape: IndexShape
         if case .index(let index) = plan.access {
             shape = IndexShape(index)
-            if let pattern = index.specification.view.value("key")?.document {
-                writer.append("keyPattern", pattern)
-            }
+            writer.append("keyPattern", index.specification["key"] ?? .null)
             writer.append("indexName", index.name)
             writer.append("isMultiKey", plan.multikeyParts != 0)
             let paths = writer.openDocument("multiKeyPaths")

@@ -91,7 +91,8 @@ struct IndexBounds {
             parts.append(best?.set ?? .all)
         }
         self.parts = parts
-        impliesMatch = shape.multikeyParts == 0 && !conjuncts.isEmpty && !isSaid.contains(false)
+        impliesMatch =
+            conjuncts.isEmpty || shape.multikeyParts == 0 && !isSaid.contains(false)
     }
 
     /// Whether no part restricts anything.
@@ -141,7 +142,9 @@ struct KeyRanges: Sendable {
         var part = 0
         while part < bounds.parts.count {
             let set = bounds.parts[part]
-            guard set.isPoints, prefixes.count * set.intervals.count <= Self.rangesMax else { break }
+            guard set.isPoints, prefixes.count * set.intervals.count <= Self.rangesMax else {
+                break
+            }
             let points = Self.ordered(set, descending: shape.descending[part])
             if points.count == 1 {
                 for index in prefixes.indices { prefixes[index] += points[0].low }

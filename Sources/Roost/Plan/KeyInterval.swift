@@ -94,7 +94,8 @@ struct KeyIntervalSet: Sendable {
                 continue
             }
             if last.isPoint, next.isPoint { continue }
-            let high = KeyBytes.isLessAsHigh(last.high.bytes, next.high.bytes)
+            let high =
+                KeyBytes.isLessAsHigh(last.high.bytes, next.high.bytes)
                 ? next.high : last.high
             merged[merged.count - 1] = KeyInterval(low: last.low, high: high)
         }

@@ -155,7 +155,8 @@ struct PathBoundsBuilder {
     }
 
     private func equality(_ value: OwnedValue) -> PathBounds {
-        PathBounds(set: KeyIntervalSet(union: Self.equalityIntervals(value)), isSound: isSound(value))
+        PathBounds(
+            set: KeyIntervalSet(union: Self.equalityIntervals(value)), isSound: isSound(value))
     }
 
     /// Whether a key equal to this operand implies a match.

@@ -44,7 +44,7 @@ struct Planner {
         if let hint = question.hint { return Outcome(winner: try hinted(hint), rejected: []) }
         if let isBackward = question.naturalIsBackward {
             return Outcome(
-                winner: .collectionScan(isBackward: isBackward, providesSort: true), rejected: [])
+                winner: collectionScan(isBackward: isBackward, providesSort: true), rejected: [])
         }
         return try choose(candidates(), transaction)
     }
@@ -64,6 +64,11 @@ struct Planner {
             if isRestricted || (question.sort != nil && plan.providesSort) { plans.append(plan) }
         }
         return plans
+    }
+
+    private func collectionScan(isBackward: Bool, providesSort: Bool) -> QueryPlan {
+        .collectionScan(
+            isBackward: isBackward, providesSort: providesSort, impliesMatch: conjuncts.isEmpty)
     }
 
     private func tablePlan() -> QueryPlan {
@@ -107,7 +112,7 @@ struct Planner {
     ) throws(DBError) -> Outcome {
         guard let first = plans.first else {
             return Outcome(
-                winner: .collectionScan(isBackward: false, providesSort: question.sort == nil),
+                winner: collectionScan(isBackward: false, providesSort: question.sort == nil),
                 rejected: [])
         }
         if case .nothing = first.access { return Outcome(winner: first, rejected: []) }
@@ -211,7 +216,7 @@ struct Planner {
         switch hint {
         case .natural(let isBackward):
             let isSorted = question.sort == nil || question.naturalIsBackward != nil
-            return .collectionScan(
+            return collectionScan(
                 isBackward: question.naturalIsBackward ?? isBackward, providesSort: isSorted)
         case .index(let name):
             if name == "_id_" { return tablePlan() }
@@ -232,10 +237,9 @@ struct Planner {
 
     private func index(of pattern: Document) -> IndexEntry? {
         collection.indexes.first { index in
-            guard isUsable(index), let key = index.specification.view.value("key")?.document else {
-                return false
-            }
-            return key.hasSameKeys(as: pattern.view)
+            guard isUsable(index) else { return false }
+            let key = index.key
+            return key.view.hasSameKeys(as: pattern.view)
         }
     }
 

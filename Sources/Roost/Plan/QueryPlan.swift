@@ -39,10 +39,12 @@ struct QueryPlan: Sendable {
         impliesMatch: true, deduplicates: false, bounds: nil, multikeyParts: 0)
 
     /// All documents in `_id` order.
-    static func collectionScan(isBackward: Bool, providesSort: Bool) -> QueryPlan {
+    static func collectionScan(
+        isBackward: Bool, providesSort: Bool, impliesMatch: Bool
+    ) -> QueryPlan {
         QueryPlan(
             access: .table, ranges: .all, isBackward: isBackward, providesSort: providesSort,
-            impliesMatch: false, deduplicates: false, bounds: nil, multikeyParts: 0)
+            impliesMatch: impliesMatch, deduplicates: false, bounds: nil, multikeyParts: 0)
     }
 }
 

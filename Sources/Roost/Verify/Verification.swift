@@ -74,7 +74,6 @@ private struct CollectionCheck: ~Copyable {
     var recordKey = KeyEncoder()
     var keys = IndexKeys()
     var scratch = MatchScratch()
-    var entryKey: [UInt8] = []
 
     init(_ entry: CollectionEntry) {
         self.entry = entry
@@ -84,7 +83,7 @@ private struct CollectionCheck: ~Copyable {
     mutating func run(
         _ transaction: borrowing ReadTransaction, _ report: inout VerificationReport
     ) throws {
-        var cursor = try transaction.cursor(entry.table)
+        var cursor = transaction.cursor(entry.table)
         while try cursor.next() {
             report.documents += 1
             do {
@@ -125,7 +124,7 @@ private struct CollectionCheck: ~Copyable {
             try index.pattern.keys(of: document, sparse: index.isSparse, into: &keys)
             expected[ordinal] += UInt64(keys.count)
             for position in 0..<keys.count {
-                entryKey.removeAll(keepingCapacity: true)
+                var entryKey: [UInt8] = []
                 _ = IndexEntryKey.append(parts: keys[position], record: key, to: &entryKey)
                 if try transaction.value(index.table, entryKey.span.bytes) == nil {
                     report.add(
@@ -142,7 +141,7 @@ private struct CollectionCheck: ~Copyable {
         _ report: inout VerificationReport
     ) throws {
         let place = "\(entry.namespace) index \(index.name)"
-        var cursor = try transaction.cursor(index.table)
+        var cursor = transaction.cursor(index.table)
         var count: UInt64 = 0
         while try cursor.next() {
             count += 1

@@ -39,14 +39,32 @@ struct EntryList: ~Copyable {
                 multikeyParts: multikeyParts, isCut: isCut))
     }
 
-    /// Adds a whole key that goes into `table`.
-    mutating func append(_ key: RawSpan, table: TableID) {
+    /// Adds the entry at `position` of another list, to go into `table`.
+    mutating func append(_ other: borrowing EntryList, _ position: Int, table: TableID) {
         let start = bytes.count
-        bytes.append(copying: key)
+        bytes.append(copying: other.key(position))
         items.append(
             Item(
                 start: start, end: bytes.count, ordinal: 0, table: table, multikeyParts: 0,
                 isCut: false))
+    }
+
+    /// Puts every entry: into its own table, or that of its index.
+    func put(
+        in indexes: [IndexEntry] = [], _ transaction: inout WriteTransaction
+    ) throws {
+        for position in items.indices {
+            let table = items[position].table ?? indexes[items[position].ordinal].table
+            try transaction.put(table, key: key(position), value: RawSpan())
+        }
+    }
+
+    /// Deletes every entry from its index.
+    func delete(from indexes: [IndexEntry], _ transaction: inout WriteTransaction) throws {
+        for position in items.indices {
+            _ = try transaction.delete(
+                indexes[items[position].ordinal].table, key: key(position))
+        }
     }
 
     /// The key of an entry.
@@ -59,9 +77,6 @@ struct EntryList: ~Copyable {
     /// Position of an entry's index in its collection's list.
     func ordinal(_ position: Int) -> Int { items[position].ordinal }
 
-    /// The table an entry goes to; the catalog's where none was given.
-    func table(_ position: Int) -> TableID { items[position].table ?? .catalog }
-
     /// The parts that went through arrays in the document an entry is of.
     func multikeyParts(_ position: Int) -> UInt64 { items[position].multikeyParts }
 
@@ -70,14 +85,17 @@ struct EntryList: ~Copyable {
 
     /// Sorts by table, then key.
     mutating func sort() {
-        items.sort { left, right in
-            if left.table != right.table {
-                return (left.table?.rawValue ?? 0) < (right.table?.rawValue ?? 0)
+        let sorted = bytes.withUnsafeBytes { bytes in
+            // SAFETY: the pointer stays in this closure; items lie within the buffer.
+            items.sorted { left, right in
+                if left.table != right.table {
+                    return (left.table?.rawValue ?? 0) < (right.table?.rawValue ?? 0)
+                }
+                return bytes[left.start..<left.end]
+                    .lexicographicallyPrecedes(bytes[right.start..<right.end])
             }
-            let span = bytes.span.bytes
-            return span.extracting(left.start..<left.end)
-                .compareBytes(span.extracting(right.start..<right.end)) < 0
         }
+        items = sorted
     }
 
     /// Removes from both lists what both hold: entries that a change leaves as they are.
@@ -95,8 +113,8 @@ struct EntryList: ~Copyable {
         right.items = right.items.indices.filter { !isCommonRight[$0] }.map { right.items[$0] }
     }
 
-    /// Keeps only entries that `other` doesn't hold.
-    mutating func removeAll(notIn other: borrowing EntryList) {
+    /// Removes the entries that `other` holds too.
+    mutating func removeAll(in other: borrowing EntryList) {
         var kept: [Item] = []
         for position in 0..<count {
             var isShared = false

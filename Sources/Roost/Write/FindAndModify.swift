@@ -63,7 +63,7 @@ final class FindAndModifyJob: @unchecked Sendable {
     }
 
     private func look() {
-        engine.readerPool.submit { reader in
+        engine.readerPool.submit { (reader: Reader) -> Void in
             do throws(DBError) {
                 var find = FindRequest(self.request.namespace, filter: self.target.filter)
                 find.sort = self.target.sort

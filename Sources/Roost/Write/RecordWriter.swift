@@ -1,34 +1,40 @@
 // Changing one document with all its index entries, on the writer thread.
 //
-// Every function checks all that can fail before its first put, so a refused statement leaves
-// nothing behind and needs no nested transaction. Lent bytes die with the next put: what is needed
-// after it is copied first.
+// Every change has two phases. The first computes what will be different and checks all that can
+// fail; it only reads. The second puts and deletes. So a refused statement leaves nothing behind
+// and needs no nested transaction. Lent bytes die with the next put: what the second phase needs
+// is copied into buffers, which are reused from statement to statement.
 
 import BSON
 import Query
 import Storage
 
-/// Buffers that the writer thread reuses from statement to statement, and the index entries that
-/// wait to be put in key order. Confined to the writer thread.
+/// The buffers, and the index entries that wait to be put in key order. Confined to the writer
+/// thread.
 struct RecordWriter: ~Copyable {
+    /// Record key of the document at hand.
     private var recordKey = KeyEncoder()
-    private var keys = IndexKeys()
+    /// The document as it was.
+    private var oldDocument: [UInt8] = []
+    /// The document as it will be.
+    private var newDocument = DocumentWriter()
+    /// Entries to put and to delete.
     private var added = EntryList()
     private var removed = EntryList()
-    private var matchScratch = MatchScratch()
-    private var updateScratch = UpdateScratch()
-    private var newDocument = DocumentWriter()
     /// Entries of non-unique indexes that inserts have yet to put: sorted puts touch fewer pages.
     private var deferred = EntryList()
-    /// Set when a flag of a collection or index became true.
-    private(set) var flagsChanged = false
+    private var keys = KeyCollector()
+    private var scratch = MatchScratch()
+    private var updateScratch = UpdateScratch()
+    /// Whether a flag of a collection or index became true since `takeFlagsChanged`.
+    private var flagsChanged = false
 
     // MARK: Insert
 
     /// Stores a prepared document.
     /// - Throws: `duplicateKey` and other `DBError`s before anything is put; `StorageError`.
     mutating func insert(
-        _ document: DocumentView, into entry: CollectionEntry, builds: borrowing IndexBuilds,
+        _ document: DocumentView, into entry: CollectionEntry, builds: IndexBuilds,
         _ transaction: inout WriteTransaction
     ) throws {
         guard let id = document.value("_id") else {
@@ -40,12 +46,9 @@ struct RecordWriter: ~Copyable {
         }
         added.removeAll()
         for (ordinal, index) in entry.indexes.enumerated() {
-            try collectKeys(of: document, index)
-            try append(keys, ordinal, to: &added)
-            if index.isUnique {
-                try checkUnique(added, ordinal, index, entry, &transaction)
-            }
+            try keys.collect(document, recordKey.bytes, index, ordinal, into: &added)
         }
+        try checkUnique(entry, transaction)
         noteFlags(entry)
         try transaction.put(
             entry.table, key: recordKey.bytes.span.bytes, value: document.bytes)
@@ -54,7 +57,7 @@ struct RecordWriter: ~Copyable {
             if index.isUnique {
                 try transaction.put(index.table, key: added.key(position), value: RawSpan())
             } else {
-                deferred.append(added.key(position), table: index.table)
+                deferred.append(added, position, table: index.table)
             }
         }
         builds.note(recordKey.bytes, entry)
@@ -65,17 +68,13 @@ struct RecordWriter: ~Copyable {
     mutating func flush(_ transaction: inout WriteTransaction) throws {
         guard deferred.count > 0 else { return }
         deferred.sort()
-        for position in 0..<deferred.count {
-            try transaction.put(
-                deferred.table(position), key: deferred.key(position), value: RawSpan())
-        }
+        try deferred.put(&transaction)
         deferred.removeAll()
     }
 
     /// Forgets deferred entries: the operation that made them is undone.
     mutating func discard() {
         deferred.removeAll()
-        flagsChanged = false
     }
 
     /// Says whether flags changed since it was last asked.
@@ -97,59 +96,80 @@ struct RecordWriter: ~Copyable {
     /// - Parameter images: receives the document before and after, for findAndModify.
     mutating func update(
         _ key: RawSpan, _ statement: UpdateStatement, _ entry: CollectionEntry, time: WriteTime,
-        builds: borrowing IndexBuilds, images: inout DocumentImages,
-        _ transaction: inout WriteTransaction
+        builds: IndexBuilds, images: inout DocumentImages, _ transaction: inout WriteTransaction
     ) throws -> Change {
         try flush(&transaction)
-        guard let bytes = try transaction.value(entry.table, key) else { return .notMatched }
-        let old = DocumentView(bytes)
-        matchScratch.arrayPosition = nil
-        guard try statement.target.filter.matches(old, &matchScratch) else { return .notMatched }
+        guard try transaction.copyValue(entry.table, key, into: &oldDocument) else {
+            return .notMatched
+        }
+        setRecordKey(key)
+        let change = try Self.apply(
+            statement, to: oldDocument, time: time, images: &images, into: &newDocument, &scratch,
+            &updateScratch)
+        guard case .changed = change else { return change }
+        try Self.collectDifference(
+            from: oldDocument, to: newDocument.bytes, recordKey.bytes, statement.update, entry,
+            isBuilding: builds.isBuilding(entry), &keys, &removed, &added)
+        try checkUnique(entry, transaction)
+        noteFlags(entry)
+        try removed.delete(from: entry.indexes, &transaction)
+        try transaction.put(
+            entry.table, key: recordKey.bytes.span.bytes, value: newDocument.bytes.span.bytes)
+        try added.put(in: entry.indexes, &transaction)
+        builds.note(recordKey.bytes, entry)
+        return .changed
+    }
+
+    // The two steps below are static so that they can borrow one buffer while they fill another.
+
+    /// Makes the new document.
+    private static func apply(
+        _ statement: UpdateStatement, to oldDocument: [UInt8], time: WriteTime,
+        images: inout DocumentImages, into newDocument: inout DocumentWriter,
+        _ scratch: inout MatchScratch, _ updateScratch: inout UpdateScratch
+    ) throws -> Change {
+        let old = DocumentView(oldDocument.span.bytes)
+        scratch.arrayPosition = nil
+        guard try statement.target.filter.matches(old, &scratch) else { return .notMatched }
         images.keepBefore(old)
         newDocument.removeAll()
         let changed = try statement.update.apply(
-            to: old, arrayPosition: matchScratch.arrayPosition, time: time,
-            into: &newDocument, &updateScratch)
+            to: old, arrayPosition: scratch.arrayPosition, time: time, into: &newDocument,
+            &updateScratch)
         guard changed else {
             images.keepAfter(old)
             return .unchanged
         }
-        let new = DocumentView(newDocument.bytes.span.bytes)
-        images.keepAfter(new)
-        recordKey.removeAll()
-        recordKey.append(copying: key)
+        images.keepAfter(DocumentView(newDocument.bytes.span.bytes))
+        return .changed
+    }
+
+    /// Fills `removed` and `added` with the entries that differ between two documents.
+    private static func collectDifference(
+        from oldDocument: [UInt8], to newDocument: [UInt8], _ record: [UInt8], _ update: Update,
+        _ entry: CollectionEntry, isBuilding: Bool, _ keys: inout KeyCollector,
+        _ removed: inout EntryList, _ added: inout EntryList
+    ) throws {
         added.removeAll()
         removed.removeAll()
+        let old = DocumentView(oldDocument.span.bytes)
+        let new = DocumentView(newDocument.span.bytes)
         for (ordinal, index) in entry.indexes.enumerated() {
-            guard mayChange(index, statement.update) else { continue }
-            try collectKeys(of: old, index)
-            try append(keys, ordinal, to: &removed)
-            try collectKeys(of: new, index)
-            try append(keys, ordinal, to: &added)
+            guard mayChange(index, update) else { continue }
+            try keys.collect(old, record, index, ordinal, into: &removed)
+            try keys.collect(new, record, index, ordinal, into: &added)
         }
-        if try builds.isBuilding(entry) {
+        if isBuilding {
             // A build skips documents that a write touched, so their entries must all be there.
-            removed.removeAll(notIn: added)
+            removed.removeAll(in: added)
         } else {
             EntryList.removeCommon(&removed, &added)
         }
-        for (ordinal, index) in entry.indexes.enumerated() where index.isUnique {
-            try checkUnique(added, ordinal, index, entry, &transaction)
-        }
-        noteFlags(entry)
-        for position in 0..<removed.count {
-            _ = try transaction.delete(
-                entry.indexes[removed.ordinal(position)].table, key: removed.key(position))
-        }
-        try transaction.put(
-            entry.table, key: recordKey.bytes.span.bytes, value: newDocument.bytes.span.bytes)
-        for position in 0..<added.count {
-            try transaction.put(
-                entry.indexes[added.ordinal(position)].table, key: added.key(position),
-                value: RawSpan())
-        }
-        builds.note(recordKey.bytes, entry)
-        return .changed
+    }
+
+    private static func mayChange(_ index: IndexEntry, _ update: Update) -> Bool {
+        guard index.partialFilter == nil, index.isReady else { return true }
+        return index.pattern.parts.contains { update.touches($0.path) }
     }
 
     /// The document that an upsert inserts.
@@ -157,63 +177,54 @@ struct RecordWriter: ~Copyable {
         of statement: UpdateStatement, time: WriteTime
     ) throws(DBError) -> [UInt8] {
         var writer = DocumentWriter()
+        let query = statement.target.filterDocument
         try statement.update.upsertDocument(
-            query: statement.target.filterDocument.view, time: time, into: &writer, &updateScratch)
+            query: query.view, time: time, into: &writer, &updateScratch)
         return writer.take()
-    }
-
-    private func mayChange(_ index: IndexEntry, _ update: Update) -> Bool {
-        guard index.partialFilter == nil, index.isReady else { return true }
-        return index.pattern.parts.contains { update.touches($0.path) }
     }
 
     // MARK: Delete
 
     /// Removes the document with that record key if it still matches.
     mutating func delete(
-        _ key: RawSpan, _ filter: Filter?, _ entry: CollectionEntry,
-        builds: borrowing IndexBuilds, images: inout DocumentImages,
-        _ transaction: inout WriteTransaction
+        _ key: RawSpan, _ filter: Filter, _ entry: CollectionEntry, builds: IndexBuilds,
+        images: inout DocumentImages, _ transaction: inout WriteTransaction
     ) throws -> Bool {
         try flush(&transaction)
-        guard let bytes = try transaction.value(entry.table, key) else { return false }
-        let old = DocumentView(bytes)
-        if let filter, try !filter.matches(old, &matchScratch) { return false }
-        images.keepBefore(old)
-        recordKey.removeAll()
-        recordKey.append(copying: key)
-        removed.removeAll()
-        for (ordinal, index) in entry.indexes.enumerated() {
-            try collectKeys(of: old, index)
-            try append(keys, ordinal, to: &removed)
-        }
-        for position in 0..<removed.count {
-            _ = try transaction.delete(
-                entry.indexes[removed.ordinal(position)].table, key: removed.key(position))
-        }
+        guard try transaction.copyValue(entry.table, key, into: &oldDocument) else { return false }
+        setRecordKey(key)
+        guard
+            try Self.collectAll(
+                of: oldDocument, recordKey.bytes, filter, entry, images: &images, &keys, &removed,
+                &scratch)
+        else { return false }
+        try removed.delete(from: entry.indexes, &transaction)
         _ = try transaction.delete(entry.table, key: recordKey.bytes.span.bytes)
         builds.note(recordKey.bytes, entry)
         return true
     }
 
-    // MARK: Keys
-
-    /// Fills `keys` with the document's keys in an index; none where the index leaves it out.
-    private mutating func collectKeys(of document: DocumentView, _ index: IndexEntry) throws {
-        keys.removeAll()
-        if let filter = index.partialFilter, try !filter.matches(document, &matchScratch) { return }
-        try index.pattern.keys(of: document, sparse: index.isSparse, into: &keys)
+    /// Fills `removed` with all entries of a document; false if it doesn't match.
+    private static func collectAll(
+        of oldDocument: [UInt8], _ record: [UInt8], _ filter: Filter, _ entry: CollectionEntry,
+        images: inout DocumentImages, _ keys: inout KeyCollector, _ removed: inout EntryList,
+        _ scratch: inout MatchScratch
+    ) throws -> Bool {
+        let old = DocumentView(oldDocument.span.bytes)
+        guard try filter.matches(old, &scratch) else { return false }
+        images.keepBefore(old)
+        removed.removeAll()
+        for (ordinal, index) in entry.indexes.enumerated() {
+            try keys.collect(old, record, index, ordinal, into: &removed)
+        }
+        return true
     }
 
-    /// Appends the collected keys as entries of the document whose record key is at hand.
-    private func append(
-        _ keys: borrowing IndexKeys, _ ordinal: Int, to list: inout EntryList
-    ) throws {
-        for position in 0..<keys.count {
-            list.append(
-                parts: keys[position], record: recordKey.bytes.span.bytes, ordinal: ordinal,
-                multikeyParts: keys.multikeyParts)
-        }
+    // MARK: Parts
+
+    private mutating func setRecordKey(_ key: RawSpan) {
+        recordKey.removeAll()
+        recordKey.append(copying: key)
     }
 
     /// Notes what the entries to be added need readers to know.
@@ -228,12 +239,33 @@ struct RecordWriter: ~Copyable {
 
     /// Refuses entries whose parts another document has.
     private func checkUnique(
-        _ list: borrowing EntryList, _ ordinal: Int, _ index: IndexEntry, _ entry: CollectionEntry,
-        _ transaction: inout WriteTransaction
+        _ entry: CollectionEntry, _ transaction: borrowing WriteTransaction
     ) throws {
-        for position in 0..<list.count where list.ordinal(position) == ordinal {
-            try UniqueCheck.check(
-                list.key(position), index, entry, &transaction)
+        for position in 0..<added.count {
+            let index = entry.indexes[added.ordinal(position)]
+            guard index.isUnique else { continue }
+            try UniqueCheck.check(added.key(position), index, entry, transaction)
+        }
+    }
+}
+
+/// Derives a document's entries in an index.
+private struct KeyCollector: ~Copyable {
+    private var keys = IndexKeys()
+    private var scratch = MatchScratch()
+
+    /// Appends the document's entries; none where the index leaves it out.
+    mutating func collect(
+        _ document: DocumentView, _ record: [UInt8], _ index: IndexEntry, _ ordinal: Int,
+        into list: inout EntryList
+    ) throws {
+        keys.removeAll()
+        if let filter = index.partialFilter, try !filter.matches(document, &scratch) { return }
+        try index.pattern.keys(of: document, sparse: index.isSparse, into: &keys)
+        for position in 0..<keys.count {
+            list.append(
+                parts: keys[position], record: record.span.bytes, ordinal: ordinal,
+                multikeyParts: keys.multikeyParts)
         }
     }
 }

@@ -10,22 +10,30 @@ enum UniqueCheck {
     /// - Throws: `duplicateKey` (11000) naming index and key; `StorageError`.
     static func check(
         _ key: RawSpan, _ index: IndexEntry, _ entry: CollectionEntry,
-        _ transaction: inout WriteTransaction
+        _ transaction: borrowing WriteTransaction
     ) throws {
         guard let parts = IndexEntryKey.parts(in: key), let own = IndexEntryKey.record(in: key)
         else { return }
-        var cursor = try transaction.cursor(index.table)
+        var cursor = transaction.cursor(index.table)
         var found = try cursor.seek(to: parts)
-        while found, cursor.key.starts(with: parts) {
-            guard let other = IndexEntryKey.record(in: cursor.key),
-                cursor.key.byteCount == parts.byteCount + other.byteCount + 1
-            else { return }
-            if !other.equals(own) {
-                guard let bytes = try transaction.value(entry.table, other) else { return }
-                throw DuplicateKey.error(entry.namespace, index, document: DocumentView(bytes))
+        while found, let other = record(of: cursor.key, ifIts: parts) {
+            if !other.span.bytes.equals(own) {
+                guard let bytes = try transaction.value(entry.table, other.span.bytes) else {
+                    return
+                }
+                throw DuplicateKey.error(
+                    entry.namespace, index, parts: parts, document: DocumentView(bytes))
             }
             found = try cursor.next()
         }
+    }
+
+    /// The record key of an entry with just these parts, copied; nil for other entries.
+    private static func record(of key: RawSpan, ifIts parts: RawSpan) -> [UInt8]? {
+        guard key.starts(with: parts), let record = IndexEntryKey.record(in: key),
+            key.byteCount == parts.byteCount + record.byteCount + 1
+        else { return nil }
+        return [UInt8](copying: record)
     }
 }
 
@@ -33,14 +41,15 @@ extension UniqueCheck {
     /// Refuses an entry whose parts equal those of the one before it in a sorted run.
     static func check(
         _ key: RawSpan, follows previous: RawSpan, _ index: IndexEntry, _ entry: CollectionEntry,
-        _ transaction: inout WriteTransaction
+        _ transaction: borrowing WriteTransaction
     ) throws {
         guard let parts = IndexEntryKey.parts(in: key), let own = IndexEntryKey.record(in: key),
             let before = IndexEntryKey.parts(in: previous), before.equals(parts),
             let other = IndexEntryKey.record(in: previous), !other.equals(own),
             let bytes = try transaction.value(entry.table, own)
         else { return }
-        throw DuplicateKey.error(entry.namespace, index, document: DocumentView(bytes))
+        throw DuplicateKey.error(
+            entry.namespace, index, parts: parts, document: DocumentView(bytes))
     }
 }
 
@@ -55,23 +64,18 @@ enum DuplicateKey {
     }
 
     /// For a secondary index, with the key that `document` has in it.
+    /// - Parameter parts: the encoded key, which says what array element is meant.
     static func error(
-        _ namespace: Namespace, _ index: IndexEntry, document: DocumentView
+        _ namespace: Namespace, _ index: IndexEntry, parts: RawSpan, document: DocumentView
     ) -> DBError {
+        var search = KeyValueSearch(parts)
         let values = Document { writer in
             for part in index.pattern.parts {
-                if let value = document.firstValue(at: part.path) {
-                    writer.append(part.path.dotted, value)
-                } else {
-                    writer.appendNull(part.path.dotted)
-                }
+                let value = search.value(of: part, in: document)
+                writer.append(part.path.dotted, value ?? OwnedValue(.null))
             }
         }
-        var pattern = Document()
-        if let key = index.specification.view.value("key")?.document {
-            pattern = Document(copying: key)
-        }
-        return error(namespace, index: index.name, pattern: pattern, keyValue: values)
+        return error(namespace, index: index.name, pattern: index.key, keyValue: values)
     }
 
     private static func error(
@@ -85,5 +89,73 @@ enum DuplicateKey {
                 writer.append("keyPattern", pattern)
                 writer.append("keyValue", keyValue)
             })
+    }
+}
+
+/// Finds the values in a document that an encoded key is made of. Encodings are prefix-free, so
+/// the value of a part is the one whose encoding the rest of the key begins with.
+private struct KeyValueSearch: ~Copyable {
+    private let parts: [UInt8]
+    private var offset = 0
+
+    init(_ parts: RawSpan) {
+        self.parts = [UInt8](copying: parts)
+    }
+
+    /// The value of the next part; nil where the document has none.
+    mutating func value(of part: IndexPart, in document: DocumentView) -> OwnedValue? {
+        var encoder = KeyEncoder()
+        guard
+            let value = find(
+                document, part.path.segments[...], descending: part.descending, &encoder)
+        else {
+            encoder.removeAll()
+            encoder.appendNull(descending: part.descending)
+            offset += encoder.count
+            return nil
+        }
+        offset += encoder.count
+        return value
+    }
+
+    private func find(
+        _ container: DocumentView, _ path: ArraySlice<FieldPath.Segment>, descending: Bool,
+        _ encoder: inout KeyEncoder
+    ) -> OwnedValue? {
+        guard let segment = path.first, let value = container.value(segment.name.span.bytes) else {
+            return nil
+        }
+        let rest = path.dropFirst()
+        if rest.isEmpty {
+            if isNext(value, descending: descending, &encoder) { return OwnedValue(copying: value) }
+            guard let array = value.array else { return nil }
+            var elements = array.makeIterator()
+            while let element = elements.next() {
+                if isNext(element.value, descending: descending, &encoder) {
+                    return OwnedValue(copying: element.value)
+                }
+            }
+            return nil
+        }
+        if let document = value.document {
+            return find(document, rest, descending: descending, &encoder)
+        }
+        guard let array = value.array else { return nil }
+        if let found = find(array, rest, descending: descending, &encoder) { return found }
+        var elements = array.makeIterator()
+        while let element = elements.next() {
+            guard let document = element.value.document else { continue }
+            if let found = find(document, rest, descending: descending, &encoder) { return found }
+        }
+        return nil
+    }
+
+    private func isNext(
+        _ value: ValueView, descending: Bool, _ encoder: inout KeyEncoder
+    ) -> Bool {
+        encoder.removeAll()
+        encoder.append(value, descending: descending)
+        return parts.span.bytes.extracting(offset..<parts.count)
+            .starts(with: encoder.bytes.span.bytes)
     }
 }

@@ -132,7 +132,7 @@ final class WriteJob: @unchecked Sendable {
 
     /// Finds the next chunk of documents on a reader thread.
     private func look() {
-        engine.readerPool.submit { reader in
+        engine.readerPool.submit { (reader: Reader) -> Void in
             do throws(DBError) {
                 try self.collect(reader)
             } catch {

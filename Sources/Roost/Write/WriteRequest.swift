@@ -145,7 +145,7 @@ package enum PointFilter {
     /// The record key of a filter that no document with another `_id` can match, else nil.
     package static func recordKey(of node: FilterNode) -> [UInt8]? {
         switch node {
-        case .compare(let path, .eq, let value)
+        case .compare(let path, .equal, let value)
         where path.dotted == "_id" && value.type != .array && value.type != .regex:
             var encoder = KeyEncoder()
             _ = RecordKey.encode(value.view, into: &encoder)

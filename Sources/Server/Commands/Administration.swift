@@ -2,6 +2,7 @@
 // its caller expects, or with the error that tells the caller to do without.
 
 import BSON
+import Roost
 import Wire
 
 /// replSetGetStatus: the state of the replica set of one, or that there is none.
@@ -42,12 +43,31 @@ enum Top {
     }
 }
 
-/// currentOp: what runs at this moment; commands are too short to be listed.
+/// currentOp: the index builds under way; other commands are too short to be listed.
 enum CurrentOp {
     static let definition = CommandDefinition(
-        "currentOp", [.adminOnly, .takesAnyField], help: "shows what runs at this moment"
-    ) { _, reply throws(DBError) in
-        reply.append("inprog", [])
+        "currentOp", [.adminOnly, .takesAnyField], help: "shows index builds under way"
+    ) { call, reply throws(DBError) in
+        let list = reply.openArray("inprog")
+        for build in call.core.engine.builds.all {
+            let total = max(build.progress.total, 1)
+            let percent = min(100, build.progress.scanned * 100 / total)
+            let element = reply.openElement()
+            reply.append("type", "op")
+            reply.append("op", "command")
+            reply.append("active", true)
+            reply.append("ns", build.namespace.description)
+            reply.append(
+                "msg",
+                "Index Build: \(build.indexes.joined(separator: ", ")): "
+                    + "\(build.progress.scanned)/\(total) \(percent)%")
+            let progress = reply.openDocument("progress")
+            reply.append("done", Int64(build.progress.scanned))
+            reply.append("total", Int64(total))
+            reply.close(progress)
+            reply.close(element)
+        }
+        reply.close(list)
         return .done
     }
 }

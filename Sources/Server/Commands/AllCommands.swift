@@ -1,7 +1,23 @@
 // The list of commands. Each is a file of this folder.
 
 /// Every command that the server knows.
-let allCommands: [CommandDefinition] = handshakeCommands + diagnosticCommands + sessionCommands
+let allCommands: [CommandDefinition] =
+    documentCommands + schemaCommands + handshakeCommands + diagnosticCommands + sessionCommands
+
+/// Documents.
+private let documentCommands: [CommandDefinition] = [
+    Find.definition, GetMore.definition, KillCursors.definition, Insert.definition,
+    UpdateCommand.definition, Delete.definition, FindAndModify.definition, Count.definition,
+    Distinct.definition, Aggregate.definition, BulkWrite.definition, Explain.definition,
+]
+
+/// Collections and indexes.
+private let schemaCommands: [CommandDefinition] = [
+    ListDatabases.definition, ListCollections.definition, Create.definition, Drop.definition,
+    DropDatabase.definition, RenameCollection.definition, CreateIndexes.definition,
+    ListIndexes.definition, DropIndexes.definition, CollMod.definition, CollStats.definition,
+    DBStats.definition, Validate.definition,
+]
 
 /// Who are you, and are you there.
 private let handshakeCommands: [CommandDefinition] = [
@@ -13,9 +29,9 @@ private let diagnosticCommands: [CommandDefinition] = [
     ServerStatus.definition, HostInfo.definition, GetParameter.definition,
     SetParameter.definition, GetCmdLineOpts.definition, GetLog.definition,
     ConnectionStatus.definition, WhatsMyURI.definition, ListCommands.definition,
-    ReplSetGetStatus.definition, Top.definition, CurrentOp.definition, UsersInfo.definition,
-    RolesInfo.definition, GetFreeMonitoringStatus.definition, Features.definition,
-    Profile.definition, ConfigureFailPoint.definition, KillOp.definition,
+    ReplSetGetStatus.definition, Top.definition, CurrentOp.definition, KillOp.definition,
+    UsersInfo.definition, RolesInfo.definition, GetFreeMonitoringStatus.definition,
+    Features.definition, Profile.definition, ConfigureFailPoint.definition,
 ]
 
 /// Sessions.

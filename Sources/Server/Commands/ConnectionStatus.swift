@@ -5,7 +5,7 @@ import Wire
 
 enum ConnectionStatus {
     static let definition = CommandDefinition(
-        "connectionStatus", [.beforeAuthentication, .inStableAPI],
+        "connectionStatus", .beforeAuthentication,
         fields: [FieldSpec("showPrivileges", .truth)],
         help: "says who is signed in over this connection"
     ) { call, reply throws(DBError) in

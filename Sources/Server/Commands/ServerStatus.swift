@@ -31,6 +31,7 @@ enum ServerStatus {
         reply.append("persistent", true)
         reply.append("readOnly", false)
         reply.close(engine)
+        appendStore(core, &reply)
         if let name = core.topology.setName {
             let repl = reply.openDocument("repl")
             reply.append("setName", name)
@@ -57,6 +58,17 @@ enum ServerStatus {
             count: core.counters.rejectedConnections.load(ordering: .relaxed))
         reply.append("active", count: core.connectionCount)
         reply.close(connections)
+    }
+
+    private static func appendStore(_ core: ServerCore, _ reply: inout ReplyWriter) {
+        let metrics = reply.openDocument("metrics")
+        let cursor = reply.openDocument("cursor")
+        let open = reply.openDocument("open")
+        reply.append("total", Int64(core.cursors.count))
+        reply.close(open)
+        reply.close(cursor)
+        reply.close(metrics)
+        reply.append("store", document: core.engine.statistics)
     }
 
     private static func appendCounters(_ counters: Counters, _ reply: inout ReplyWriter) {

@@ -174,6 +174,19 @@ extension LMDBStore {
             return _overrideLifetime(RawSpan(_unsafeBytes: payload), borrowing: self)
         }
 
+        /// Replaces `bytes` by a copy of the value under `key`; false if there is none.
+        package func copyValue(
+            _ table: TableID, _ key: RawSpan, into bytes: inout [UInt8]
+        ) throws(StorageError) -> Bool {
+            bytes.removeAll(keepingCapacity: true)
+            guard let payload = try lookUp(reader.handle, try entry(table), key, reader.scratch)
+            else {
+                return false
+            }
+            bytes.append(contentsOf: payload)
+            return true
+        }
+
         /// The number of entries.
         package func entryCount(_ table: TableID) throws(StorageError) -> UInt64 {
             try countEntries(

@@ -17,6 +17,7 @@ struct SpaceBudget {
     private var reusableBytes: UInt64 = 0
     private var countedAt: UInt64 = 0
     private var diskCheckedAt: UInt64 = 0
+    private var diskCheckedFileBytes: UInt64 = 0
     private var isDiskFull = false
 
     init(_ environment: Environment) {
@@ -38,8 +39,10 @@ struct SpaceBudget {
         }
         if fileBytes < softBytes { chargedBytes = 0 }
         usedBytes = fileBytes - min(fileBytes, fileBytes < softBytes ? 0 : reusableBytes)
-        if now - diskCheckedAt > 1_000_000_000 || isDiskFull {
+        let growth = fileBytes - min(fileBytes, diskCheckedFileBytes)
+        if now - diskCheckedAt > 1_000_000_000 || growth > diskReserveBytes / 4 || isDiskFull {
             diskCheckedAt = now
+            diskCheckedFileBytes = fileBytes
             let free = LMDBCode.freeDiskBytes(environment.path) ?? .max
             // Free pages inside the file need no disk.
             isDiskFull = free < diskReserveBytes && reusableBytes < diskReserveBytes

@@ -133,7 +133,7 @@ func storeValue(
 
 extension Array where Element == UInt8 {
     /// A copy of lent bytes.
-    package init(copying span: RawSpan) {
+    init(copying span: RawSpan) {
         self = span.withUnsafeBytes { Array($0) }
     }
 }

@@ -87,12 +87,13 @@ final class Writer: @unchecked Sendable {
     func stop() {
         queue.withLock { $0.isClosing = true }
         queue.wake()
-        if isCurrentThread { return }
+        let isOwn = isCurrentThread
         let id = thread.withLock { thread in
             defer { thread = nil }
             return thread
         }
-        if let id { pthread_join(id, nil) }
+        guard let id else { return }
+        if isOwn { pthread_detach(id) } else { pthread_join(id, nil) }
     }
 
     // MARK: The writer's thread

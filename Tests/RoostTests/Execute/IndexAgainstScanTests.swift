@@ -113,7 +113,8 @@ import TestSupport
                 try #require(
                     try fixture.count(Self.names, filter, hint: hint) == expected.count, comment)
             } else {
-                try #require(Set(ids).isSubset(of: expected) && Set(ids).count == ids.count, comment)
+                try #require(
+                    Set(ids).isSubset(of: expected) && Set(ids).count == ids.count, comment)
             }
             if let sort { try expectSorted(found, sort, comment) }
         }

@@ -45,7 +45,9 @@ struct SmallDocuments {
     mutating func filter(depth: Int = 2) -> Document {
         if depth > 0, random.oneIn(3) {
             let name = pick(["$and", "$or", "$nor"])
-            let parts = (0..<1 + random.below(3)).map { _ in Value.document(filter(depth: depth - 1)) }
+            let parts = (0..<1 + random.below(3)).map { _ in
+                Value.document(filter(depth: depth - 1))
+            }
             return [(name, .array(parts))].asDocument
         }
         var fields: [(String, Value)] = []
@@ -82,7 +84,8 @@ struct SmallDocuments {
             ])
         default:
             return pick([
-                operators([("$all", list())]), operators([("$size", .int32(Int32(random.below(3))))]),
+                operators([("$all", list())]),
+                operators([("$size", .int32(Int32(random.below(3))))]),
                 operators([("$regex", pick(["^a", "b", "^ab$"]))]),
             ])
         }

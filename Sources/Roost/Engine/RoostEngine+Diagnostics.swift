@@ -1,0 +1,106 @@
+// Numbers about what is stored and how the store is doing.
+
+package import BSON
+import Storage
+
+extension RoostEngine {
+    /// A snapshot of its own for one thread or event loop.
+    /// - Throws: `DBError` where no more can be had.
+    package func makeReader() throws(DBError) -> Reader {
+        do {
+            return try store.makeReader()
+        } catch {
+            throw DBError(storage: error)
+        }
+    }
+
+    /// Bytes in the data file, up to the last page ever used.
+    package var fileBytes: UInt64 { store.statistics().fileBytes }
+
+    /// The most that the data file may hold, in bytes.
+    package var quotaBytes: UInt64 { store.statistics().quotaBytes }
+
+    /// The store's counters, for `serverStatus`.
+    package var statistics: Document {
+        let statistics = store.statistics()
+        return Document { writer in
+            writer.append("fileBytes", Int64(clamping: statistics.fileBytes))
+            writer.append("quotaBytes", Int64(clamping: statistics.quotaBytes))
+            writer.append("oldestReaderMillis", Int64(clamping: statistics.oldestReaderMillis))
+            writer.append("readers", Int64(statistics.readers))
+            writer.append("queuedOperations", Int64(statistics.queuedOperations))
+            writer.append("operationsFailed", Int64(clamping: statistics.operationsFailed))
+            writer.append("tables", Int64(statistics.tables))
+            writer.append("tablesDropping", Int64(statistics.tablesDropping))
+            writer.append("groupSizes", Self.document(statistics.groupSizes))
+            writer.append("commitMicros", Self.document(statistics.commitMicros))
+            if let reason = statistics.writesStoppedReason {
+                writer.append("writesStoppedReason", reason)
+            }
+        }
+    }
+
+    /// Element i of `powersOfTwo` counts values from 2^i up to twice that.
+    private static func document(_ histogram: StoreStatistics.Histogram) -> Document {
+        let used = histogram.buckets.lastIndex { $0 > 0 }.map { $0 + 1 } ?? 0
+        return Document { writer in
+            writer.append("count", Int64(clamping: histogram.count))
+            writer.append("sum", Int64(clamping: histogram.sum))
+            writer.append("max", Int64(clamping: histogram.max))
+            writer.append(
+                "powersOfTwo",
+                .array(histogram.buckets[..<used].map { .int64(Int64(clamping: $0)) }))
+        }
+    }
+
+    /// How much is in a collection, in one snapshot.
+    /// - Throws: `DBError`.
+    package func numbers(
+        of entry: CollectionEntry, _ reader: Reader
+    ) throws(DBError) -> CollectionNumbers {
+        do {
+            return try reader.read { transaction in
+                var numbers = CollectionNumbers()
+                numbers.documents = Int(clamping: try transaction.count(entry.table))
+                for index in entry.indexes {
+                    numbers.entries.append(
+                        (index.name, Int(clamping: try transaction.count(index.table))))
+                }
+                guard numbers.documents > 0 else { return numbers }
+                var cursor = transaction.cursor(entry.table)
+                var sampled = 0
+                var bytes = 0
+                while sampled < CollectionNumbers.sampleMax, try cursor.next() {
+                    bytes += try cursor.value().byteCount
+                    sampled += 1
+                }
+                numbers.averageBytes = sampled == 0 ? 0 : bytes / sampled
+                return numbers
+            }
+        } catch {
+            throw DBError(engineFailure: error)
+        }
+    }
+}
+
+/// How much is in a collection. Documents and entries are exact; bytes are estimated from a sample,
+/// since the store doesn't count them for each table.
+package struct CollectionNumbers: Sendable {
+    /// Documents looked at for the average size.
+    static let sampleMax = 256
+    /// About how many bytes an index entry takes.
+    package static let entryBytes = 48
+
+    /// Documents.
+    package internal(set) var documents = 0
+    /// Average size of a document, in bytes.
+    package internal(set) var averageBytes = 0
+    /// Entries by index name, the `_id` index left out.
+    package internal(set) var entries: [(name: String, count: Int)] = []
+
+    /// About how many bytes the documents take.
+    package var dataBytes: Int { documents * averageBytes }
+
+    /// About how many bytes the index entries take.
+    package var indexBytes: Int { entries.reduce(0) { $0 + $1.count * Self.entryBytes } }
+}

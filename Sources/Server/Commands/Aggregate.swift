@@ -1,0 +1,75 @@
+// aggregate: runs a pipeline of stages over a collection.
+
+import BSON
+import Query
+import Roost
+import Synchronization
+import Wire
+
+enum Aggregate {
+    static let fields: [FieldSpec] = [
+        FieldSpec("pipeline", .array, required: true), FieldSpec("cursor", .document),
+        FieldSpec("explain", .truth), FieldSpec("allowDiskUse", .truth),
+        FieldSpec("bypassDocumentValidation", .truth), FieldSpec("hint", [.string, .document]),
+        FieldSpec("collation", .document), FieldSpec("let", .document),
+    ]
+
+    static let definition = CommandDefinition(
+        "aggregate", [.inStableAPI, .isWrite], fields: fields, help: "runs a pipeline of stages",
+        run: run)
+
+    private static func run(
+        _ call: borrowing CommandCall, _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        call.core.counters.queries.wrappingAdd(1, ordering: .relaxed)
+        let isExplain = call.truth("explain") == true
+        guard isExplain || call.document("cursor") != nil else {
+            throw DBError(
+                .failedToParse,
+                "The 'cursor' option is required, except for aggregate with the explain argument")
+        }
+        let namespace = try namespace(call)
+        let request = try request(call, namespace)
+        if isExplain {
+            return try Explain.run(aggregate: request, call, .queryPlanner, &reply)
+        }
+        let batchSize = try call.cursorBatchSize()
+        var plan = BatchPlan(
+            namespace: namespace, owner: call.cursorOwner,
+            limits: BatchLimits(documentsMax: batchSize ?? BatchLimits.firstBatchDocuments))
+        plan.isKeptWhenIdle = false
+        let cursor = try call.core.engine.openCursor(request)
+        return try BatchRun.start(cursor, plan, call, &reply)
+    }
+
+    /// The collection, or the database's own namespace for `{aggregate: 1}`.
+    static func namespace(_ call: borrowing CommandCall) throws(DBError) -> Namespace {
+        if call.commandValue.isNumeric {
+            guard call.commandValue.truncatedInteger == 1 else {
+                throw DBError(
+                    .failedToParse,
+                    "Invalid command format: the 'aggregate' field must specify a collection "
+                        + "name or 1")
+            }
+            return Namespace(call.database, "$cmd.aggregate")
+        }
+        let namespace = try call.namespace()
+        try namespace.validate()
+        return namespace
+    }
+
+    /// The request in an aggregate command's fields; explain reads it too.
+    static func request(
+        _ call: borrowing CommandCall, _ namespace: Namespace
+    ) throws(DBError) -> AggregateRequest {
+        let compiler = try QueryCompiler(call)
+        guard let stages = call.value("pipeline")?.array else {
+            throw DBError(
+                .typeMismatch, "'pipeline' option must be specified as an array")
+        }
+        var request = AggregateRequest(namespace, pipeline: try compiler.pipeline(stages))
+        request.hint = call.ownedValue("hint")
+        request.deadline = call.special.deadline
+        return request
+    }
+}

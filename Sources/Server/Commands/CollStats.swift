@@ -1,0 +1,107 @@
+// collStats and dbStats: numbers about what is stored.
+//
+// The number of documents and index entries is exact. Bytes are estimated from a sample: the store
+// doesn't count them for each collection.
+
+import BSON
+import Roost
+import Wire
+
+enum CollStats {
+    static let definition = CommandDefinition(
+        "collStats", aliases: ["collstats"], [],
+        fields: [FieldSpec("scale", .number), FieldSpec("verbose", .truth)],
+        help: "shows numbers about a collection", run: run)
+
+    private static func run(
+        _ call: borrowing CommandCall, _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        let namespace = try call.namespace()
+        try namespace.validate()
+        let scale = try scale(call)
+        reply.append("ns", namespace.description)
+        let engine = call.core.engine
+        guard let entry = engine.collection(namespace) else {
+            for name: StaticString in ["size", "count", "storageSize", "totalSize", "nindexes"] {
+                reply.append(name, Int32(0))
+            }
+            reply.append("totalIndexSize", Int32(0))
+            reply.append("indexSizes", [:])
+            reply.append("scaleFactor", Int32(clamping: scale))
+            return .done
+        }
+        let numbers = try engine.numbers(of: entry, call.connection.loop.reader)
+        reply.append("size", count: numbers.dataBytes / scale)
+        reply.append("count", count: numbers.documents)
+        if numbers.documents > 0 { reply.append("avgObjSize", count: numbers.averageBytes) }
+        reply.append("storageSize", count: numbers.dataBytes / scale)
+        reply.append("freeStorageSize", count: 0)
+        reply.append("capped", false)
+        reply.append("nindexes", count: entry.indexes.count + 1)
+        reply.append("indexBuilds", .array([]))
+        reply.append("totalIndexSize", count: numbers.indexBytes / scale)
+        reply.append("totalSize", count: (numbers.dataBytes + numbers.indexBytes) / scale)
+        let sizes = Document { writer in
+            writer.append("_id_", Int32(0))
+            for (name, count) in numbers.entries {
+                writer.append(name, Int64(count * CollectionNumbers.entryBytes / scale))
+            }
+        }
+        reply.append("indexSizes", document: sizes)
+        reply.append("scaleFactor", Int32(clamping: scale))
+        return .done
+    }
+
+    /// What sizes are divided by.
+    static func scale(_ call: borrowing CommandCall) throws(DBError) -> Int {
+        guard let scale = call.integer("scale") else { return 1 }
+        guard scale >= 1 else {
+            throw DBError(
+                DBError.Code(rawValue: 51_024),
+                "BSON field 'scale' value must be >= 1, actual value '\(scale)'")
+        }
+        return Int(clamping: scale)
+    }
+}
+
+enum DBStats {
+    static let definition = CommandDefinition(
+        "dbStats", aliases: ["dbstats"], [],
+        fields: [FieldSpec("scale", .number), FieldSpec("freeStorage", .truth)],
+        help: "shows numbers about a database", run: run)
+
+    private static func run(
+        _ call: borrowing CommandCall, _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        let database = call.database
+        try Namespace.validate(database: database)
+        let scale = Double(try CollStats.scale(call))
+        let engine = call.core.engine
+        let entries = engine.catalog.collections(of: database)
+        var documents = 0
+        var dataBytes = 0
+        var indexes = 0
+        var indexBytes = 0
+        for entry in entries {
+            let numbers = try engine.numbers(of: entry, call.connection.loop.reader)
+            documents += numbers.documents
+            dataBytes += numbers.dataBytes
+            indexes += entry.indexes.count + 1
+            indexBytes += numbers.indexBytes
+        }
+        reply.append("db", database)
+        reply.append("collections", Int64(entries.count))
+        reply.append("views", Int64(0))
+        reply.append("objects", Int64(documents))
+        reply.append("avgObjSize", documents == 0 ? 0.0 : Double(dataBytes) / Double(documents))
+        reply.append("dataSize", Double(dataBytes) / scale)
+        reply.append("storageSize", Double(dataBytes) / scale)
+        reply.append("indexes", Int64(indexes))
+        reply.append("indexSize", Double(indexBytes) / scale)
+        reply.append("totalSize", Double(dataBytes + indexBytes) / scale)
+        reply.append("scaleFactor", Int64(scale))
+        reply.append("fsUsedSize", Double(engine.fileBytes) / scale)
+        reply.append("fsTotalSize", Double(engine.quotaBytes) / scale)
+        return .done
+    }
+}

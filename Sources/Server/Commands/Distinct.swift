@@ -1,0 +1,53 @@
+// distinct: the different values of a path.
+
+import BSON
+import Query
+import Roost
+import Wire
+
+enum Distinct {
+    static let fields: [FieldSpec] = [
+        FieldSpec("key", .string, required: true), FieldSpec("query", .document),
+        FieldSpec("hint", [.string, .document]), FieldSpec("collation", .document),
+        FieldSpec("let", .document),
+    ]
+
+    static let definition = CommandDefinition(
+        "distinct", [], fields: fields, help: "lists the different values of a path",
+        run: run)
+
+    private static func run(
+        _ call: borrowing CommandCall, _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        let read = call.core.engine.distinct(try request(call))
+        return try SlicedRead { reader, budget throws(DBError) in
+            try read.advance(reader, budget)
+        } write: { reply throws(DBError) in
+            let values = reply.openArray("values")
+            var list = DocumentWriter()
+            let start = list.openDocument()
+            read.write(into: &list)
+            list.close(start)
+            let bytes = list.take()
+            reply.appendFields(of: DocumentView(bytes.span.bytes))
+            reply.close(values)
+        }.run(call, &reply)
+    }
+
+    /// The request in a distinct command's fields; explain reads it too.
+    static func request(_ call: borrowing CommandCall) throws(DBError) -> DistinctRequest {
+        let namespace = try call.namespace()
+        try namespace.validate()
+        let compiler = try QueryCompiler(call)
+        let key = call.string("key") ?? ""
+        guard !key.utf8.contains(0) else {
+            throw DBError(
+                DBError.Code(rawValue: 31_032), "Distinct key cannot contain a null byte")
+        }
+        var request = DistinctRequest(
+            namespace, path: FieldPath(key), filter: try compiler.filter(call.document("query")))
+        request.hint = call.ownedValue("hint")
+        request.deadline = call.special.deadline
+        return request
+    }
+}

@@ -1,0 +1,55 @@
+// drop and dropDatabase: remove collections with all that is in them.
+
+import BSON
+import Roost
+import Wire
+
+enum Drop {
+    static let definition = CommandDefinition(
+        "drop", [.isWrite, .inStableAPI], fields: [FieldSpec("collectionUUID", .binary)],
+        help: "removes a collection", run: run)
+
+    private static func run(
+        _ call: borrowing CommandCall, _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        let namespace = try call.namespace()
+        let ticket = call.ticket()
+        let concern = call.special.writeConcern
+        call.core.engine.dropCollection(namespace) { outcome in
+            ticket.answer { reply throws(DBError) in
+                // Dropping what isn't there succeeds, and says less.
+                if let indexes = try outcome.get() {
+                    reply.append("nIndexesWas", Int32(clamping: indexes))
+                    reply.append("ns", namespace.description)
+                }
+                WriteReply.appendConcern(concern, &reply)
+            }
+        }
+        return .deferred
+    }
+}
+
+enum DropDatabase {
+    static let definition = CommandDefinition(
+        "dropDatabase", [.isWrite, .inStableAPI], help: "removes a database", run: run)
+
+    private static func run(
+        _ call: borrowing CommandCall, _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        let database = call.database
+        try Namespace.validate(database: database)
+        guard call.commandValue.truncatedInteger == 1 else {
+            throw DBError(
+                DBError.Code(rawValue: 5_255_100), "Invalid command: dropDatabase must be 1")
+        }
+        let ticket = call.ticket()
+        let concern = call.special.writeConcern
+        call.core.engine.dropDatabase(database) { outcome in
+            ticket.answer { reply throws(DBError) in
+                if try outcome.get() { reply.append("dropped", database) }
+                WriteReply.appendConcern(concern, &reply)
+            }
+        }
+        return .deferred
+    }
+}

@@ -1,0 +1,145 @@
+// explain: how a command would run, and with executionStats how it ran.
+
+import BSON
+import Query
+import Roost
+import Wire
+
+enum Explain {
+    static let definition = CommandDefinition(
+        "explain", .inStableAPI, fields: [FieldSpec("verbosity", .string)],
+        help: "says how a command runs", run: run)
+
+    private static func run(
+        _ call: borrowing CommandCall, _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        let verbosity = try verbosity(call.string("verbosity") ?? "allPlansExecution")
+        guard let inner = call.commandValue.document else {
+            throw DBError(
+                .typeMismatch,
+                "BSON field 'explain.explain' is the wrong type "
+                    + "'\(call.commandValue.type.alias)', expected type 'object'")
+        }
+        let explained = try explainedCall(inner, call)
+        let echo = Document(copying: inner)
+        switch "\(explained.command.name)" {
+        case "find":
+            let request = try Find.findRequest(explained, try explained.namespace())
+            let read = call.core.engine.explain(
+                request, filter: explained.ownedDocument("filter") ?? Document(),
+                projection: explained.ownedDocument("projection"), verbosity)
+            return try answer(read, echo, call, &reply)
+        case "count":
+            let read = call.core.engine.explain(
+                try Count.request(explained),
+                filter: explained.ownedDocument("query") ?? Document(), verbosity)
+            return try answer(read, echo, call, &reply)
+        case "distinct":
+            let read = call.core.engine.explain(
+                try Distinct.request(explained),
+                filter: explained.ownedDocument("query") ?? Document(), verbosity)
+            return try answer(read, echo, call, &reply)
+        case "aggregate":
+            let request = try Aggregate.request(explained, try Aggregate.namespace(explained))
+            return try run(aggregate: request, explained, verbosity, &reply)
+        case "update", "delete", "findAndModify":
+            let read = call.core.engine.explain(
+                try writeTarget(explained), filter: Document(), projection: nil, verbosity)
+            return try answer(read, echo, call, &reply)
+        default:
+            throw DBError(
+                .commandNotSupported,
+                "Explain is not supported for command: \(explained.command.name)")
+        }
+    }
+
+    private static func verbosity(_ name: String) throws(DBError) -> ExplainVerbosity {
+        guard let verbosity = ExplainVerbosity(rawValue: name) else {
+            throw DBError(
+                .failedToParse,
+                "verbosity string must be one of {'queryPlanner', 'executionStats', "
+                    + "'allPlansExecution'}")
+        }
+        return verbosity
+    }
+
+    /// The explained command as a call of its own, its fields checked as if it were sent alone.
+    private static func explainedCall(
+        _ inner: DocumentView, _ call: borrowing CommandCall
+    ) throws(DBError) -> CommandCall {
+        guard let name = inner.first, let command = call.core.commands.find(name.name) else {
+            throw DBError(
+                .commandNotFound,
+                "Explain failed due to unknown command: "
+                    + (inner.first?.nameString ?? ""))
+        }
+        let database = call.database
+        let document = Document { writer in
+            writer.appendFields(of: inner)
+            if inner.value("$db") == nil { writer.append("$db", database) }
+        }
+        let request = Request(body: document, like: call.request)
+        let arguments = try Arguments(request, command)
+        return CommandCall(
+            command: command, request: request, arguments: arguments, special: call.special,
+            connection: call.connection)
+    }
+
+    /// Explains the reading part of an aggregation.
+    static func run(
+        aggregate request: AggregateRequest, _ call: borrowing CommandCall,
+        _ verbosity: ExplainVerbosity, _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        let read = call.core.engine.explain(
+            request, filter: firstMatch(call), sort: nil, verbosity)
+        return try answer(read, Document(copying: call.body), call, &reply)
+    }
+
+    /// The filter of a leading `$match`, as given.
+    private static func firstMatch(_ call: borrowing CommandCall) -> Document {
+        guard let stages = call.value("pipeline")?.array,
+            let match = stages.first?.value.document?.value("$match")?.document
+        else { return Document() }
+        return Document(copying: match)
+    }
+
+    /// The first statement of a write command as the find that looks for its documents.
+    private static func writeTarget(_ call: borrowing CommandCall) throws(DBError) -> FindRequest {
+        let compiler = try QueryCompiler(call)
+        let namespace = try call.namespace()
+        var filter = Document()
+        for field: StaticString in ["updates", "deletes"] {
+            if let statement = call.value(field)?.array?.first?.value.document,
+                let query = statement.value("q")?.document
+            {
+                filter = Document(copying: query)
+            }
+        }
+        if let query = call.ownedDocumentIfKnown("query") { filter = query }
+        return FindRequest(namespace, filter: try compiler.filter(filter.view))
+    }
+
+    private static func answer(
+        _ read: ExplainRead, _ echo: Document, _ call: borrowing CommandCall,
+        _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        let port = call.core.options.listen.first?.port ?? 27_017
+        return try SlicedRead { reader, budget throws(DBError) in
+            try read.advance(reader, budget)
+        } write: { reply throws(DBError) in
+            var writer = DocumentWriter()
+            let start = writer.openDocument()
+            read.write(into: &writer)
+            writer.close(start)
+            let bytes = writer.take()
+            reply.appendFields(of: DocumentView(bytes.span.bytes))
+            reply.append("command", document: echo)
+            let server = reply.openDocument("serverInfo")
+            reply.append("host", HostInfo.hostName)
+            reply.append("port", Int32(port))
+            reply.append("version", Version.compatible)
+            reply.append("gitVersion", "roost-\(Version.roost)")
+            reply.close(server)
+        }.run(call, &reply)
+    }
+}

@@ -1,0 +1,122 @@
+// find: opens a cursor and answers its first batch.
+//
+// The commonest find, one document by `_id`, has a path of its own: no plan, no cursor, nothing
+// allocated; the document goes from the store's page into the reply.
+
+import BSON
+import Query
+import Roost
+import Synchronization
+import Wire
+
+enum Find {
+    static let fields: [FieldSpec] = [
+        FieldSpec("filter", .document), FieldSpec("sort", .document),
+        FieldSpec("projection", .document), FieldSpec("hint", [.string, .document]),
+        FieldSpec("skip", .number), FieldSpec("limit", .number), FieldSpec("batchSize", .number),
+        FieldSpec("singleBatch", .truth), FieldSpec("collation", .document),
+        FieldSpec("let", .document), FieldSpec("min", .document), FieldSpec("max", .document),
+        FieldSpec("returnKey", .truth), FieldSpec("showRecordId", .truth),
+        FieldSpec("tailable", .truth), FieldSpec("awaitData", .truth),
+        FieldSpec("oplogReplay", .truth), FieldSpec("noCursorTimeout", .truth),
+        FieldSpec("allowPartialResults", .truth), FieldSpec("allowDiskUse", .truth),
+        FieldSpec("ntoreturn", .number), FieldSpec("snapshot", .truth),
+    ]
+
+    static let definition = CommandDefinition(
+        "find", .inStableAPI, fields: fields, help: "finds documents", run: run)
+
+    private static func run(
+        _ call: borrowing CommandCall, _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        call.core.counters.queries.wrappingAdd(1, ordering: .relaxed)
+        let namespace = try call.namespace()
+        if try runPoint(call, namespace, &reply) { return .done }
+        let request = try findRequest(call, namespace)
+        if call.truth("tailable") == true {
+            throw DBError(
+                .badValue,
+                "error processing query: tailable cursor requested on non capped collection")
+        }
+        let cursor = try call.core.engine.openCursor(request)
+        return try BatchRun.start(cursor, try plan(call, namespace), call, &reply)
+    }
+
+    // MARK: By _id
+
+    /// Answers a find of one `_id` without other wishes; false where it is something else.
+    private static func runPoint(
+        _ call: borrowing CommandCall, _ namespace: Namespace, _ reply: inout ReplyWriter
+    ) throws(DBError) -> Bool {
+        guard !call.arguments.hasSpecialCommonFields,
+            call.arguments.hasOnly(plainFields),
+            let filter = call.document("filter"), let id = PointRead.id(in: filter),
+            call.integer("limit") ?? 0 >= 0, call.integer("batchSize") ?? 1 > 0
+        else { return false }
+        let document = reply.openDocument("cursor")
+        let batch = reply.openArray("firstBatch")
+        if let entry = call.core.engine.collection(namespace) {
+            let loop = call.connection.loop
+            _ = try loop.pointRead.read(id, of: entry, loop.reader, into: &reply)
+        }
+        BatchRun.writeEnd(id: 0, namespace, &reply, cursorMark: document, batchMark: batch)
+        return true
+    }
+
+    /// The fields that don't keep a find by `_id` from being the simple one.
+    private static let plainFields = PlaceSet(
+        ["filter", "limit", "batchSize", "singleBatch"], of: fields)
+
+    // MARK: In general
+
+    /// The request in a find command's fields; explain reads it too.
+    static func findRequest(
+        _ call: borrowing CommandCall, _ namespace: Namespace
+    ) throws(DBError) -> FindRequest {
+        try namespace.validate()
+        let compiler = try QueryCompiler(call)
+        var request = FindRequest(namespace, filter: try compiler.filter(call.document("filter")))
+        request.sort = call.ownedDocument("sort")
+        request.projection = try compiler.projection(call.document("projection"))
+        let skip = try nonNegative("skip", call) ?? 0
+        let limit = call.integer("limit") ?? 0
+        request.skip = Int(clamping: skip)
+        request.limit = Int(clamping: limit.magnitude)
+        request.hint = call.ownedValue("hint")
+        request.min = call.ownedDocument("min")
+        request.max = call.ownedDocument("max")
+        request.returnsKey = call.truth("returnKey") == true
+        request.showsRecordID = call.truth("showRecordId") == true
+        request.deadline = call.special.deadline
+        return request
+    }
+
+    private static func plan(
+        _ call: borrowing CommandCall, _ namespace: Namespace
+    ) throws(DBError) -> BatchPlan {
+        let limit = call.integer("limit") ?? 0
+        let batchSize = try nonNegative("batchSize", call).map { Int(clamping: $0) }
+        var plan = BatchPlan(
+            namespace: namespace, owner: call.cursorOwner,
+            limits: BatchLimits(documentsMax: batchSize ?? BatchLimits.firstBatchDocuments))
+        plan.isSingleBatch = call.truth("singleBatch") == true || limit < 0
+        if limit < 0 {
+            plan.limits = BatchLimits(documentsMax: batchSize.map { max($0, 1) } ?? .max)
+        }
+        plan.isKeptWhenIdle = call.truth("noCursorTimeout") == true
+        return plan
+    }
+
+    /// A number that must not be negative.
+    static func nonNegative(
+        _ name: StaticString, _ call: borrowing CommandCall
+    ) throws(DBError) -> Int64? {
+        guard let number = call.integer(name) else { return nil }
+        guard number >= 0 else {
+            throw DBError(
+                DBError.Code(rawValue: 51_024),
+                "BSON field '\(name)' value must be >= 0, actual value '\(number)'")
+        }
+        return number
+    }
+}

@@ -1,0 +1,129 @@
+// findAndModify: changes or removes one document and returns it.
+
+import BSON
+import Query
+import Roost
+import Wire
+
+enum FindAndModify {
+    static let definition = CommandDefinition(
+        "findAndModify", aliases: ["findandmodify"],
+        [.isWrite, .inStableAPI, .isRetryableWrite],
+        fields: [
+            FieldSpec("query", .document), FieldSpec("sort", .document),
+            FieldSpec("remove", .truth), FieldSpec("update", [.document, .array]),
+            FieldSpec("new", .truth), FieldSpec("fields", .document),
+            FieldSpec("upsert", .truth), FieldSpec("arrayFilters", .array),
+            FieldSpec("hint", [.string, .document]), FieldSpec("collation", .document),
+            FieldSpec("let", .document), FieldSpec("bypassDocumentValidation", .truth),
+            FieldSpec("stmtId", .number),
+        ], help: "changes one document and returns it", run: run)
+
+    private static func run(
+        _ call: borrowing CommandCall, _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        let namespace = try call.namespace()
+        try namespace.validate()
+        let isRemove = call.truth("remove") == true
+        let returnsNew = call.truth("new") == true
+        try check(call, isRemove: isRemove, returnsNew: returnsNew)
+        let compiler = try QueryCompiler(call)
+        let projection = try compiler.projection(call.document("fields"))
+        let request = FindAndModifyRequest(
+            namespace: namespace, statement: try statement(call, compiler, isRemove: isRemove),
+            returnsNew: returnsNew, projection: projection, deadline: call.special.deadline,
+            time: call.core.engine.writeTime)
+        let ticket = call.ticket()
+        let concern = call.special.writeConcern
+        call.core.engine.findAndModify(request) { outcome in
+            ticket.answer { reply throws(DBError) in
+                try write(
+                    try outcome.get(), projection, isRemove: isRemove, concern, &reply)
+            }
+        }
+        return .deferred
+    }
+
+    private static func check(
+        _ call: borrowing CommandCall, isRemove: Bool, returnsNew: Bool
+    ) throws(DBError) {
+        let hasUpdate = call.value("update") != nil
+        if isRemove, hasUpdate {
+            throw DBError(
+                .failedToParse, "Cannot specify both an update and remove=true")
+        }
+        if isRemove, call.truth("upsert") == true {
+            throw DBError(.failedToParse, "Cannot specify both upsert=true and remove=true")
+        }
+        if isRemove, returnsNew {
+            throw DBError(
+                .failedToParse,
+                "Cannot specify both new=true and remove=true; 'remove' always returns the "
+                    + "deleted document")
+        }
+        if !isRemove, !hasUpdate {
+            throw DBError(
+                .failedToParse, "Either an update or remove=true must be specified")
+        }
+        if isRemove, call.value("arrayFilters") != nil {
+            throw DBError(.failedToParse, "Cannot specify arrayFilters and remove=true")
+        }
+    }
+
+    private static func statement(
+        _ call: borrowing CommandCall, _ compiler: QueryCompiler, isRemove: Bool
+    ) throws(DBError) -> WriteStatement {
+        let empty = Document()
+        let target: WriteTarget
+        if let query = call.document("query") {
+            target = try UpdateCommand.target(query, call.body, compiler)
+        } else {
+            target = try UpdateCommand.target(empty.view, call.body, compiler)
+        }
+        if isRemove { return .delete(DeleteStatement(target: target, isMulti: false)) }
+        guard let change = call.value("update") else {
+            throw DBError(.failedToParse, "Either an update or remove=true must be specified")
+        }
+        let update = try compiler.update(
+            change, arrayFilters: call.value("arrayFilters")?.array, constants: nil,
+            isMulti: false)
+        return .update(
+            UpdateStatement(
+                target: target, update: update, isMulti: false,
+                isUpsert: call.truth("upsert") == true))
+    }
+
+    private static func write(
+        _ outcome: FindAndModifyOutcome, _ projection: Projection?, isRemove: Bool,
+        _ concern: WriteConcern, _ reply: inout ReplyWriter
+    ) throws(DBError) {
+        if let error = outcome.result.error { throw error }
+        let last = reply.openDocument("lastErrorObject")
+        reply.append("n", count: outcome.result.n)
+        if !isRemove {
+            let isUpdated = outcome.result.n > 0 && outcome.result.upsertedID == nil
+            reply.append("updatedExisting", isUpdated)
+            if let id = outcome.result.upsertedID { reply.append("upserted", id.view) }
+        }
+        reply.close(last)
+        if let document = outcome.document {
+            if let projection {
+                reply.append("value", document: try projected(document, projection))
+            } else {
+                reply.append("value", document: document)
+            }
+        } else {
+            reply.appendNull("value")
+        }
+        WriteReply.appendConcern(concern, &reply)
+    }
+
+    private static func projected(
+        _ document: Document, _ projection: Projection
+    ) throws(DBError) -> Document {
+        var writer = DocumentWriter()
+        var context = EvaluationContext()
+        try projection.apply(document.view, arrayPosition: nil, into: &writer, &context)
+        return Document(unchecked: writer.take())
+    }
+}

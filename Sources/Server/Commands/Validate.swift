@@ -1,0 +1,69 @@
+// validate: checks a collection's documents and indexes against each other.
+
+import BSON
+import Roost
+import Wire
+
+enum Validate {
+    static let definition = CommandDefinition(
+        "validate", [],
+        fields: [
+            FieldSpec("full", .truth), FieldSpec("repair", .truth), FieldSpec("metadata", .truth),
+            FieldSpec("background", .truth), FieldSpec("checkBSONConformance", .truth),
+            FieldSpec("scandata", .truth), FieldSpec("fixMultikey", .truth),
+        ], help: "checks a collection for damage", run: run)
+
+    private static func run(
+        _ call: borrowing CommandCall, _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        let namespace = try call.namespace()
+        try namespace.validate()
+        if call.truth("repair") == true {
+            throw DBError(.notImplemented, "validate with repair: true is not supported")
+        }
+        let engine = call.core.engine
+        guard let entry = engine.collection(namespace) else {
+            throw DBError(
+                .namespaceNotFound, "Collection '\(namespace)' does not exist to validate.")
+        }
+        let ticket = call.ticket()
+        engine.readerPool.submit { reader in
+            ticket.answer { reply throws(DBError) in
+                let report = try engine.verify(namespace)
+                let numbers = try engine.numbers(of: entry, reader)
+                write(report, numbers, namespace, &reply)
+            }
+        }
+        return .deferred
+    }
+
+    private static func write(
+        _ report: VerificationReport, _ numbers: CollectionNumbers, _ namespace: Namespace,
+        _ reply: inout ReplyWriter
+    ) {
+        let isValid = report.faults.isEmpty
+        reply.append("ns", namespace.description)
+        reply.append("nInvalidDocuments", Int32(0))
+        reply.append("nNonCompliantDocuments", Int32(0))
+        reply.append("nrecords", count: report.documents)
+        reply.append("nIndexes", count: numbers.entries.count + 1)
+        let keys = Document { writer in
+            writer.append("_id_", Int64(numbers.documents))
+            for (name, count) in numbers.entries { writer.append(name, Int64(count)) }
+        }
+        reply.append("keysPerIndex", document: keys)
+        let details = Document { writer in
+            for name in ["_id_"] + numbers.entries.map(\.name) {
+                writer.append(name, ["valid": .bool(isValid)] as Value)
+            }
+        }
+        reply.append("indexDetails", document: details)
+        reply.append("valid", isValid)
+        reply.append("repaired", false)
+        reply.append("warnings", .array([]))
+        reply.append("errors", .array(report.faults.map { .string($0.description) }))
+        reply.append("extraIndexEntries", .array([]))
+        reply.append("missingIndexEntries", .array([]))
+        reply.append("corruptRecords", .array([]))
+    }
+}

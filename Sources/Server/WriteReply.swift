@@ -1,0 +1,99 @@
+// The answers of insert, update and delete.
+
+import BSON
+import Roost
+import Wire
+
+/// What a write command says of its statements.
+enum WriteReply {
+    /// What the counts are called and which are told.
+    enum Kind: Sendable {
+        case insert, update, delete
+    }
+
+    /// Runs a request and answers when it is committed.
+    static func run(
+        _ request: WriteRequest, _ kind: Kind, _ call: borrowing CommandCall
+    ) -> CommandOutcome {
+        let ticket = call.ticket()
+        let concern = call.special.writeConcern
+        call.core.engine.write(request) { outcome in
+            ticket.answer { reply throws(DBError) in
+                let outcome = try outcome.get()
+                write(outcome, kind, concern, &reply)
+            }
+        }
+        return .deferred
+    }
+
+    private static func write(
+        _ outcome: WriteOutcome, _ kind: Kind, _ concern: WriteConcern,
+        _ reply: inout ReplyWriter
+    ) {
+        var n = 0
+        var modified = 0
+        var hasErrors = false
+        var hasUpserts = false
+        for result in outcome.results {
+            n += result.n
+            modified += result.modified
+            if result.error != nil { hasErrors = true }
+            if result.upsertedID != nil { hasUpserts = true }
+        }
+        reply.append("n", count: n)
+        if kind == .update {
+            reply.append("nModified", count: modified)
+            if hasUpserts { writeUpserts(outcome, &reply) }
+        }
+        if hasErrors { writeErrors(outcome, &reply) }
+        appendConcern(concern, &reply)
+    }
+
+    private static func writeUpserts(_ outcome: WriteOutcome, _ reply: inout ReplyWriter) {
+        let list = reply.openArray("upserted")
+        for (index, result) in outcome.results.enumerated() {
+            guard let id = result.upsertedID else { continue }
+            let element = reply.openElement()
+            reply.append("index", Int32(index))
+            reply.append("_id", id.view)
+            reply.close(element)
+        }
+        reply.close(list)
+    }
+
+    private static func writeErrors(_ outcome: WriteOutcome, _ reply: inout ReplyWriter) {
+        let list = reply.openArray("writeErrors")
+        for (index, result) in outcome.results.enumerated() {
+            guard let error = result.error else { continue }
+            let element = reply.openElement()
+            reply.append("index", Int32(index))
+            reply.append("code", error.code.rawValue)
+            reply.appendFields(of: error.details.view)
+            reply.append("errmsg", error.message)
+            reply.close(element)
+            // A reply is a document too: past this size the messages give way, the codes don't.
+            if reply.byteCount > errorBytesMax { break }
+        }
+        reply.close(list)
+    }
+
+    /// Errors beyond this many bytes are left out, so that the reply stays a valid document.
+    private static let errorBytesMax = Limits.documentBytesMax / 2
+
+    /// Says that a write concern could not be met.
+    static func appendConcern(_ concern: WriteConcern, _ reply: inout ReplyWriter) {
+        if let failure = concern.failure {
+            var fields = failure.view.makeIterator()
+            // Labels belong beside the error, not in it.
+            let error = Document { writer in
+                while let field = fields.next() {
+                    if !field.name.equals("errorLabels") { writer.append(field) }
+                }
+            }
+            reply.append("writeConcernError", document: error)
+            if let labels = failure.view.value("errorLabels") {
+                reply.append("errorLabels", labels)
+            }
+        }
+    }
+}

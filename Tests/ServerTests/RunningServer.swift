@@ -1,0 +1,53 @@
+// A real server on a free port, over a folder that is removed afterwards.
+
+import Glibc
+import Logging
+import Roost
+
+@testable import Server
+
+enum RunningServer {
+    /// Runs `body` with a server; `change` sets options.
+    static func with<R>(
+        _ change: (inout ServerOptions) -> Void = { _ in },
+        _ body: (Int) async throws -> R
+    ) async throws -> R {
+        var options = ServerOptions()
+        options.listen = [ServerOptions.Address(host: "127.0.0.1", port: 0)]
+        options.socketFolder = nil
+        options.eventLoops = 2
+        change(&options)
+        var template = Array("/tmp/roost-server-test-XXXXXX".utf8CString)
+        guard let made = mkdtemp(&template) else { throw ClientError(description: "no folder") }
+        let folder = String(cString: made)
+        defer { removeFolder(folder) }
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let engine = try RoostEngine(path: folder, logger: logger)
+        defer { engine.close() }
+        let server = try await Server(options: options, engine: engine, logger: logger)
+        do {
+            let port = try await server.start()[0].port
+            let result = try await body(port)
+            await server.stop()
+            return result
+        } catch {
+            await server.stop()
+            throw error
+        }
+    }
+
+    private static func removeFolder(_ path: String) {
+        if let folder = opendir(path) {
+            while let entry = readdir(folder) {
+                let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+                }
+                if name == "." || name == ".." { continue }
+                if unlink("\(path)/\(name)") != 0 { removeFolder("\(path)/\(name)") }
+            }
+            closedir(folder)
+        }
+        rmdir(path)
+    }
+}
