@@ -54,7 +54,9 @@ private func skipSize(_ bytes: RawSpan, _ typeByte: UInt8, at offset: Int) -> In
         guard bytes.byteCount - offset >= 4 else { return -1 }
         // SAFETY: four bytes at `offset` lie within the span.
         let length = Int(
-            Int32(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: Int32.self)))
+            Int32(
+                littleEndian: bytes.unsafeLoadUnaligned(
+                    fromUncheckedByteOffset: offset, as: Int32.self)))
         guard length >= 0 else { return -1 }
         if typeByte == 0x02 || typeByte == 0x0D || typeByte == 0x0E { return length + 4 }
         return typeByte == 0x05 ? length + 5 : length
@@ -72,7 +74,7 @@ extension DocumentView {
         var offset = 4
         // SAFETY (all loads here and below): offsets are compared with `limit` before the load.
         while offset < limit {
-            let typeByte = bytes.unsafeLoad(fromByteOffset: offset, as: UInt8.self)
+            let typeByte = bytes.unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self)
             if typeByte == 0 { return nil }
             let nameStart = offset + 1
             let (nameEnd, matches) = compareName(name, pool, at: nameStart)
@@ -95,44 +97,22 @@ extension DocumentView {
         var missing = count
         var offset = 4
         while offset < limit, missing > 0 {
-            let typeByte = bytes.unsafeLoad(fromByteOffset: offset, as: UInt8.self)
+            let typeByte = bytes.unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self)
             if typeByte == 0 { break }
             let nameStart = offset + 1
-            let nameEnd: Int
-            if nameStart + 8 <= limit {
-                let word = UInt64(
-                    littleEndian: bytes.unsafeLoadUnaligned(
-                        fromByteOffset: nameStart, as: UInt64.self))
-                let zeros = (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080
-                nameEnd =
-                    zeros != 0
-                    ? nameStart + zeros.trailingZeroBitCount >> 3
-                    : bytes.indexOfZero(from: nameStart + 8)
-                for slot in 0..<count {
-                    let name = names[slot]
-                    guard word & name.mask == name.word, slots.starts[slot] == 0 else { continue }
-                    if name.count >= 8, !isLongName(name, pool, nameStart..<nameEnd) { continue }
-                    slots.starts[slot] = Int32(truncatingIfNeeded: offset)
-                    slots.values[slot] = Int32(truncatingIfNeeded: nameEnd + 1)
-                    missing -= 1
-                }
-            } else {
-                nameEnd = bytes.indexOfZero(from: nameStart)
-                guard nameEnd < limit else { break }
-                for slot in 0..<count {
-                    let name = names[slot]
-                    guard slots.starts[slot] == 0, isLongName(name, pool, nameStart..<nameEnd)
-                    else { continue }
-                    slots.starts[slot] = Int32(truncatingIfNeeded: offset)
-                    slots.values[slot] = Int32(truncatingIfNeeded: nameEnd + 1)
-                    missing -= 1
-                }
+            let (word, nameEnd) = nameWord(at: nameStart)
+            guard nameEnd < limit else { break }
+            for slot in 0..<count {
+                let name = names[slot]
+                if word & name.mask != name.word || slots.starts[slot] != 0 { continue }
+                if name.count >= 8, !isLongName(name, pool, nameStart..<nameEnd) { continue }
+                slots.starts[slot] = Int32(truncatingIfNeeded: offset)
+                slots.values[slot] = Int32(truncatingIfNeeded: nameEnd + 1)
+                missing -= 1
             }
-            let valueStart = nameEnd + 1
-            guard valueStart <= limit else { break }
-            let size = skipSize(bytes, typeByte, at: valueStart)
+            let size = skipSize(bytes, typeByte, at: nameEnd + 1)
             guard size >= 0 else { break }
-            offset = valueStart + size
+            offset = nameEnd + 1 + size
         }
         return slots
     }
@@ -144,7 +124,7 @@ extension DocumentView {
         let valueStart = Int(slots.values[slot])
         guard start > 0, start < bytes.byteCount, valueStart <= bytes.byteCount else { return nil }
         return checkedValue(
-            bytes.unsafeLoad(fromByteOffset: start, as: UInt8.self), at: valueStart)
+            bytes.unsafeLoad(fromUncheckedByteOffset: start, as: UInt8.self), at: valueStart)
     }
 
     /// The value at `offset`, if the bytes hold one.
@@ -157,21 +137,36 @@ extension DocumentView {
         return ValueView(type: type, bytes: bytes.extracting(unchecked: offset..<offset + size))
     }
 
+    /// The first eight bytes of the name that begins at `start` (fewer at the document's end, the
+    /// rest zero), and where the name ends.
+    @inline(__always)
+    private func nameWord(at start: Int) -> (word: UInt64, end: Int) {
+        guard start + 8 <= bytes.byteCount else { return nameWordSlowPath(at: start) }
+        let word = UInt64(
+            littleEndian: bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: start, as: UInt64.self)
+        )
+        let zeros = (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080
+        if zeros != 0 { return (word, start + zeros.trailingZeroBitCount >> 3) }
+        return (word, bytes.indexOfZero(from: start + 8))
+    }
+
+    @inline(never)
+    private func nameWordSlowPath(at start: Int) -> (word: UInt64, end: Int) {
+        var word: UInt64 = 0
+        for index in start..<bytes.byteCount {
+            word |=
+                UInt64(bytes.unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self))
+                << UInt64(8 * (index - start))
+        }
+        return (word, bytes.indexOfZero(from: start))
+    }
+
     /// Where the name that begins at `start` ends, and whether it is `name`.
     @inline(__always)
     private func compareName(
         _ name: FieldName, _ pool: RawSpan, at start: Int
     ) -> (end: Int, matches: Bool) {
-        guard start + 8 <= bytes.byteCount else {
-            let end = bytes.indexOfZero(from: start)
-            return (end, isLongName(name, pool, start..<end))
-        }
-        let word = UInt64(
-            littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: start, as: UInt64.self))
-        let zeros = (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080
-        let end =
-            zeros != 0
-            ? start + zeros.trailingZeroBitCount >> 3 : bytes.indexOfZero(from: start + 8)
+        let (word, end) = nameWord(at: start)
         guard word & name.mask == name.word else { return (end, false) }
         return (end, name.count < 8 || isLongName(name, pool, start..<end))
     }

@@ -21,6 +21,12 @@ struct CommandCall: ~Copyable {
         get { request.body }
     }
 
+    /// The bytes of `range` in the request's message.
+    @_lifetime(borrow self)
+    func bytes(_ range: Range<Int>) -> RawSpan {
+        request.buffer.readableBytesSpan.extracting(range)
+    }
+
     // MARK: Fields
 
     /// The field's value, nil where it was not sent. Its type is one the table allows.

@@ -16,7 +16,7 @@ enum StatementReader {
     ) throws(DBError) {
         if let sequence = call.request.sequence(named: field) {
             try checkCount(sequence.count)
-            let bytes = call.request.bytes(sequence.documents)
+            let bytes = call.bytes(sequence.documents)
             var offset = 0
             while offset < bytes.byteCount {
                 // The parser has checked every length.

@@ -48,7 +48,7 @@ final class WireClient {
             let count = bytes.withUnsafeBytes { pointer in
                 Glibc.send(
                     socket, pointer.baseAddress?.advanced(by: offset), bytes.count - offset,
-                    Int32(MSG_NOSIGNAL.rawValue))
+                    Int32(MSG_NOSIGNAL))
             }
             if count <= 0 { return false }
             offset += count

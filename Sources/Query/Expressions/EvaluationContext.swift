@@ -30,8 +30,9 @@ package struct EvaluationContext: ~Copyable {
     /// Starts on a document: forgets all values of the one before.
     package mutating func begin(_ document: DocumentView) {
         arena.reset()
-        stack.removeAll(keepingCapacity: true)
-        names.removeAll(keepingCapacity: true)
+        // An evaluation that threw leaves values behind; others leave the stacks empty.
+        if !stack.isEmpty { stack.removeAll(keepingCapacity: true) }
+        if !names.isEmpty { names.removeAll(keepingCapacity: true) }
         root = ValueRef(document)
     }
 

@@ -48,6 +48,8 @@ package final class Expression: Sendable {
     let constants: ConstantPool
     /// Paths below `$$ROOT` and below variables.
     let paths: [FieldPath]
+    /// The first name of each path, prepared for lookups; its bytes lie in `constants`.
+    private let firstNames: [FieldName]
     private let strictOperators: [StrictOperator]
     private let lazyOperators: [LazyOperator]
     private let rootNode: Int
@@ -65,8 +67,15 @@ package final class Expression: Sendable {
         nodes = program.nodes
         children = program.children
         names = program.names
-        constants = ConstantPool(program.constantBytes)
         paths = program.paths
+        var pool = program.constantBytes
+        firstNames = program.paths.map { path in
+            let offset = pool.count
+            let name = path.segments.first?.name ?? []
+            pool.append(contentsOf: name)
+            return FieldName(at: offset, count: name.count, in: pool)
+        }
+        constants = ConstantPool(pool)
         strictOperators = program.strictOperators
         lazyOperators = program.lazyOperators
         rootNode = root
@@ -111,6 +120,12 @@ package final class Expression: Sendable {
         return OwnedValue(copying: value.view)
     }
 
+    /// The constant that the expression is, where it lies: valid while the expression lives.
+    var constantReference: ValueRef? {
+        guard case .constant(let type, let offset, let length) = nodes[rootNode] else { return nil }
+        return constants.value(type, at: Int(offset), length: Int(length))
+    }
+
     /// The single path below `$$ROOT` that the expression is; nil for any other expression.
     package var fieldPath: FieldPath? {
         guard case .field(let path) = nodes[rootNode] else { return nil }
@@ -127,10 +142,10 @@ package final class Expression: Sendable {
         case .absent: return .absent
         case .root: return context.root
         case .field(let path):
-            return paths[Int(path)].value(in: context.root, &context)
+            return value(atPath: Int(path), below: context.root, &context)
         case .variable(let slot): return context.variables[Int(slot)]
         case .variableField(let slot, let path):
-            return paths[Int(path)].value(in: context.variables[Int(slot)], &context)
+            return value(atPath: Int(path), below: context.variables[Int(slot)], &context)
         case .document(let children, let firstName):
             return try evaluateDocument(children, Int(firstName), &context)
         case .array(let children):
@@ -143,6 +158,21 @@ package final class Expression: Sendable {
             let call = LazyCall(expression: self, children: children, slot: Int(slot))
             return try lazyOperators[Int(operatorIndex)].function(call, &context)
         }
+    }
+
+    @inline(__always)
+    private func value(
+        atPath path: Int, below value: ValueRef, _ context: inout EvaluationContext
+    ) -> ValueRef {
+        guard value.isType(.document) else {
+            return paths[path].value(in: value, &context)
+        }
+        guard let found = value.nested.value(firstNames[path], in: constants.bytes) else {
+            return .missing
+        }
+        let length = paths[path].segments.count
+        return length == 1
+            ? ValueRef(found) : paths[path].value(in: ValueRef(found), from: 1, &context)
     }
 
     @inline(__always)

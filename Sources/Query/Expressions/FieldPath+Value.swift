@@ -11,6 +11,13 @@ extension FieldPath {
         walk(value, from: 0, &context)
     }
 
+    /// The value at what is left of the path behind its first `first` names.
+    func value(
+        in value: ValueRef, from first: Int, _ context: inout EvaluationContext
+    ) -> ValueRef {
+        walk(value, from: first, &context)
+    }
+
     private func walk(
         _ value: ValueRef, from first: Int, _ context: inout EvaluationContext
     ) -> ValueRef {

@@ -113,6 +113,23 @@ struct NumberSum {
 
     init() {}
 
+    /// Adds a value if it is a number.
+    @inline(__always)
+    mutating func add(_ value: ValueRef) {
+        // SAFETY: the payload's size fits its type.
+        switch value.kind {
+        case BSONType.int32.rawValue:
+            count += 1
+            integers &+= Int128(value.bytes.unsafeLoadUnaligned(as: Int32.self))
+        case BSONType.double.rawValue:
+            count += 1
+            hasDouble = true
+            addDouble(Double(bitPattern: value.bytes.unsafeLoadUnaligned(as: UInt64.self)))
+        default:
+            if let number = Number(value) { add(number) }
+        }
+    }
+
     /// Adds a number.
     @inline(__always)
     mutating func add(_ number: Number) {

@@ -196,6 +196,20 @@ final class ConstantPool: @unchecked Sendable {
 
     deinit { memory.deallocate() }
 
+    /// All payloads.
+    var bytes: RawSpan {
+        @_lifetime(immortal)
+        get {
+            // SAFETY: used only while the expression that owns the pool is evaluated.
+            guard let base = memory.baseAddress else {
+                return _overrideLifetime(RawSpan(), copying: ())
+            }
+            return _overrideLifetime(
+                RawSpan(_unsafeStart: UnsafeRawPointer(base), byteCount: memory.count),
+                copying: ())
+        }
+    }
+
     /// The constant whose payload lies at `offset`.
     @inline(__always)
     func value(_ type: BSONType, at offset: Int, length: Int) -> ValueRef {

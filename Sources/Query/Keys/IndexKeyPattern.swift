@@ -107,6 +107,19 @@ package struct IndexKeyPattern: Sendable {
         of document: DocumentView, sparse: Bool, into keys: inout IndexKeys
     ) throws(DBError) {
         keys.removeAll()
+        if case .appended(let isAllMissing) = table.appendPlainKey(of: document, to: &keys.encoder)
+        {
+            if sparse, isAllMissing { keys.removeAll() } else { keys.endKey() }
+            return
+        }
+        try expandKeys(of: document, sparse: sparse, into: &keys)
+    }
+
+    /// The keys of a document with an array on some path.
+    @inline(never)
+    private func expandKeys(
+        of document: DocumentView, sparse: Bool, into keys: inout IndexKeys
+    ) throws(DBError) {
         var walk = KeyWalk()
         var sink = Collector(table: table, sparse: sparse, keys: keys)
         keys = IndexKeys()

@@ -106,6 +106,50 @@ struct KeyTuple {
     }
 }
 
+extension PathTable {
+    /// What the way without arrays came to.
+    enum PlainKey {
+        /// The key was appended; `isAllMissing`: no part has a field.
+        case appended(isAllMissing: Bool)
+        /// A path meets an array: nothing was appended, and the document needs a `KeyWalk`.
+        case meetsArray
+    }
+
+    /// Appends the key of a document none of whose paths meets an array, which is the common case:
+    /// there is one tuple then, and its values are encoded as they are found.
+    func appendPlainKey(
+        of document: DocumentView, to encoder: inout KeyEncoder
+    ) -> PlainKey {
+        let start = encoder.count
+        var isAllMissing = true
+        for part in parts {
+            var value = ValueView(type: .document, bytes: document.bytes)
+            var isMissing = false
+            for segment in part.segments {
+                guard value.type == .document,
+                    let next = DocumentView(value.bytes).value(
+                        segments[segment].name, in: pool.span.bytes)
+                else {
+                    isMissing = true
+                    break
+                }
+                value = next
+                if value.type == .array {
+                    encoder.truncate(to: start)
+                    return .meetsArray
+                }
+            }
+            if isMissing {
+                encoder.appendNull(descending: part.isDescending)
+            } else {
+                isAllMissing = false
+                encoder.append(value, descending: part.isDescending)
+            }
+        }
+        return .appended(isAllMissing: isAllMissing)
+    }
+}
+
 /// The walk of one document.
 struct KeyWalk: ~Copyable {
     /// Bit i: part i went through an array.

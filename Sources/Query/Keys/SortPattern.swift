@@ -120,6 +120,14 @@ package struct SortPattern: Sendable {
     package func appendKey(
         of document: DocumentView, to encoder: inout KeyEncoder
     ) throws(DBError) {
+        if case .appended = table.appendPlainKey(of: document, to: &encoder) { return }
+        try appendKeySlowPath(of: document, to: &encoder)
+    }
+
+    @inline(never)
+    private func appendKeySlowPath(
+        of document: DocumentView, to encoder: inout KeyEncoder
+    ) throws(DBError) {
         var walk = KeyWalk()
         var sink = FirstKey(table: table)
         try walk.run(table, document, parallel: .badValue, into: &sink)

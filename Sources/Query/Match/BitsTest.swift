@@ -48,6 +48,7 @@ package struct BitsTest: Sendable, Hashable {
         let wantsAll = kind == .allSet || kind == .allClear
         for position in positions {
             let index = Int(position >> 3)
+            // SAFETY: loaded only below the span's size.
             let isSet =
                 index < bytes.byteCount
                 && bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self) >> (position & 7) & 1

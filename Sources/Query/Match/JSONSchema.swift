@@ -275,6 +275,7 @@ extension RawSpan {
     /// The number of code points in UTF-8.
     var codePointCount: Int {
         var count = 0
+        // SAFETY: `index` is below the span's size.
         for index in 0..<byteCount
         where unsafeLoad(fromByteOffset: index, as: UInt8.self) & 0xC0 != 0x80 {
             count += 1

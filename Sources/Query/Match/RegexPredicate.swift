@@ -205,7 +205,7 @@ extension DBError.Code {
 /// What searches write to: one per scratch, freed with it.
 struct RegexMemory: ~Copyable {
     /// Most steps of one search.
-    static let stepsMax: UInt32 = 10_000_000
+    static let stepsMax: UInt32 = 500_000
     /// Deepest nesting of backtracking points.
     static let depthMax: UInt32 = 100_000
     /// Most memory of one search, in KiB.

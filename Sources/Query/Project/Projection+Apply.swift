@@ -17,288 +17,298 @@ extension Projection {
         }
         if !expressions.isEmpty || !filters.isEmpty { context.begin(document) }
         let start = writer.openDocument()
-        var walk = Walk(self, arrayPosition: arrayPosition)
-        try walk.fields(of: document, 0, isPositional: isPositional, &writer, &context)
+        let path = PositionalPath(isActive: isPositional, arrayPosition: arrayPosition)
+        try writeFields(of: document, 0, path, &writer, &context)
         writer.close(start)
     }
 
-    /// Where a rule's field of the document was met, for rules that make fields of their own.
-    fileprivate struct Walk {
-        let projection: Projection
+    /// How a walk stands to a positional rule: whether it is on the rule's path before the first
+    /// array, and what the filter found.
+    fileprivate struct PositionalPath {
+        let isActive: Bool
         let arrayPosition: Int?
-        let mode: Mode
 
-        init(_ projection: Projection, arrayPosition: Int?) {
-            self.projection = projection
-            self.arrayPosition = arrayPosition
-            mode = projection.mode
+        /// The state below a field, or behind the array.
+        func entering(_ field: Field) -> PositionalPath {
+            PositionalPath(
+                isActive: isActive && field.isPositional, arrayPosition: arrayPosition)
         }
 
-        // MARK: Objects
+        static var off: PositionalPath { PositionalPath(isActive: false, arrayPosition: nil) }
+    }
 
-        mutating func fields(
-            of document: DocumentView, _ nodeIndex: Int, isPositional: Bool,
-            _ writer: inout DocumentWriter, _ context: inout EvaluationContext
-        ) throws(DBError) {
-            let computes = projection.nodes[nodeIndex].computes
-            // Rules whose field was met, by position; those past 64 are looked up at the end.
-            var met: UInt64 = 0
-            var elements = document.makeIterator()
-            while let element = elements.next() {
-                let index = rule(for: element.name, nodeIndex)
-                guard index >= 0 else {
-                    if mode != .inclusion { writer.append(element) }
-                    continue
-                }
-                if index < 64 { met |= 1 << UInt64(index) }
-                try apply(
-                    projection.nodes[nodeIndex].fields[index], to: element,
-                    isPositional: isPositional, &writer, &context)
+    // MARK: Objects
+
+    private func writeFields(
+        of document: DocumentView, _ nodeIndex: Int, _ path: PositionalPath,
+        _ writer: inout DocumentWriter, _ context: inout EvaluationContext
+    ) throws(DBError) {
+        let node = nodes[nodeIndex]
+        // Rules whose field was met, by position; those past 64 are looked up at the end.
+        var met: UInt64 = 0
+        var elements = document.makeIterator()
+        while let element = elements.next() {
+            let index = rule(for: element.name, node)
+            guard index >= 0 else {
+                if mode != .inclusion { writer.append(element) }
+                continue
             }
-            if computes { try addUnmet(document, nodeIndex, met, &writer, &context) }
+            if index < 64 { met |= 1 << UInt64(index) }
+            try apply(fields[node.first + index], to: element, path, &writer, &context)
         }
+        if node.computes { try addUnmet(document, node, met, &writer, &context) }
+    }
 
-        /// The position of the rule for a name; -1 if there is none.
-        @inline(__always)
-        private func rule(for name: RawSpan, _ nodeIndex: Int) -> Int {
-            let fields = projection.nodes[nodeIndex].fields
-            for index in fields.indices where fields[index].name.count == name.byteCount {
-                let candidate = fields[index].name
-                if candidate.span.bytes.equals(name) { return index }
-            }
-            return -1
-        }
-
-        private mutating func apply(
-            _ field: Field, to element: ElementView, isPositional: Bool,
-            _ writer: inout DocumentWriter, _ context: inout EvaluationContext
-        ) throws(DBError) {
-            let isOnPath = isPositional && field.isPositional
-            switch field.rule {
-            case .include:
-                if isOnPath, element.value.type == .array {
-                    let chosen = try matchedElement(DocumentView(element.value.bytes))
-                    let start = openArray(element.name, &writer)
-                    writer.append(index: 0, chosen)
-                    writer.close(start)
-                } else {
-                    writer.append(element)
-                }
-            case .exclude, .nothing: break
-            case .compute(let index):
-                // In an inclusion computed fields come after the included ones.
-                if mode != .inclusion { try compute(index, element.name, &writer, &context) }
-            case .elementMatch(let index):
-                if mode != .inclusion { try matchElement(index, element, &writer, context) }
-            case .slice(let skip, let count):
-                slice(element, skip: skip, count: count, &writer)
-            case .nested(let below):
-                try nested(below, element, isPositional: isOnPath, &writer, &context)
+    /// The position of the rule for a name; -1 if there is none.
+    @inline(__always)
+    private func rule(for name: RawSpan, _ node: Node) -> Int {
+        let pool = names.bytes
+        for index in 0..<node.count {
+            let field = fields[node.first + index]
+            if field.nameCount == name.byteCount, self.name(of: field, in: pool).equals(name) {
+                return index
             }
         }
+        return -1
+    }
 
-        private func compute(
-            _ index: Int, _ name: RawSpan, _ writer: inout DocumentWriter,
-            _ context: inout EvaluationContext
-        ) throws(DBError) {
-            let value = try projection.expressions[index].evaluate(in: &context)
-            if !value.isMissing { writer.append(name, value.view) }
-        }
+    @inline(__always)
+    @_lifetime(copy pool)
+    private func name(of field: Field, in pool: RawSpan) -> RawSpan {
+        pool.extracting(field.nameOffset..<field.nameOffset + field.nameCount)
+    }
 
-        /// Fields that rules make where the document has none (or, in an inclusion, does not pass
-        /// its own on), in the order of the specification.
-        private mutating func addUnmet(
-            _ document: DocumentView, _ nodeIndex: Int, _ met: UInt64,
-            _ writer: inout DocumentWriter, _ context: inout EvaluationContext
-        ) throws(DBError) {
-            let fields = projection.nodes[nodeIndex].fields
-            for index in fields.indices {
-                let field = fields[index]
-                let name = field.name.span.bytes
-                let wasMet =
-                    index < 64 ? met >> UInt64(index) & 1 == 1 : document.value(name) != nil
-                switch field.rule {
-                case .compute(let expression):
-                    if wasMet, mode != .inclusion { continue }
-                    try compute(expression, name, &writer, &context)
-                case .elementMatch(let filter):
-                    guard mode == .inclusion, wasMet else { continue }
-                    var elements = document.makeIterator()
-                    while let element = elements.next() {
-                        guard element.name.equals(name) else { continue }
-                        try matchElement(filter, element, &writer, context)
-                        break
-                    }
-                case .nested(let below) where !wasMet && projection.nodes[below].computes:
-                    try computedObject(below, name, &writer, &context)
-                default: break
-                }
-            }
-        }
-
-        /// An object of computed fields alone, where the document has no object.
-        private mutating func computedObject(
-            _ below: Int, _ name: RawSpan, _ writer: inout DocumentWriter,
-            _ context: inout EvaluationContext
-        ) throws(DBError) {
-            writer.appendHeader(.document, name)
-            try computedPayload(below, &writer, &context)
-        }
-
-        private mutating func computedPayload(
-            _ below: Int, _ writer: inout DocumentWriter, _ context: inout EvaluationContext
-        ) throws(DBError) {
-            let start = writer.openDocument()
-            let empty = Document()
-            try addUnmet(empty.view, below, 0, &writer, &context)
-            writer.close(start)
-        }
-
-        // MARK: Below a name
-
-        private mutating func nested(
-            _ below: Int, _ element: ElementView, isPositional: Bool,
-            _ writer: inout DocumentWriter, _ context: inout EvaluationContext
-        ) throws(DBError) {
-            switch element.value.type {
-            case .document:
-                writer.appendHeader(.document, element.name)
-                try object(
-                    below, DocumentView(element.value.bytes), isPositional: isPositional, &writer,
-                    &context)
-            case .array:
-                let array = DocumentView(element.value.bytes)
+    private func apply(
+        _ field: Field, to element: ElementView, _ path: PositionalPath,
+        _ writer: inout DocumentWriter, _ context: inout EvaluationContext
+    ) throws(DBError) {
+        let below = path.entering(field)
+        switch field.rule {
+        case .include:
+            if below.isActive, element.value.type == .array {
+                let chosen = try matchedElement(DocumentView(element.value.bytes), path)
                 let start = openArray(element.name, &writer)
-                if isPositional {
-                    let chosen = try matchedElement(array)
-                    var count = 0
-                    try self.element(below, chosen, &count, &writer, &context)
-                } else {
-                    try self.elements(of: array, below, &writer, &context)
-                }
+                writer.append(index: 0, chosen)
                 writer.close(start)
-            default:
-                if projection.nodes[below].computes {
-                    try computedObject(below, element.name, &writer, &context)
-                } else if mode != .inclusion {
-                    writer.append(element)
+            } else {
+                writer.append(element)
+            }
+        case .exclude, .nothing: break
+        case .compute(let index):
+            // In an inclusion computed fields come after the included ones.
+            if mode != .inclusion { try compute(index, element.name, &writer, &context) }
+        case .elementMatch(let index):
+            if mode != .inclusion { try matchElement(index, element, &writer, context) }
+        case .slice(let skip, let count):
+            slice(element, skip: skip, count: count, &writer)
+        case .nested(let node):
+            try nested(node, element, below, &writer, &context)
+        }
+    }
+
+    private func compute(
+        _ index: Int, _ name: RawSpan, _ writer: inout DocumentWriter,
+        _ context: inout EvaluationContext
+    ) throws(DBError) {
+        let value = try expressions[index].evaluate(in: &context)
+        if !value.isMissing { writer.append(name, value.view) }
+    }
+
+    /// Fields that rules make where the document has none (or, in an inclusion, does not pass
+    /// its own on), in the order of the specification.
+    private func addUnmet(
+        _ document: DocumentView, _ node: Node, _ met: UInt64,
+        _ writer: inout DocumentWriter, _ context: inout EvaluationContext
+    ) throws(DBError) {
+        let pool = names.bytes
+        for index in 0..<node.count {
+            let field = fields[node.first + index]
+            let name = name(of: field, in: pool)
+            let wasMet =
+                index < 64 ? met >> UInt64(index) & 1 == 1 : document.value(name) != nil
+            switch field.rule {
+            case .compute(let expression):
+                if wasMet, mode != .inclusion { continue }
+                try compute(expression, name, &writer, &context)
+            case .elementMatch(let filter):
+                guard mode == .inclusion, wasMet else { continue }
+                var elements = document.makeIterator()
+                while let element = elements.next() {
+                    guard element.name.equals(name) else { continue }
+                    try matchElement(filter, element, &writer, context)
+                    break
                 }
+            case .nested(let below) where !wasMet && nodes[below].computes:
+                try computedObject(below, name, &writer, &context)
+            default: break
             }
         }
+    }
 
-        private mutating func object(
-            _ below: Int, _ document: DocumentView, isPositional: Bool,
-            _ writer: inout DocumentWriter, _ context: inout EvaluationContext
-        ) throws(DBError) {
-            let start = writer.openDocument()
-            try fields(of: document, below, isPositional: isPositional, &writer, &context)
-            writer.close(start)
-        }
+    /// An object of computed fields alone, where the document has no object.
+    private func computedObject(
+        _ below: Int, _ name: RawSpan, _ writer: inout DocumentWriter,
+        _ context: inout EvaluationContext
+    ) throws(DBError) {
+        writer.appendHeader(.document, name)
+        try computedPayload(below, &writer, &context)
+    }
 
-        private mutating func elements(
-            of array: DocumentView, _ below: Int, _ writer: inout DocumentWriter,
-            _ context: inout EvaluationContext
-        ) throws(DBError) {
-            var count = 0
-            var elements = array.makeIterator()
-            while let element = elements.next() {
-                try self.element(below, element.value, &count, &writer, &context)
-            }
-        }
+    private func computedPayload(
+        _ below: Int, _ writer: inout DocumentWriter, _ context: inout EvaluationContext
+    ) throws(DBError) {
+        let start = writer.openDocument()
+        let empty = Document()
+        try addUnmet(empty.view, nodes[below], 0, &writer, &context)
+        writer.close(start)
+    }
 
-        /// One element of an array on the way; `count` elements have been written before it.
-        private mutating func element(
-            _ below: Int, _ value: ValueView, _ count: inout Int,
-            _ writer: inout DocumentWriter, _ context: inout EvaluationContext
-        ) throws(DBError) {
-            switch value.type {
-            case .document:
-                writer.appendHeader(.document, index: count)
-                try object(
-                    below, DocumentView(value.bytes), isPositional: false, &writer, &context)
-            case .array:
-                writer.appendHeader(.array, index: count)
-                let start = writer.openDocument()
-                try elements(of: DocumentView(value.bytes), below, &writer, &context)
-                writer.close(start)
-            default:
-                if mode == .inclusion { return }
-                if projection.nodes[below].computes {
-                    writer.appendHeader(.document, index: count)
-                    try computedPayload(below, &writer, &context)
-                } else {
-                    writer.append(index: count, value)
-                }
-            }
-            count += 1
-        }
+    // MARK: Below a name
 
-        private func openArray(_ name: RawSpan, _ writer: inout DocumentWriter) -> Int {
-            writer.appendHeader(.array, name)
-            return writer.openDocument()
-        }
-
-        // MARK: Operators of find
-
-        /// The element that the filter's array condition matched.
-        @_lifetime(copy array)
-        private func matchedElement(_ array: DocumentView) throws(DBError) -> ValueView {
-            guard let arrayPosition else {
-                throw .location(
-                    51246,
-                    "Executor error during find command :: caused by :: positional "
-                        + "operator '.$' couldn't find a matching element in the array")
-            }
-            var elements = array.makeIterator()
-            var position = 0
-            while let element = elements.next() {
-                if position == arrayPosition { return element.value }
-                position += 1
-            }
-            throw .location(
-                51247,
-                "Executor error during find command :: caused by :: positional operator "
-                    + "'.$' element mismatch")
-        }
-
-        /// Writes the first element that the filter matches; nothing if there is none.
-        private func matchElement(
-            _ index: Int, _ element: ElementView, _ writer: inout DocumentWriter,
-            _ context: borrowing EvaluationContext
-        ) throws(DBError) {
-            guard let array = element.value.array else { return }
-            var scratch = MatchScratch()
-            guard try projection.filters[index].matches(context.root.nested, &scratch),
-                let wanted = scratch.arrayPosition
-            else { return }
-            var candidates = array.makeIterator()
-            var position = 0
-            while let candidate = candidates.next() {
-                if position == wanted {
-                    let start = openArray(element.name, &writer)
-                    writer.append(index: 0, candidate.value)
-                    writer.close(start)
-                    return
-                }
-                position += 1
-            }
-        }
-
-        private func slice(
-            _ element: ElementView, skip: Int?, count: Int, _ writer: inout DocumentWriter
-        ) {
-            guard let array = element.value.array else { return writer.append(element) }
-            let range = FindSlice.range(skip: skip, count: count, size: array.count)
+    private func nested(
+        _ below: Int, _ element: ElementView, _ path: PositionalPath,
+        _ writer: inout DocumentWriter, _ context: inout EvaluationContext
+    ) throws(DBError) {
+        switch element.value.type {
+        case .document:
+            writer.appendHeader(.document, element.name)
+            try object(
+                below, DocumentView(element.value.bytes), path, &writer,
+                &context)
+        case .array:
+            let array = DocumentView(element.value.bytes)
             let start = openArray(element.name, &writer)
-            var elements = array.makeIterator()
-            var position = 0
-            while position < range.upperBound, let next = elements.next() {
-                if position >= range.lowerBound {
-                    writer.append(index: position - range.lowerBound, next.value)
-                }
-                position += 1
+            if path.isActive {
+                let chosen = try matchedElement(array, path)
+                var count = 0
+                try self.element(below, chosen, &count, &writer, &context)
+            } else {
+                try self.elements(of: array, below, &writer, &context)
             }
             writer.close(start)
+        default:
+            if nodes[below].computes {
+                try computedObject(below, element.name, &writer, &context)
+            } else if mode != .inclusion {
+                writer.append(element)
+            }
         }
+    }
+
+    private func object(
+        _ below: Int, _ document: DocumentView, _ path: PositionalPath,
+        _ writer: inout DocumentWriter, _ context: inout EvaluationContext
+    ) throws(DBError) {
+        let start = writer.openDocument()
+        try writeFields(of: document, below, path, &writer, &context)
+        writer.close(start)
+    }
+
+    private func elements(
+        of array: DocumentView, _ below: Int, _ writer: inout DocumentWriter,
+        _ context: inout EvaluationContext
+    ) throws(DBError) {
+        var count = 0
+        var elements = array.makeIterator()
+        while let element = elements.next() {
+            try self.element(below, element.value, &count, &writer, &context)
+        }
+    }
+
+    /// One element of an array on the way; `count` elements have been written before it.
+    private func element(
+        _ below: Int, _ value: ValueView, _ count: inout Int,
+        _ writer: inout DocumentWriter, _ context: inout EvaluationContext
+    ) throws(DBError) {
+        switch value.type {
+        case .document:
+            writer.appendHeader(.document, index: count)
+            try object(
+                below, DocumentView(value.bytes), .off, &writer, &context)
+        case .array:
+            writer.appendHeader(.array, index: count)
+            let start = writer.openDocument()
+            try elements(of: DocumentView(value.bytes), below, &writer, &context)
+            writer.close(start)
+        default:
+            if mode == .inclusion { return }
+            if nodes[below].computes {
+                writer.appendHeader(.document, index: count)
+                try computedPayload(below, &writer, &context)
+            } else {
+                writer.append(index: count, value)
+            }
+        }
+        count += 1
+    }
+
+    private func openArray(_ name: RawSpan, _ writer: inout DocumentWriter) -> Int {
+        writer.appendHeader(.array, name)
+        return writer.openDocument()
+    }
+
+    // MARK: Operators of find
+
+    /// The element that the filter's array condition matched.
+    @_lifetime(copy array)
+    private func matchedElement(
+        _ array: DocumentView, _ path: PositionalPath
+    ) throws(DBError) -> ValueView {
+        guard let arrayPosition = path.arrayPosition else {
+            throw .location(
+                51246,
+                "Executor error during find command :: caused by :: positional "
+                    + "operator '.$' couldn't find a matching element in the array")
+        }
+        var elements = array.makeIterator()
+        var position = 0
+        while let element = elements.next() {
+            if position == arrayPosition { return element.value }
+            position += 1
+        }
+        throw .location(
+            51247,
+            "Executor error during find command :: caused by :: positional operator "
+                + "'.$' element mismatch")
+    }
+
+    /// Writes the first element that the filter matches; nothing if there is none.
+    private func matchElement(
+        _ index: Int, _ element: ElementView, _ writer: inout DocumentWriter,
+        _ context: borrowing EvaluationContext
+    ) throws(DBError) {
+        guard let array = element.value.array else { return }
+        var scratch = MatchScratch()
+        guard try filters[index].matches(context.root.nested, &scratch),
+            let wanted = scratch.arrayPosition
+        else { return }
+        var candidates = array.makeIterator()
+        var position = 0
+        while let candidate = candidates.next() {
+            if position == wanted {
+                let start = openArray(element.name, &writer)
+                writer.append(index: 0, candidate.value)
+                writer.close(start)
+                return
+            }
+            position += 1
+        }
+    }
+
+    private func slice(
+        _ element: ElementView, skip: Int?, count: Int, _ writer: inout DocumentWriter
+    ) {
+        guard let array = element.value.array else { return writer.append(element) }
+        let range = FindSlice.range(skip: skip, count: count, size: array.count)
+        let start = openArray(element.name, &writer)
+        var elements = array.makeIterator()
+        var position = 0
+        while position < range.upperBound, let next = elements.next() {
+            if position >= range.lowerBound {
+                writer.append(index: position - range.lowerBound, next.value)
+            }
+            position += 1
+        }
+        writer.close(start)
     }
 }

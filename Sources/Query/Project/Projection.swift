@@ -43,25 +43,31 @@ package final class Projection: Sendable {
         case nested(Int)
     }
 
-    /// A name and its rule.
+    /// A name, by where it lies in `names`, and its rule. Plain memory, as is `Node`, so that
+    /// looking at a field of a document counts no references.
     struct Field: Sendable {
-        let name: [UInt8]
+        let nameOffset: Int
+        let nameCount: Int
         let rule: Rule
         /// Whether a positional rule `a.$` ends at or below it: the first array that is met from
         /// here on comes out as its matched element alone.
-        var isPositional = false
+        let isPositional: Bool
     }
 
-    /// The fields of one level.
+    /// A run of fields: those of one level.
     struct Node: Sendable {
-        var fields: [Field] = []
+        let first: Int
+        let count: Int
         /// Whether rules at or below it make fields that the document need not have.
-        var computes = false
+        let computes: Bool
     }
 
     /// What becomes of fields without a rule.
     package let mode: Mode
     let nodes: [Node]
+    let fields: [Field]
+    /// The names' bytes.
+    let names: ConstantPool
     let expressions: [Expression]
     let filters: [Filter]
     /// Whether there is a positional rule `a.$`, which needs the filter's array position.
@@ -70,7 +76,21 @@ package final class Projection: Sendable {
 
     init(mode: Mode, _ builder: ProjectionTrie, isIdentity: Bool) {
         self.mode = mode
-        nodes = builder.nodes
+        var nodes: [Node] = []
+        var fields: [Field] = []
+        var pool: [UInt8] = []
+        for node in builder.nodes {
+            nodes.append(
+                Node(first: fields.count, count: node.fields.count, computes: node.computes))
+            for field in node.fields {
+                fields.append(
+                    Field(
+                        nameOffset: pool.count, nameCount: field.name.count, rule: field.rule,
+                        isPositional: field.isPositional))
+                pool.append(contentsOf: field.name)
+            }
+        }
+        (self.nodes, self.fields, names) = (nodes, fields, ConstantPool(pool))
         expressions = builder.expressions
         filters = builder.filters
         isPositional = builder.isPositional
@@ -100,8 +120,9 @@ package final class Projection: Sendable {
 
     private func collectPaths(_ node: Int, _ prefix: [[UInt8]], _ paths: inout [FieldPath]) -> Bool
     {
-        for field in nodes[node].fields {
-            let name = prefix + [field.name]
+        for field in fields[nodes[node].first..<nodes[node].first + nodes[node].count] {
+            let end = field.nameOffset + field.nameCount
+            let name = prefix + [[UInt8](copying: names.bytes.extracting(field.nameOffset..<end))]
             switch field.rule {
             case .exclude, .nothing: break
             case .include, .slice, .elementMatch: paths.append(FieldPath(joining: name))
@@ -121,64 +142,4 @@ extension FieldPath {
     init(joining names: [[UInt8]]) {
         self.init(String(decoding: Array(names.joined(separator: [46])), as: UTF8.self))
     }
-}
-
-/// The trie while it is built.
-struct ProjectionTrie {
-    private(set) var nodes: [Projection.Node] = [Projection.Node()]
-    var expressions: [Expression] = []
-    var filters: [Filter] = []
-
-    /// How two paths collide.
-    enum Collision: Error {
-        /// One was already there, or one below it.
-        case withChild
-        /// One above it was already there.
-        case withParent
-    }
-
-    /// Puts a rule at a path.
-    mutating func insert(_ path: FieldPath, _ rule: Projection.Rule) throws(Collision) {
-        let computes =
-            switch rule {
-            case .compute, .elementMatch, .nothing: true
-            default: false
-            }
-        var node = 0
-        for segment in path.segments.dropLast() {
-            if computes { nodes[node].computes = true }
-            node = try child(of: node, named: segment.name)
-        }
-        guard let name = path.segments.last?.name else { return }
-        if nodes[node].fields.contains(where: { $0.name == name }) { throw .withChild }
-        nodes[node].fields.append(Projection.Field(name: name, rule: rule))
-        if computes { nodes[node].computes = true }
-    }
-
-    private mutating func child(of node: Int, named name: [UInt8]) throws(Collision) -> Int {
-        if let field = nodes[node].fields.first(where: { $0.name == name }) {
-            guard case .nested(let below) = field.rule else { throw .withParent }
-            return below
-        }
-        nodes.append(Projection.Node())
-        let below = nodes.count - 1
-        nodes[node].fields.append(Projection.Field(name: name, rule: .nested(below)))
-        return below
-    }
-
-    /// Marks the fields on a positional path.
-    mutating func markPositional(_ path: FieldPath) {
-        isPositional = true
-        var node = 0
-        for segment in path.segments {
-            guard let index = nodes[node].fields.firstIndex(where: { $0.name == segment.name })
-            else { return }
-            nodes[node].fields[index].isPositional = true
-            guard case .nested(let below) = nodes[node].fields[index].rule else { return }
-            node = below
-        }
-    }
-
-    /// Whether there is a positional path.
-    private(set) var isPositional = false
 }

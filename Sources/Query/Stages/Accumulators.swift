@@ -1,4 +1,4 @@
-// The accumulators of $group: each keeps the state of all groups, by group number.
+// The accumulators of $group beside sums: each keeps the state of all groups, by group number.
 
 import BSON
 import Glibc
@@ -8,9 +8,6 @@ class AccumulatorColumn {
     /// Makes the column of an accumulator.
     static func make(_ kind: AccumulatorKind) -> AccumulatorColumn {
         switch kind {
-        case .sum: SumColumn(.sum)
-        case .average: SumColumn(.average)
-        case .count: SumColumn(.count)
         case .min: ExtremeColumn(sign: -1)
         case .max: ExtremeColumn(sign: 1)
         case .first: PlacedColumn(takesFirst: true)
@@ -20,6 +17,8 @@ class AccumulatorColumn {
         case .mergeObjects: MergeColumn()
         case .populationDeviation: DeviationColumn(isSample: false)
         case .sampleDeviation: DeviationColumn(isSample: true)
+        // GroupState keeps these itself.
+        case .sum, .average, .count: AccumulatorColumn()
         }
     }
 
@@ -46,43 +45,6 @@ extension DocumentWriter {
         case .decimal(let value): append(name, .decimal128(low: value.low, high: value.high))
         }
     }
-}
-
-/// $sum, $avg, $count: numbers add up, everything else is passed over.
-final class SumColumn: AccumulatorColumn {
-    enum Result {
-        case sum
-        case average
-        case count
-    }
-
-    private let result: Result
-    private var sums: [NumberSum] = []
-
-    init(_ result: Result) {
-        self.result = result
-    }
-
-    override func addGroup() { sums.append(NumberSum()) }
-
-    override func add(_ value: ValueRef, to group: Int) throws(DBError) {
-        if result == .count {
-            sums[group].add(.int32(1))
-        } else if let number = Number(value) {
-            sums[group].add(number)
-        }
-    }
-
-    override func write(_ name: String, _ group: Int, _ writer: inout DocumentWriter) {
-        switch result {
-        case .sum, .count: writer.append(name, sums[group].total)
-        case .average:
-            guard let average = sums[group].average else { return writer.appendNull(name) }
-            writer.append(name, average)
-        }
-    }
-
-    override var byteCount: Int { sums.count * MemoryLayout<NumberSum>.stride }
 }
 
 /// $min, $max: null and missing don't count.

@@ -13,6 +13,8 @@ package import BSON
 /// A pipeline at work on one stream of documents. Confined to one thread at a time.
 package final class PipelineExecution {
     private let stages: [StageExecution]
+    /// Where documents go in: the first stage, or the sink.
+    private let entrance: StageExecution
     private let sink: ResultSink
     private let documents: Expression?
     /// The first stage that may have results to drain; nil until the input has ended.
@@ -37,6 +39,7 @@ package final class PipelineExecution {
             chain.append(next)
         }
         stages = chain.reversed()
+        entrance = next
         self.sink = sink
         documents = pipeline.documents
     }
@@ -45,10 +48,7 @@ package final class PipelineExecution {
     /// positional projection. False: no further document changes the result, so stop scanning and
     /// call `finish`.
     package func push(_ document: DocumentView, arrayPosition: Int?) throws(DBError) -> Bool {
-        guard let first = stages.first else {
-            return try sink.push(document, arrayPosition: arrayPosition)
-        }
-        return try first.push(document, arrayPosition: arrayPosition)
+        try entrance.push(document, arrayPosition: arrayPosition)
     }
 
     /// The input has ended: blocking stages begin to hand on. Further calls do nothing.

@@ -93,7 +93,11 @@ struct KeyIntervalSet: Sendable {
                 merged.append(next)
                 continue
             }
-            if last.isPoint, next.isPoint { continue }
+            if last.isPoint, next.isPoint {
+                // Equal, or neighbours such as false and true.
+                if last.low.bytes != next.low.bytes { merged.append(next) }
+                continue
+            }
             let high =
                 KeyBytes.isLessAsHigh(last.high.bytes, next.high.bytes)
                 ? next.high : last.high

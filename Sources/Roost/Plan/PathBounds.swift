@@ -35,7 +35,7 @@ struct PathBoundsBuilder {
         case .in(let other, let values, let patterns):
             return names(other, prefix) ? bounds(in: values, patterns) : nil
         case .not(.exists(let other)):
-            guard names(other, prefix) else { return nil }
+            guard names(other, prefix), !hasPosition else { return nil }
             return PathBounds(set: Self.point(.null), isSound: false)
         case .type(let other, let types):
             return names(other, prefix) ? bounds(types) : nil
@@ -154,8 +154,9 @@ struct PathBoundsBuilder {
         return PathBounds(set: KeyIntervalSet(interval), isSound: true)
     }
 
-    private func equality(_ value: OwnedValue) -> PathBounds {
-        PathBounds(
+    private func equality(_ value: OwnedValue) -> PathBounds? {
+        if value.type == .null, hasPosition { return nil }
+        return PathBounds(
             set: KeyIntervalSet(union: Self.equalityIntervals(value)), isSound: isSound(value))
     }
 
@@ -169,7 +170,14 @@ struct PathBoundsBuilder {
         }
     }
 
-    private func bounds(in values: [OwnedValue], _ patterns: [RegexPredicate]) -> PathBounds {
+    /// Whether the path may name a position of an array. Such a key is the element there, while
+    /// the filter also looks into all elements, so a null may be met that has no key.
+    private var hasPosition: Bool {
+        path.segments.dropFirst().contains { $0.arrayIndex != nil }
+    }
+
+    private func bounds(in values: [OwnedValue], _ patterns: [RegexPredicate]) -> PathBounds? {
+        if hasPosition, values.contains(where: { $0.type == .null }) { return nil }
         var intervals: [KeyInterval] = []
         intervals.reserveCapacity(values.count)
         var isSound = patterns.isEmpty

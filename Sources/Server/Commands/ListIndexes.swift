@@ -25,7 +25,10 @@ enum ListIndexes {
         }
         var list = DocumentWriter()
         list.appendRaw(copying: idIndex.view.bytes)
-        for index in entry.indexes { list.appendRaw(copying: index.specification.view.bytes) }
+        for index in entry.indexes {
+            let specification = index.specification
+            list.appendRaw(copying: specification.view.bytes)
+        }
         try ListReply.write(
             list.take(), namespace, batchSize: try call.cursorBatchSize(), call.core,
             call.cursorOwner, &reply)

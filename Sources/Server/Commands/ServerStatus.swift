@@ -2,6 +2,7 @@
 
 import BSON
 import Glibc
+import Roost
 import Synchronization
 import Wire
 

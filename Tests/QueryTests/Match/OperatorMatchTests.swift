@@ -154,6 +154,12 @@ private func regex(_ pattern: String, _ options: String = "") -> Value {
         #expect(predicate.isPrefixOnly == isAll)
     }
 
+    @Test("A long text is searched to its end", arguments: ["[ab][cd]", "(a|b)[cd]", "\\w{2}[cd]"])
+    func longText(_ pattern: String) throws {
+        let document: Document = ["a": .string(String(repeating: "a", count: 3_000_000))]
+        #expect(try !matches(["a": ["$regex": .string(pattern)]], document))
+    }
+
     @Test("A runaway pattern is an error, not a hang")
     func runaway() {
         let document: Document = ["a": .string(String(repeating: "a", count: 60) + "!")]

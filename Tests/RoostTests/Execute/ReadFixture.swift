@@ -30,7 +30,8 @@ final class ReadFixture {
     /// Inserts documents, leaving out those that are refused.
     @discardableResult
     func insert(_ namespace: Namespace, _ documents: [Document]) async throws -> Int {
-        var request = WriteRequest(namespace, isOrdered: false, now: 0)
+        var request = WriteRequest(
+            namespace, isOrdered: false, time: WriteTime(millis: 0, timestamp: Timestamp(rawValue: 1)))
         for document in documents { try request.insert(document.view) }
         let outcome = try await withCheckedThrowingContinuation { continuation in
             engine.write(request) { continuation.resume(with: $0) }

@@ -13,7 +13,7 @@ struct SmallDocuments {
         .null, 1, 1.0, .double(.nan), .double(-0.0), 2, "a", "ab", .bool(true), .document([:]),
         ["a": 1], .array([]),
     ]
-    static let paths = ["a", "b", "a.b", "a.0", "a.b.c"]
+    static let paths = ["a", "b", "a.b", "a.0", "a.b.c", "a.1", "a.c"]
 
     mutating func pick<T>(_ values: [T]) -> T { values[random.below(values.count)] }
 
@@ -30,6 +30,8 @@ struct SmallDocuments {
                 Document { writer in
                     if random.oneIn(2) { writer.append("b", value(depth: depth - 1)) }
                     if random.oneIn(2) { writer.append("c", value(depth: depth - 1)) }
+                    if random.oneIn(8) { writer.append("0", value(depth: depth - 1)) }
+                    if random.oneIn(8) { writer.append("1", value(depth: depth - 1)) }
                 })
         }
     }
