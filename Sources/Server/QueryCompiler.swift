@@ -39,6 +39,9 @@ struct QueryCompiler: Sendable {
         var options = UpdateOptions()
         options.isMulti = isMulti
         options.filterOptions = scope.filterOptions(.find)
+        options.parsePipeline = { [scope] stages, constants throws(DBError) in
+            try StagedUpdate(stages, constants: constants, scope)
+        }
         return try Update.parse(value, arrayFilters: arrayFilters, constants: constants, options)
     }
 
