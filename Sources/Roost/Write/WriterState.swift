@@ -79,7 +79,7 @@ final class WriterState: @unchecked Sendable {
     func create(
         _ namespace: Namespace, options: Document, _ transaction: inout WriteTransaction
     ) throws -> CollectionEntry {
-        try namespace.validate()
+        try namespace.checkMayBeCreated()
         try Self.checkCase(of: namespace.database, in: catalog)
         let entry = CollectionEntry(
             namespace: namespace, uuid: .random(), table: try transaction.createTable(),
@@ -89,7 +89,7 @@ final class WriterState: @unchecked Sendable {
     }
 
     /// Two databases may not differ by case alone, as in MongoDB.
-    private static func checkCase(
+    static func checkCase(
         of database: String, in catalog: CatalogSnapshot
     ) throws(DBError) {
         guard !catalog.databases.contains(database) else { return }

@@ -32,6 +32,7 @@ enum Create {
     ) throws(DBError) -> CommandOutcome {
         let namespace = try call.namespace()
         try namespace.validate()
+        try CreateChecks.check(call)
         try QueryCompiler.checkCollation(call.document("collation"), "create")
         for option in unsupported where call.value(option) != nil {
             throw DBError(
