@@ -36,10 +36,9 @@ struct QueryCompiler: Sendable {
     func update(
         _ value: ValueView, arrayFilters: DocumentView?, constants: DocumentView?, isMulti: Bool
     ) throws(DBError) -> Update {
-        var options = UpdateOptions()
-        options.isMulti = isMulti
-        options.filterOptions = scope.filterOptions(.find)
-        return try Update.parse(value, arrayFilters: arrayFilters, constants: constants, options)
+        try Update.parse(
+            value, arrayFilters: arrayFilters, constants: constants,
+            scope.updateOptions(isMulti: isMulti))
     }
 
     /// The stages of an aggregation.
