@@ -34,7 +34,7 @@ let package = Package(
         .target(
             name: "CDecimal",
             linkerSettings: [.linkedLibrary("bidgcc000"), .linkedLibrary("m")]),
-        .target(name: "CChecksum", cSettings: [.unsafeFlags(["-O2"])]),
+        .target(name: "CChecksum"),
 
         .target(name: "BSON", dependencies: ["CDecimal"], swiftSettings: swift),
         .target(name: "Storage", dependencies: ["CLMDB", "CChecksum"], swiftSettings: swift),

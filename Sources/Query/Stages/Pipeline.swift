@@ -106,6 +106,7 @@ package final class Pipeline: Sendable {
     /// What a planner can do in place of the first stages.
     package var leading: Leading {
         var leading = Leading()
+        if isCollectionless { return leading }
         var rest = stages[...]
         // The parser has merged adjacent filters into one.
         if case .match(let filter) = rest.first {

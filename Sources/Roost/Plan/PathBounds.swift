@@ -24,6 +24,13 @@ struct PathBoundsBuilder {
     let path: FieldPath
     /// Whether some document has an array along the path.
     let isMultikey: Bool
+    private let hasPosition: Bool
+
+    init(path: FieldPath, isMultikey: Bool) {
+        self.path = path
+        self.isMultikey = isMultikey
+        hasPosition = path.segments.dropFirst().contains { $0.arrayIndex != nil }
+    }
 
     /// What `node` says about the path, or nil when it says nothing.
     ///
@@ -35,7 +42,7 @@ struct PathBoundsBuilder {
         case .in(let other, let values, let patterns):
             return names(other, prefix) ? bounds(in: values, patterns) : nil
         case .not(.exists(let other)):
-            guard names(other, prefix), !hasPosition else { return nil }
+            guard names(other, prefix) else { return nil }
             return PathBounds(set: Self.point(.null), isSound: false)
         case .type(let other, let types):
             return names(other, prefix) ? bounds(types) : nil
@@ -60,6 +67,14 @@ struct PathBoundsBuilder {
             return conjunction(nodes.map { negation($0, prefix) })
         default: return nil
         }
+    }
+
+    /// Whether `bounds` may say something: cheaper, and true when in doubt.
+    func mayBound(_ node: FilterNode, under prefix: String?) -> Bool {
+        guard let other = node.path else { return true }
+        guard prefix == nil else { return true }
+        if case .elementObject = node { return true }
+        return other.dotted == path.dotted
     }
 
     // MARK: Logic
@@ -107,11 +122,14 @@ struct PathBoundsBuilder {
         return PathBounds(set: tighter.set, isSound: false)
     }
 
-    /// Whether `other`, below `prefix`, is this path. Inside `$elemMatch` a number may also be a
-    /// position in the element, which keys don't follow: such paths count as others.
+    /// Whether `other`, below `prefix`, is this path.
+    ///
+    /// A number in a path may be a position in an array, where a key is the element there alone,
+    /// while a filter also looks into all elements for a field of that name. Such paths get no
+    /// bounds; their indexes still give order.
     private func names(_ other: FieldPath, _ prefix: String?) -> Bool {
+        guard !hasPosition else { return false }
         guard let prefix else { return other.dotted == path.dotted }
-        guard other.segments.allSatisfy({ $0.arrayIndex == nil }) else { return false }
         return path.dotted.utf8.count == prefix.utf8.count + 1 + other.dotted.utf8.count
             && path.dotted == prefix + "." + other.dotted
     }
@@ -154,9 +172,8 @@ struct PathBoundsBuilder {
         return PathBounds(set: KeyIntervalSet(interval), isSound: true)
     }
 
-    private func equality(_ value: OwnedValue) -> PathBounds? {
-        if value.type == .null, hasPosition { return nil }
-        return PathBounds(
+    private func equality(_ value: OwnedValue) -> PathBounds {
+        PathBounds(
             set: KeyIntervalSet(union: Self.equalityIntervals(value)), isSound: isSound(value))
     }
 
@@ -170,14 +187,7 @@ struct PathBoundsBuilder {
         }
     }
 
-    /// Whether the path may name a position of an array. Such a key is the element there, while
-    /// the filter also looks into all elements, so a null may be met that has no key.
-    private var hasPosition: Bool {
-        path.segments.dropFirst().contains { $0.arrayIndex != nil }
-    }
-
-    private func bounds(in values: [OwnedValue], _ patterns: [RegexPredicate]) -> PathBounds? {
-        if hasPosition, values.contains(where: { $0.type == .null }) { return nil }
+    private func bounds(in values: [OwnedValue], _ patterns: [RegexPredicate]) -> PathBounds {
         var intervals: [KeyInterval] = []
         intervals.reserveCapacity(values.count)
         var isSound = patterns.isEmpty

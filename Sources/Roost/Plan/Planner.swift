@@ -58,12 +58,21 @@ struct Planner {
         guard !collection.indexes.isEmpty else { return plans }
         let implication = Implication(conjuncts: conjuncts)
         for index in collection.indexes where index.isReady && !index.isHidden {
-            guard implication.covers(index) else { continue }
+            guard question.sort != nil || restricts(index), implication.covers(index) else {
+                continue
+            }
             let plan = indexPlan(index)
-            let isRestricted = plan.bounds.map { !$0.isUnbounded } ?? false
+            let isRestricted = plan.bounds.map { !$0.parts[0].isAll } ?? false
             if isRestricted || (question.sort != nil && plan.providesSort) { plans.append(plan) }
         }
         return plans
+    }
+
+    /// Whether some condition is about the index's first path: without one, its entries would all
+    /// be scanned.
+    private func restricts(_ index: IndexEntry) -> Bool {
+        let builder = PathBoundsBuilder(path: index.pattern.parts[0].path, isMultikey: true)
+        return conjuncts.contains { builder.mayBound($0.node, under: $0.prefix) }
     }
 
     private func collectionScan(isBackward: Bool, providesSort: Bool) -> QueryPlan {
@@ -237,9 +246,7 @@ struct Planner {
 
     private func index(of pattern: Document) -> IndexEntry? {
         collection.indexes.first { index in
-            guard isUsable(index) else { return false }
-            let key = index.key
-            return key.view.hasSameKeys(as: pattern.view)
+            isUsable(index) && index.key.view.compare(pattern.view) == 0
         }
     }
 
@@ -307,12 +314,5 @@ extension Document {
     /// Whether this is the key pattern of the `_id` index.
     var isIDPattern: Bool {
         view.count == 1 && view.value("_id") != nil
-    }
-}
-
-extension DocumentView {
-    /// Whether both have the same names in the same order with equal values.
-    func hasSameKeys(as other: DocumentView) -> Bool {
-        compare(other) == 0
     }
 }

@@ -67,7 +67,14 @@ enum Aggregate {
             throw DBError(
                 .typeMismatch, "'pipeline' option must be specified as an array")
         }
-        var request = AggregateRequest(namespace, pipeline: try compiler.pipeline(stages))
+        let pipeline: Pipeline
+        if let listed = try ServerStages.replacing(stages, call) {
+            let value = OwnedValue(.array(listed))
+            pipeline = try compiler.pipeline(DocumentView(value.view.bytes))
+        } else {
+            pipeline = try compiler.pipeline(stages)
+        }
+        var request = AggregateRequest(namespace, pipeline: pipeline)
         request.hint = call.ownedValue("hint")
         request.deadline = call.special.deadline
         return request
