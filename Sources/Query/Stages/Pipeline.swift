@@ -66,10 +66,16 @@ package final class Pipeline: Sendable {
     package let stages: [PipelineStage]
     /// The source of a pipeline that begins with $documents, which reads no collection.
     let documents: Expression?
+    /// Where the results go, by a last stage $out or $merge; nil where the client gets them.
+    package let destination: PipelineDestination?
 
-    init(_ stages: [PipelineStage], documents: Expression? = nil) {
+    init(
+        _ stages: [PipelineStage], documents: Expression? = nil,
+        destination: PipelineDestination? = nil
+    ) {
         self.stages = stages
         self.documents = documents
+        self.destination = destination
     }
 
     /// Whether the pipeline makes its own documents: it must run on the database, not on a

@@ -67,6 +67,7 @@ package final class RoostEngine: Sendable {
         }
         mkdir(temporaryFolder, 0o700)
         removeUnfinishedIndexes()
+        removeTemporaryCollections()
     }
 
     /// Finishes what runs and closes the folder. Cursors must not be used afterwards.
@@ -134,6 +135,27 @@ package final class RoostEngine: Sendable {
             FindAndModifyJob(self, request, delete.target, completion: completion).run()
         case .insert: completion(.success(FindAndModifyOutcome(result: StatementResult())))
         case .refused(let error): completion(.failure(error))
+        }
+    }
+
+    /// Runs a pipeline and writes its results where its last stage says; answers on the writer or a
+    /// pool thread. The target's database is the request's where the stage names none.
+    /// - Throws: what reading and writing throw, and the stage's own errors, through the completion.
+    package func write(
+        resultsOf request: AggregateRequest, to destination: PipelineDestination,
+        completion: @escaping @Sendable (Result<Void, DBError>) -> Void
+    ) {
+        ResultWriteJob(self, request, destination, completion: completion).run()
+    }
+
+    /// Removes collections that an unfinished $out of the last process left.
+    private func removeTemporaryCollections() {
+        for entry in catalog.collections.values where entry.isTemporary {
+            dropCollection(entry.namespace) { [logger] outcome in
+                if case .failure(let error) = outcome {
+                    logger.error("could not remove \(entry.namespace): \(error)")
+                }
+            }
         }
     }
 
