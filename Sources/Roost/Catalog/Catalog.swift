@@ -84,7 +84,8 @@ enum CatalogRecord {
         -> CollectionEntry
     {
         guard let binary = record.value("uuid")?.binary,
-            let uuid = UUIDBytes([UInt8](copying: binary.content)), let table = record.value("table")?.int64,
+            let uuid = UUIDBytes([UInt8](copying: binary.content)),
+            let table = record.value("table")?.int64,
             let options = record.value("options")?.document,
             let list = record.value("indexes")?.array
         else { throw damaged(namespace) }

@@ -138,13 +138,16 @@ extension [IndexEntry] {
                     "An existing index has the same name as the requested index. When index names "
                         + "are not specified, they are auto generated and can cause conflicts. "
                         + "Please refer to our documentation. Requested index: "
-                        + "\(specification.text), existing index: \(ShellNotation.string(other.view))")
+                        + "\(specification.text), existing index: \(ShellNotation.string(other.view))"
+                )
             }
             if let other = identities[identity] {
                 throw DBError(
                     .indexOptionsConflict,
                     "Index already exists with a different name: "
-                        + (other["name"].flatMap { if case .string(let name) = $0 { name } else { nil } }
+                        + (other["name"].flatMap {
+                            if case .string(let name) = $0 { name } else { nil }
+                        }
                             ?? ""))
             }
             names[specification.name] = specification.document

@@ -87,7 +87,8 @@ package struct IndexSpecification: Sendable {
         guard isIDIndex else {
             if name == "_id_" {
                 throw DBError(
-                    .badValue, "The index name '_id_' is reserved for the _id index, which must "
+                    .badValue,
+                    "The index name '_id_' is reserved for the _id index, which must "
                         + "have key pattern {_id: 1}, found key: "
                         + ExtendedJSON.string(of: key.view, canonical: false))
             }
@@ -224,7 +225,9 @@ extension IndexSpecification {
         private static func seconds(_ value: ValueView) throws(DBError) -> Int64 {
             let number: Int64? =
                 value.int32.map { Int64($0) } ?? value.int64
-                ?? value.double.flatMap { $0.isFinite ? Int64(exactly: $0.rounded(.towardZero)) : nil }
+                ?? value.double.flatMap {
+                    $0.isFinite ? Int64(exactly: $0.rounded(.towardZero)) : nil
+                }
             guard value.isNumeric, let number, number >= 0, number <= Int64(Int32.max) else {
                 throw DBError(
                     .cannotCreateIndex,

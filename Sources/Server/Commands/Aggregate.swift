@@ -15,7 +15,8 @@ enum Aggregate {
     ]
 
     static let definition = CommandDefinition(
-        "aggregate", [.inStableAPI, .isWrite], fields: fields, help: "runs a pipeline of stages",
+        "aggregate", [.inStableAPI, .isWrite, .takesReadConcern], fields: fields,
+        help: "runs a pipeline of stages",
         run: run)
 
     private static func run(

@@ -13,7 +13,8 @@ enum Count {
     ]
 
     static let definition = CommandDefinition(
-        "count", .inStableAPI, fields: fields, help: "counts documents", run: run)
+        "count", [.inStableAPI, .takesReadConcern], fields: fields, help: "counts documents",
+        run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

@@ -7,7 +7,7 @@ import Wire
 
 enum Delete {
     static let definition = CommandDefinition(
-        "delete", [.isWrite, .inStableAPI, .isRetryableWrite],
+        "delete", [.isWrite, .inStableAPI, .isRetryableWrite, .takesReadConcern],
         fields: [
             FieldSpec("deletes", .array, required: true), FieldSpec("ordered", .truth),
             FieldSpec("let", .document), FieldSpec("stmtId", .number),

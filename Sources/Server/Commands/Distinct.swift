@@ -13,7 +13,7 @@ enum Distinct {
     ]
 
     static let definition = CommandDefinition(
-        "distinct", [], fields: fields, help: "lists the different values of a path",
+        "distinct", .takesReadConcern, fields: fields, help: "lists the different values of a path",
         run: run)
 
     private static func run(

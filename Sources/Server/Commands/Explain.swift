@@ -7,7 +7,7 @@ import Wire
 
 enum Explain {
     static let definition = CommandDefinition(
-        "explain", .inStableAPI, fields: [FieldSpec("verbosity", .string)],
+        "explain", [.inStableAPI, .takesReadConcern], fields: [FieldSpec("verbosity", .string)],
         help: "says how a command runs", run: run)
 
     private static func run(

@@ -8,7 +8,7 @@ import Wire
 enum FindAndModify {
     static let definition = CommandDefinition(
         "findAndModify", aliases: ["findandmodify"],
-        [.isWrite, .inStableAPI, .isRetryableWrite],
+        [.isWrite, .inStableAPI, .isRetryableWrite, .takesReadConcern],
         fields: [
             FieldSpec("query", .document), FieldSpec("sort", .document),
             FieldSpec("remove", .truth), FieldSpec("update", [.document, .array]),

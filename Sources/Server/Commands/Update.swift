@@ -8,7 +8,7 @@ import Wire
 
 enum UpdateCommand {
     static let definition = CommandDefinition(
-        "update", [.isWrite, .inStableAPI, .isRetryableWrite],
+        "update", [.isWrite, .inStableAPI, .isRetryableWrite, .takesReadConcern],
         fields: [
             FieldSpec("updates", .array, required: true), FieldSpec("ordered", .truth),
             FieldSpec("bypassDocumentValidation", .truth), FieldSpec("let", .document),
@@ -17,7 +17,7 @@ enum UpdateCommand {
 
     private static let statementFields: [FieldSpec] = [
         FieldSpec("q", .document, required: true),
-        FieldSpec("u", [.document, .array], required: true),
+        FieldSpec("u", [.document, .array], required: true, mismatch: .failedToParse),
         FieldSpec("c", .document), FieldSpec("multi", .truth), FieldSpec("upsert", .truth),
         FieldSpec("upsertSupplied", .truth), FieldSpec("arrayFilters", .array),
         FieldSpec("collation", .document), FieldSpec("hint", [.string, .document]),
