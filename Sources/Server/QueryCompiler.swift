@@ -46,6 +46,12 @@ struct QueryCompiler: Sendable {
         try Pipeline.parse(stages, scope)
     }
 
+    /// Stages that were put together here.
+    func pipeline(_ stages: [Value]) throws(DBError) -> Pipeline {
+        let value = OwnedValue(.array(stages))
+        return try pipeline(DocumentView(value.view.bytes))
+    }
+
     /// Only the binary comparison is there; anything else must not be ignored.
     static func checkCollation(_ collation: DocumentView?, _ place: StaticString) throws(DBError) {
         guard let collation, !collation.isEmpty else { return }

@@ -139,15 +139,11 @@ enum FieldOperators {
         guard let input = object.value("input") else {
             throw .location(4_161_109, "\(operatorName) requires 'input' to be specified")
         }
-        var arguments = [
-            try parseConstantName(operatorName, field, &program), try program.parse(input),
-        ]
-        if let value = object.value("value") {
-            arguments.append(try program.parse(value))
-        } else {
-            arguments.append(program.add(.missing))
-        }
-        return program.strict(set(operatorName), arguments)
+        let inputNode = try program.parse(input)
+        var valueNode = program.add(.missing)
+        if let value = object.value("value") { valueNode = try program.parse(value) }
+        let name = try parseConstantName(operatorName, field, &program)
+        return program.strict(set(operatorName), [name, inputNode, valueNode])
     }
 
     /// The name, which must be a constant string.
@@ -162,9 +158,9 @@ enum FieldOperators {
         }
         let node = try program.parse(value)
         // An object or array is an expression even where all its parts are constants.
-        let isLiteral = value.document?.first?.name.starts(with: RawSpan("$")) == true
+        let isLiteral = value.document?.first?.name.starts(with: RawSpan("$")) ?? true
         guard let constant = program.constantValue(node),
-            isLiteral || (value.type != .document && value.type != .array)
+            isLiteral && value.type != .array
         else {
             throw .location(
                 4_161_106,

@@ -20,12 +20,13 @@ package struct CatalogSnapshot: Sendable {
 
     /// The names of databases that have a collection, sorted.
     package var databases: [String] {
-        Set(collections.keys.map(\.database)).sorted()
+        // Told apart by their bytes; see `Namespace`.
+        Set(collections.keys.map { Namespace($0.database, "") }).map(\.database).sorted()
     }
 
     /// A database's collections, sorted by name.
     package func collections(of database: String) -> [CollectionEntry] {
-        collections.values.filter { $0.namespace.database == database }
+        collections.values.filter { $0.namespace.database.hasSameBytes(as: database) }
             .sorted { $0.namespace.collection < $1.namespace.collection }
     }
 

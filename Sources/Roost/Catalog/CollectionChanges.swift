@@ -76,6 +76,7 @@ extension RoostEngine {
                 throw DBError(
                     .illegalOperation, "Can't rename a collection to itself")
             }
+            try entry.checkIsNoView()
             let occupant = writer.catalog[target]
             if occupant != nil, !dropTarget {
                 throw DBError(.namespaceExists, "target namespace exists")

@@ -18,6 +18,8 @@ package final class CollectionEntry: Sendable {
     package let options: Document
     /// The secondary indexes, in order of creation; the `_id` index is the table itself.
     package let indexes: [IndexEntry]
+    /// What the collection shows, if it is a view: then its table stays empty.
+    package let view: ViewDefinition?
     /// Flags that all versions of this collection share.
     package let flags: RecordFlags
 
@@ -31,6 +33,16 @@ package final class CollectionEntry: Sendable {
         self.options = options
         self.indexes = indexes
         self.flags = flags
+        view = ViewDefinition(options)
+    }
+
+    /// Refuses views.
+    /// - Throws: `commandNotSupportedOnView` (166).
+    package func checkIsNoView() throws(DBError) {
+        if view != nil {
+            throw DBError(
+                .commandNotSupportedOnView, "Namespace \(namespace) is a view, not a collection")
+        }
     }
 
     /// The same collection with other indexes.

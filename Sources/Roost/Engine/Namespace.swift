@@ -2,7 +2,8 @@
 
 package import BSON
 
-/// A collection's full name.
+/// A collection's full name. Names are the same if their bytes are: Swift's strings would take two
+/// spellings of one text (`é` as one scalar or two) for the same name.
 public struct Namespace: Hashable, Sendable, CustomStringConvertible {
     /// The database's name.
     public let database: String
@@ -13,6 +14,21 @@ public struct Namespace: Hashable, Sendable, CustomStringConvertible {
     public init(_ database: String, _ collection: String) {
         self.database = database
         self.collection = collection
+    }
+
+    public static func == (left: Namespace, right: Namespace) -> Bool {
+        left.collection.hasSameBytes(as: right.collection)
+            && left.database.hasSameBytes(as: right.database)
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        for name in [database, collection] {
+            let isDone: Void? = name.utf8.withContiguousStorageIfAvailable {
+                hasher.combine(bytes: UnsafeRawBufferPointer($0))
+            }
+            if isDone == nil { for byte in name.utf8 { hasher.combine(byte) } }
+            hasher.combine(UInt8(0))
+        }
     }
 
     /// `database.collection`.
@@ -59,5 +75,12 @@ public struct Namespace: Hashable, Sendable, CustomStringConvertible {
         case 0, 0x20, 0x22, 0x24, 0x2E, 0x2F, 0x5C: true
         default: false
         }
+    }
+}
+
+extension String {
+    /// Whether both are written with the same bytes.
+    func hasSameBytes(as other: String) -> Bool {
+        utf8.elementsEqual(other.utf8)
     }
 }

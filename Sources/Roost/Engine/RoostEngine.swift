@@ -120,6 +120,13 @@ package final class RoostEngine: Sendable {
         _ request: WriteRequest,
         completion: @escaping @Sendable (Result<WriteOutcome, DBError>) -> Void
     ) {
+        do throws(DBError) {
+            for namespace in request.namespaces {
+                try collection(namespace)?.checkIsNoView()
+            }
+        } catch {
+            return completion(.failure(error))
+        }
         WriteJob(self, request, completion: completion).run()
     }
 
@@ -128,6 +135,11 @@ package final class RoostEngine: Sendable {
         _ request: FindAndModifyRequest,
         completion: @escaping @Sendable (Result<FindAndModifyOutcome, DBError>) -> Void
     ) {
+        do throws(DBError) {
+            try collection(request.namespace)?.checkIsNoView()
+        } catch {
+            return completion(.failure(error))
+        }
         switch request.statement {
         case .update(let update):
             FindAndModifyJob(self, request, update.target, completion: completion).run()
@@ -146,6 +158,15 @@ package final class RoostEngine: Sendable {
         completion: @escaping @Sendable (Result<Void, DBError>) -> Void
     ) {
         ResultWriteJob(self, request, destination, completion: completion).run()
+    }
+
+    /// Checks that a pipeline's results may be written where its last stage says, as `write` does.
+    /// - Throws: the stage's own errors.
+    package func checkDestination(of request: AggregateRequest) throws(DBError) {
+        guard let destination = request.pipeline.destination else { return }
+        let target = Namespace(
+            destination.database ?? request.namespace.database, destination.collection)
+        _ = try ResultWriteJob.check(destination, target, collection(target))
     }
 
     /// Removes collections that an unfinished $out of the last process left.

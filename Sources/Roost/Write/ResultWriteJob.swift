@@ -55,17 +55,33 @@ final class ResultWriteJob: @unchecked Sendable {
 
     func run() {
         do throws(DBError) {
-            try target.checkIsWritable(by: destination.stageName)
+            acceptsNull = try Self.check(destination, target, engine.collection(target))
             cursor = try engine.openCursor(request)
-            switch destination {
-            case .out: beginReplacement()
-            case .merge(let specification):
-                acceptsNull = try UniqueMatch.acceptsNull(
-                    specification.on, engine.collection(target))
-                look()
-            }
+            if case .out = destination { beginReplacement() } else { look() }
         } catch {
             completion(.failure(error))
+        }
+    }
+
+    /// Checks that results may be written there, and says whether a $merge matches null and missing
+    /// values.
+    /// - Throws: 73, 17385, 31319, 31320 and 31321 for the name; 166 for a view, 17152 for a capped
+    ///   target of $out, 51183 for a $merge without a unique index.
+    static func check(
+        _ destination: PipelineDestination, _ target: Namespace, _ entry: CollectionEntry?
+    ) throws(DBError) -> Bool {
+        try target.checkIsWritable(by: destination.stageName)
+        try entry?.checkIsNoView()
+        switch destination {
+        case .out:
+            if entry?.options["capped"] == true {
+                throw DBError(
+                    DBError.Code(rawValue: 17152),
+                    "namespace '\(target)' is capped so it can't be used for $out")
+            }
+            return false
+        case .merge(let specification):
+            return try UniqueMatch.acceptsNull(specification.on, entry)
         }
     }
 
@@ -110,6 +126,8 @@ final class ResultWriteJob: @unchecked Sendable {
     private func write(isLast: Bool) throws(DBError) {
         let documents = results.take()
         var write = WriteRequest(replacement?.temporary ?? target, time: time)
+        // Like MongoDB, $merge goes on with the rest of a chunk after an error.
+        if case .merge = destination { write.isOrdered = false }
         write.deadline = request.deadline
         for document in documents {
             switch destination {
@@ -160,7 +178,7 @@ final class ResultWriteJob: @unchecked Sendable {
 
     /// The first error of a chunk; a result without its document is one where the stage says so.
     private func error(in outcome: WriteOutcome) -> DBError? {
-        if let error = outcome.results.last?.error {
+        if let error = outcome.results.lazy.compactMap(\.error).first {
             return DBError(
                 error.code,
                 "PlanExecutor error during aggregation :: caused by :: \(error.message)",
@@ -267,22 +285,11 @@ extension CollectionEntry {
 
 extension WriterState {
     /// Makes an empty collection like `target`, to replace it.
-    /// - Throws: 17152 for a capped target, 166 for a view.
     fileprivate func beginReplacement(
         of target: Namespace, _ transaction: inout WriteTransaction
     ) throws -> ResultWriteJob.Replacement {
         let entry = catalog[target]
         let options = entry?.options ?? Document()
-        if options["capped"] == true {
-            throw DBError(
-                DBError.Code(rawValue: 17152),
-                "namespace '\(target)' is capped so it can't be used for $out")
-        }
-        if options["viewOn"] != nil {
-            throw DBError(
-                .commandNotSupportedOnView,
-                "Namespace \(target) is a view, not a collection")
-        }
         let name = UUIDBytes.random().bytes.map { String($0, radix: 16) }.joined()
         let temporary = Namespace(target.database, CollectionEntry.temporaryPrefix + name)
         var marked = DocumentWriter()

@@ -58,7 +58,7 @@ enum Aggregate {
         }
         let ticket = call.ticket()
         let concern = call.special.writeConcern
-        let namespace = request.namespace
+        let namespace = try namespace(call)
         call.core.engine.write(resultsOf: request, to: destination) { outcome in
             ticket.answer { reply throws(DBError) in
                 try outcome.get()
@@ -97,10 +97,13 @@ enum Aggregate {
             throw DBError(
                 .typeMismatch, "'pipeline' option must be specified as an array")
         }
+        var namespace = namespace
         let pipeline: Pipeline
-        if let listed = try ServerStages.replacing(stages, call) {
-            let value = OwnedValue(.array(listed))
-            pipeline = try compiler.pipeline(DocumentView(value.view.bytes))
+        if let view = try call.core.engine.resolveView(namespace) {
+            namespace = view.namespace
+            pipeline = try compiler.pipeline(view.stages + ViewRead.values(stages))
+        } else if let listed = try ServerStages.replacing(stages, call) {
+            pipeline = try compiler.pipeline(listed)
         } else {
             pipeline = try compiler.pipeline(stages)
         }

@@ -1,6 +1,7 @@
 // create: makes a collection.
 
 import BSON
+import Query
 import Roost
 import Wire
 
@@ -23,7 +24,7 @@ enum Create {
     /// Options that change what a collection does and that are not there yet: each is refused by
     /// its name, since ignoring it would be a lie.
     private static let unsupported: [StaticString] = [
-        "validator", "viewOn", "pipeline", "timeseries", "clusteredIndex", "expireAfterSeconds",
+        "validator", "timeseries", "clusteredIndex", "expireAfterSeconds",
         "encryptedFields", "changeStreamPreAndPostImages",
     ]
 
@@ -44,14 +45,38 @@ enum Create {
             throw DBError(
                 .invalidOptions, "the 'size' and 'max' options need capped: true")
         }
+        let options = try viewOptions(call, namespace)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
-        call.core.engine.createCollection(namespace, options: Document()) { outcome in
+        call.core.engine.createCollection(namespace, options: options) { outcome in
             ticket.answer { reply throws(DBError) in
                 try outcome.get()
                 WriteReply.appendConcern(concern, &reply)
             }
         }
         return .deferred
+    }
+
+    /// The options of a view; empty where none is meant.
+    private static func viewOptions(
+        _ call: borrowing CommandCall, _ namespace: Namespace
+    ) throws(DBError) -> Document {
+        guard let source = call.string("viewOn") else {
+            guard call.value("pipeline") == nil else {
+                throw DBError(.invalidOptions, "'pipeline' requires 'viewOn' to also be specified")
+            }
+            return Document()
+        }
+        try Namespace(call.database, source).validate()
+        try call.core.engine.checkView(namespace, on: source)
+        var stages: [Value] = []
+        if let list = call.value("pipeline")?.array { stages = ViewRead.values(list) }
+        let pipeline = try QueryCompiler(call).pipeline(stages)
+        if let destination = pipeline.destination {
+            throw DBError(
+                .optionNotSupportedOnView,
+                "The aggregation stage \(destination.stageName) is not supported in a view")
+        }
+        return ["viewOn": .string(source), "pipeline": .array(stages)]
     }
 }

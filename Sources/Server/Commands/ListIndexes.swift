@@ -23,6 +23,7 @@ enum ListIndexes {
         guard let entry = call.core.engine.collection(namespace) else {
             throw DBError(.namespaceNotFound, "ns does not exist: \(namespace)")
         }
+        try entry.checkIsNoView()
         var list = DocumentWriter()
         list.appendRaw(copying: idIndex.view.bytes)
         for index in entry.indexes {
