@@ -34,6 +34,9 @@ let package = Package(
         .target(
             name: "CDecimal",
             linkerSettings: [.linkedLibrary("bidgcc000"), .linkedLibrary("m")]),
+        .target(
+            name: "CICU",
+            linkerSettings: [.linkedLibrary("icui18n"), .linkedLibrary("icuuc")]),
         .target(name: "CChecksum", cSettings: [.unsafeFlags(["-O2"])]),
 
         .target(name: "BSON", dependencies: ["CDecimal"], swiftSettings: swift),
@@ -41,7 +44,7 @@ let package = Package(
         .target(
             name: "Query",
             dependencies: [
-                "BSON", "CPCRE2", .product(name: "HeapModule", package: "swift-collections"),
+                "BSON", "CPCRE2", "CICU", .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: swift),
         .target(

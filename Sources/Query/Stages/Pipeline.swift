@@ -66,8 +66,13 @@ package final class Pipeline: Sendable {
     package let stages: [PipelineStage]
     /// The source of a pipeline that begins with $documents, which reads no collection.
     let documents: Expression?
+    /// The order of strings in filters and sorts; nil for that of their bytes.
+    package let collation: Collation?
 
-    init(_ stages: [PipelineStage], documents: Expression? = nil) {
+    init(
+        _ stages: [PipelineStage], documents: Expression? = nil, collation: Collation? = nil
+    ) {
+        self.collation = collation
         self.stages = stages
         self.documents = documents
     }
