@@ -57,11 +57,10 @@ struct Arguments: Sendable {
                     .idlDuplicateField,
                     "BSON field '\(command.name).\(element.nameString)' is a duplicate field")
             }
-            if place < 64 { seen |= bit } else { seenHigh |= bit }
             let spec = table.specs[place]
+            if spec.isAbsent(element.value.type) { continue }
+            if place < 64 { seen |= bit } else { seenHigh |= bit }
             guard spec.types.contains(element.value.type) else {
-                // An explicit null or undefined is the same as absent, as in MongoDB's parser.
-                if element.value.type == .null || element.value.type == .undefined { continue }
                 throw Self.wrongType(command, spec, element.value.type)
             }
             if place >= FieldTable.quietCommonCount, place < FieldTable.common.count {
@@ -121,7 +120,7 @@ struct Arguments: Sendable {
         _ command: CommandDefinition, _ spec: FieldSpec, _ type: BSONType
     ) -> DBError {
         DBError(
-            .typeMismatch,
+            spec.mismatch,
             "BSON field '\(command.name).\(spec.name)' is the wrong type '\(type.alias)', "
                 + "expected \(spec.types.expectation)")
     }

@@ -36,6 +36,8 @@ final class CommandDefinition: Sendable {
         static let testOnly = Options(rawValue: 1 << 6)
         /// Its reply is never compressed: part of the handshake.
         static let neverCompressed = Options(rawValue: 1 << 7)
+        /// Takes read concerns other than `local`.
+        static let takesReadConcern = Options(rawValue: 1 << 8)
     }
 
     typealias Run =

@@ -11,6 +11,7 @@
 import BSON
 import Logging
 import NIOCore
+import Roost
 import Synchronization
 import Wire
 
@@ -171,6 +172,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
                 if let error = failure.error { throw error }
                 if let error = failure.writeConcernError { special.writeConcern.failure = error }
             }
+            if special.deadline != nil, core.failPoints.expiresAllDeadlines {
+                throw .timeExpired
+            }
             if let session = special.session {
                 try core.sessions.touch(session, now: lastBytesAt)
             }
@@ -260,7 +264,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             return
         }
         exhausting = nil
-        run(request)
+        start(request)
         process()
         flush()
         resumeReading()
@@ -277,7 +281,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard let name = request.body.first?.name, let command = core.commands.find(name),
             !command.options.contains(.testOnly)
         else { return nil }
-        return core.failPoints.take(command: "\(command.name)", appName: client.appName)
+        // A connection's first hello brings the name that it is matched by.
+        let appName =
+            client.appName
+            ?? request.body.value("client")?.document?.value("application")?.document?
+            .value("name")?.string
+        return core.failPoints.take(
+            command: "\(command.name)", alias: request.body.first?.nameString ?? "",
+            appName: appName)
     }
 
     private func start(_ request: Request, _ failure: InjectedFailure) {

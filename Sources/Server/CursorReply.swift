@@ -238,7 +238,7 @@ extension CommandCall {
             }
             guard number >= 0 else {
                 throw DBError(
-                    DBError.Code(rawValue: 51_024),
+                    .badValue,
                     "BSON field 'batchSize' value must be >= 0, actual value '\(number)'")
             }
             size = Int(clamping: number)

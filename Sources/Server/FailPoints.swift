@@ -26,6 +26,14 @@ final class FailPoints: Sendable {
     private let active = Atomic<Bool>(false)
     private let configuration = Mutex<Configuration?>(nil)
 
+    private let expiring = Atomic<Bool>(false)
+
+    /// `maxTimeAlwaysTimeOut`: whether every command with a time limit is over it.
+    var expiresAllDeadlines: Bool { expiring.load(ordering: .relaxed) }
+
+    /// Switches `maxTimeAlwaysTimeOut`.
+    func setExpiresAllDeadlines(_ isOn: Bool) { expiring.store(isOn, ordering: .relaxed) }
+
     /// Whether any command may fail: read on each command.
     var isActive: Bool { active.load(ordering: .relaxed) }
 
@@ -110,11 +118,11 @@ final class FailPoints: Sendable {
     }
 
     /// What to do to this command; nil for nothing.
-    func take(command: String, appName: String?) -> InjectedFailure? {
+    func take(command: String, alias: String, appName: String?) -> InjectedFailure? {
         configuration.withLock { configuration in
-            guard var current = configuration, current.commands.contains(command) else {
-                return nil
-            }
+            guard var current = configuration,
+                current.commands.contains(command) || current.commands.contains(alias)
+            else { return nil }
             if let wanted = current.appName, wanted != appName { return nil }
             if current.skip > 0 {
                 current.skip -= 1

@@ -69,11 +69,25 @@ struct FieldSpec: Sendable {
     let name: StaticString
     let types: FieldTypes
     let isRequired: Bool
+    /// The error's code where the type is another: most are TypeMismatch.
+    let mismatch: DBError.Code
+    /// Whether null is a wrong type instead of the same as absent.
+    let refusesNull: Bool
 
-    init(_ name: StaticString, _ types: FieldTypes, required: Bool = false) {
+    init(
+        _ name: StaticString, _ types: FieldTypes, required: Bool = false,
+        mismatch: DBError.Code = .typeMismatch, refusesNull: Bool = false
+    ) {
         self.name = name
         self.types = types
         isRequired = required
+        self.mismatch = mismatch
+        self.refusesNull = refusesNull
+    }
+
+    /// Whether a value of that type counts as if the field had not been sent.
+    func isAbsent(_ type: BSONType) -> Bool {
+        (type == .null || type == .undefined) && !refusesNull && !types.contains(type)
     }
 }
 

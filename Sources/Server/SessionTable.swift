@@ -86,6 +86,9 @@ final class SessionTable: Sendable {
         }
     }
 
+    /// All of them, in no order.
+    var all: [SessionID] { lastUses.withLock { Array($0.keys) } }
+
     /// How many there are.
     var count: Int { lastUses.withLock { $0.count } }
 }

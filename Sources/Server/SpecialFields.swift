@@ -43,7 +43,7 @@ struct SpecialFields: Sendable {
         try readTransaction(fields, request, command, core)
         try readVersionedAPI(fields, request, command)
         if let concern = fields.value("readConcern", request)?.document {
-            try Self.checkReadConcern(concern, core)
+            try Self.checkReadConcern(concern, command, core)
         }
         if let concern = fields.value("writeConcern", request)?.document {
             guard command.options.contains(.isWrite) else {
@@ -72,9 +72,8 @@ struct SpecialFields: Sendable {
         _ fields: FieldReader, _ request: borrowing Request
     ) throws(DBError) {
         guard let value = fields.value("maxTimeMS", request), value.isNumeric else { return }
-        guard let millis = value.truncatedInteger else { return }
-        if let double = value.double, double != double.rounded() {
-            throw DBError(.badValue, "maxTimeMS has non-integral value")
+        guard let millis = value.exactInteger else {
+            throw DBError(.failedToParse, "maxTimeMS has non-integral value")
         }
         guard millis >= 0, millis <= Int64(Int32.max) else {
             throw DBError(
@@ -154,12 +153,13 @@ struct SpecialFields: Sendable {
     }
 
     private static func checkReadConcern(
-        _ concern: DocumentView, _ core: ServerCore
+        _ concern: DocumentView, _ command: CommandDefinition, _ core: ServerCore
     ) throws(DBError) {
         var fields = concern.makeIterator()
         while let field = fields.next() {
             switch field.nameString {
             case "level":
+                if field.value.type == .null { continue }
                 guard let level = field.value.string else {
                     throw DBError(
                         .typeMismatch,
@@ -173,6 +173,12 @@ struct SpecialFields: Sendable {
                         .badValue,
                         "Enumeration value '\(level)' for field 'readConcern.level' is not a "
                             + "valid value.")
+                }
+                if level != "local", !command.options.contains(.takesReadConcern) {
+                    throw DBError(
+                        .invalidOptions,
+                        "Command \(command.name) does not support { readConcern: { level: "
+                            + "\"\(level)\" } } :: caused by :: read concern not supported")
                 }
                 if level == "snapshot", !core.topology.isReplicaSet {
                     throw DBError(
@@ -192,7 +198,8 @@ struct SpecialFields: Sendable {
                         .illegalOperation,
                         "Cannot specify afterClusterTime readConcern without replication enabled")
                 }
-            case "afterOpTime", "atClusterTime", "provenance", "allowTransactionTableSnapshot",
+            case "provenance": try checkProvenance(field.value, "readConcern")
+            case "afterOpTime", "atClusterTime", "allowTransactionTableSnapshot",
                 "waitLastStableRecoveryTimestamp":
                 continue
             default:
@@ -204,6 +211,24 @@ struct SpecialFields: Sendable {
     }
 }
 
+/// Checks where a concern is said to come from.
+private func checkProvenance(_ value: ValueView, _ place: String) throws(DBError) {
+    if value.type == .null { return }
+    guard let provenance = value.string else {
+        throw DBError(
+            .typeMismatch,
+            "BSON field '\(place).provenance' is the wrong type '\(value.type.alias)', expected "
+                + "type 'string'")
+    }
+    let known = ["clientSupplied", "implicitDefault", "customDefault", "getLastErrorDefaults"]
+    guard known.contains(provenance) else {
+        throw DBError(
+            .badValue,
+            "Enumeration value '\(provenance)' for field '\(place).provenance' is not a valid "
+                + "value.")
+    }
+}
+
 extension WriteConcern {
     /// Reads a write concern. One that a single node can't meet becomes `failure`.
     init(_ concern: DocumentView, _ core: ServerCore) throws(DBError) {
@@ -212,19 +237,26 @@ extension WriteConcern {
             switch field.nameString {
             case "w": try readNodes(field.value, core)
             case "j", "fsync":
-                guard field.value.isNumeric || field.value.type == .bool else {
+                let type = field.value.type
+                guard type.isNumeric || type == .bool || type == .null else {
                     throw DBError(
-                        .failedToParse, "\(field.nameString) must be numeric or a boolean value")
+                        .typeMismatch,
+                        "BSON field 'writeConcern.\(field.nameString)' is the wrong type "
+                            + "'\(type.alias)', expected \(FieldTypes.truth.expectation)")
                 }
             case "wtimeout":
-                guard field.value.isNumeric else {
-                    throw DBError(.failedToParse, "wtimeout must be a number")
+                // Other types than numbers are ignored, as MongoDB does.
+                let millis = field.value.truncatedInteger ?? 0
+                guard millis <= Int64(Int32.max) else {
+                    throw DBError(
+                        .failedToParse, "wtimeout must be at most \(Int32.max) milliseconds")
                 }
-            case "provenance", "wElectionId", "wOpTime", "getLastError": continue
+            case "provenance": try checkProvenance(field.value, "writeConcern")
+            case "wElectionId", "wOpTime", "getLastError": continue
             default:
                 throw DBError(
-                    .failedToParse,
-                    "unrecognized write concern field: \(field.nameString)")
+                    .idlUnknownField,
+                    "BSON field 'writeConcern.\(field.nameString)' is an unknown field.")
             }
         }
     }
@@ -243,10 +275,14 @@ extension WriteConcern {
                 "No write concern mode named '\(mode)' found in replica set configuration")
             return
         }
-        if value.type == .document { return }
-        guard let nodes = value.truncatedInteger else {
+        if let tags = value.document { return try Self.check(tags: tags) }
+        guard value.isNumeric else {
             throw DBError(
-                .failedToParse, "w has to be a number, string, or object")
+                value.type == .null ? .badValue : .failedToParse,
+                "w has to be a number, string, or object")
+        }
+        guard !value.isNaN, let nodes = value.truncatedInteger else {
+            throw DBError(.failedToParse, "w must not be NaN")
         }
         guard nodes >= 0, nodes <= 50 else {
             throw DBError(
@@ -260,6 +296,19 @@ extension WriteConcern {
         }
         failure = Self.failure(
             .unsatisfiableWriteConcern, "Not enough data-bearing nodes")
+    }
+
+    private static func check(tags: DocumentView) throws(DBError) {
+        guard !tags.isEmpty else {
+            throw DBError(.failedToParse, "tagged write concern requires tags")
+        }
+        var fields = tags.makeIterator()
+        while let field = fields.next() {
+            guard field.value.isNumeric else {
+                throw DBError(
+                    .failedToParse, "tags must be a single level document with only number values")
+            }
+        }
     }
 
     private static func failure(_ code: DBError.Code, _ message: String) -> Document {

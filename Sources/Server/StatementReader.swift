@@ -76,10 +76,11 @@ enum StatementReader {
                     .idlDuplicateField,
                     "BSON field '\(place).\(field.nameString)' is a duplicate field")
             }
+            if specs[found].isAbsent(field.value.type) { continue }
             seen |= 1 << UInt64(found)
             guard specs[found].types.contains(field.value.type) else {
                 throw DBError(
-                    .typeMismatch,
+                    specs[found].mismatch,
                     "BSON field '\(place).\(field.nameString)' is the wrong type "
                         + "'\(field.value.type.alias)', expected \(specs[found].types.expectation)")
             }

@@ -85,7 +85,7 @@ import Testing
             #expect(
                 try client.run(["getMore": .int64(id), "collection": "c"]).errorCode == 43)
             #expect(
-                try client.run(["find": "c", "batchSize": -1]).errorCode == 51_024)
+                try client.run(["find": "c", "batchSize": -1]).errorCode == 2)
             let single = try client.run(["find": "c", "batchSize": 5, "singleBatch": true])
             #expect(single.nested("cursor").integer("id") == 0)
             let limited = try client.run(["find": "c", "limit": 3]).nested("cursor")
@@ -206,7 +206,7 @@ import Testing
                 ).errorCode == 0)
             let databases = try client.run(
                 ["listDatabases": 1, "nameOnly": true], database: "admin")
-            #expect(databases.documents("databases") == [["name": "test"]])
+            #expect(databases.documents("databases") == [["name": "admin"], ["name": "test"]])
             #expect(try client.run(["drop": "z"]).integer("nIndexesWas") == 1)
             #expect(try client.run(["drop": "z"]) == ["ok": 1.0])
             #expect(try client.run(["dropDatabase": 1])["dropped"] == "test")

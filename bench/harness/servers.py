@@ -271,9 +271,9 @@ class Roost(MongoServer):
 
     def commit_groups(self):
         status = wire.command(self.port, {"serverStatus": 1, "$db": "admin"})
-        groups = status.get("roost", {}).get("groupCommit", {})
-        if "groups" in groups and "commands" in groups:
-            return groups["groups"], groups["commands"]
+        groups = status.get("store", {}).get("groupSizes", {})
+        if "count" in groups and "sum" in groups:
+            return groups["count"], groups["sum"]
         return None
 
     def version(self):

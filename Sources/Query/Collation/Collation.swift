@@ -53,7 +53,7 @@ package final class Collation: Sendable, TextOrder {
     package static func areSame(_ left: Collation?, _ right: Collation?) -> Bool {
         if left === right { return true }
         guard let left, let right else { return false }
-        return left.document.view.equals(right.document.view)
+        return left.document == right.document
     }
 
     /// Order of two strings of UTF-8: negative, zero or positive.

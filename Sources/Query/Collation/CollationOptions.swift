@@ -46,12 +46,13 @@ struct CollationOptions {
             case "version": try Self.checkVersion(try Self.string(element))
             default:
                 throw DBError(
-                    .idlUnknownField, "BSON field 'collation.\(name)' is an unknown field.")
+                    DBError.Code(rawValue: 40415),
+                    "BSON field 'collation.\(name)' is an unknown field.")
             }
         }
         guard hasLocale else {
             throw DBError(
-                .idlMissingField,
+                DBError.Code(rawValue: 40414),
                 "BSON field 'collation.locale' is missing but a required field")
         }
     }

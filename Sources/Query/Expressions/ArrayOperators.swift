@@ -80,7 +80,9 @@ enum ArrayOperators {
         }
         var elements = array.nested.makeIterator()
         while let element = elements.next() {
-            if ValueRef(element.value).compare(wanted, context.collation) == 0 { return context.make(true) }
+            if ValueRef(element.value).compare(wanted, context.collation) == 0 {
+                return context.make(true)
+            }
         }
         return context.make(false)
     }

@@ -140,9 +140,11 @@ enum StageTable {
                 guard !object.isEmpty else {
                     throw .location(15976, "$sort stage must have at least one sort key")
                 }
-                return [.sort(
+                return [
+                    .sort(
                         try SortPattern.parse(object, collation: parser.scope.collation),
-                        limit: nil)]
+                        limit: nil)
+                ]
             },
             StageRow(name: "$skip") { value, _ throws(DBError) in
                 guard let number = Number(ValueRef(value))?.exactInt64, number >= 0 else {

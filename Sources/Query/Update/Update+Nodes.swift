@@ -104,6 +104,7 @@ extension Update {
         let isArray = index >= 0
         let index =
             isArray
+            // SAFETY: the bytes are read within the closure, while `name` is lent.
             ? index : name.withUnsafeBytes { UpdatePath.arrayIndex(of: $0) } ?? -1
         var low = base
         var high = end

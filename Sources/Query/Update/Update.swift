@@ -159,8 +159,10 @@ package final class Update: Sendable {
         let start = writer.count
         let positionName: [UInt8] =
             trie.hasPositional ? arrayPosition.map { Array(String($0).utf8) } ?? [] : []
+        // The span is lent by a variable; a class's property lends none.
+        let names = trie.names
         let run = UpdateRun(
-            original: document, names: trie.names.span.bytes,
+            original: document, names: names.span.bytes,
             positionName: positionName.span.bytes, arrayPosition: arrayPosition ?? -1,
             isInsert: isInsert, time: time)
         let opened = writer.openDocument()

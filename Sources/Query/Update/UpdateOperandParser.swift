@@ -154,7 +154,8 @@ struct UpdateOperandParser {
             case "$each": break
             case "$slice": push.slice = try integer(element.value, "$slice")
             case "$position": push.position = try integer(element.value, "$position")
-            case "$sort": push.sort = try PushSort(element.value)
+            case "$sort":
+                push.sort = try PushSort(element.value)
                 push.collation = filterOptions.collation
             default:
                 throw DBError(

@@ -16,8 +16,10 @@ package struct UpdateOptions: Sendable {
                 any UpdatePipeline
         )?
 
-    /// A statement for one document.
-    package init() {}
+    /// Options of a statement.
+    package init(isMulti: Bool = false) {
+        self.isMulti = isMulti
+    }
 }
 
 extension Update {

@@ -45,23 +45,18 @@ struct UpdatePath: Hashable, Sendable {
             throw DBError(.emptyFieldName, "An empty update path is not valid.")
         }
         var segments: [UpdateSegment] = []
-        let dot = UInt8(ascii: ".")
-        var start = 0
-        while start <= bytes.byteCount {
-            var end = start
-            while end < bytes.byteCount,
-                bytes.unsafeLoad(fromByteOffset: end, as: UInt8.self) != dot
-            {
-                end += 1
-            }
-            guard end > start else {
+        var rest = [UInt8](copying: bytes)[...]
+        while true {
+            let part = rest.prefix { $0 != UInt8(ascii: ".") }
+            guard !part.isEmpty else {
                 throw DBError(
                     .emptyFieldName,
                     "The update path '\(dotted)' contains an empty field name, which is not allowed."
                 )
             }
-            segments.append(UpdatePath.segment([UInt8](copying: bytes.extracting(start..<end))))
-            start = end + 1
+            segments.append(UpdatePath.segment(Array(part)))
+            guard part.endIndex < rest.endIndex else { break }
+            rest = rest[(part.endIndex + 1)...]
         }
         self.segments = segments
         switch segments[0] {

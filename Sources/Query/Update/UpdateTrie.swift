@@ -6,8 +6,8 @@
 
 import BSON
 
-/// A trie of update paths, flat and immutable.
-struct UpdateTrie: Sendable {
+/// A trie of update paths, flat and immutable; a class so that handing it down costs one reference.
+final class UpdateTrie: Sendable {
     /// What lies below a node.
     enum Kind: UInt8, Sendable {
         case object
@@ -49,6 +49,13 @@ struct UpdateTrie: Sendable {
     let names: [UInt8]
     /// Whether a path has a `$`.
     let hasPositional: Bool
+
+    init(nodes: [Node], children: [Child], names: [UInt8], hasPositional: Bool) {
+        self.nodes = nodes
+        self.children = children
+        self.names = names
+        self.hasPositional = hasPositional
+    }
 }
 
 /// Collects the paths of an update.

@@ -84,7 +84,8 @@ enum CatalogRecord {
         -> CollectionEntry
     {
         guard let binary = record.value("uuid")?.binary,
-            let uuid = UUIDBytes([UInt8](copying: binary.content)), let table = record.value("table")?.int64,
+            let uuid = UUIDBytes([UInt8](copying: binary.content)),
+            let table = record.value("table")?.int64,
             let options = record.value("options")?.document,
             let list = record.value("indexes")?.array
         else { throw damaged(namespace) }
@@ -94,9 +95,10 @@ enum CatalogRecord {
             guard let item = element.value.document else { throw damaged(namespace) }
             indexes.append(try decodeIndex(namespace, item))
         }
+        let given = Document(copying: options)
         return CollectionEntry(
             namespace: namespace, uuid: uuid, table: TableID(rawValue: UInt64(bitPattern: table)),
-            options: Document(copying: options), indexes: indexes,
+            options: given, collation: try CollectionEntry.collation(in: given), indexes: indexes,
             flags: RecordFlags(hasCutKeys: record.value("cut")?.bool ?? false))
     }
 

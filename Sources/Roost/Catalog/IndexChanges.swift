@@ -89,6 +89,9 @@ extension WriterState {
     ) throws -> IndexPlan {
         try namespace.validate()
         let existing = catalog[namespace]
+        let specifications = try specifications.map { specification throws(DBError) in
+            try specification.inheriting(existing?.collation)
+        }
         let wanted = try (existing?.indexes ?? []).wanted(specifications, of: namespace)
         let entry = try collection(namespace, &transaction)
         let isEmpty = try transaction.entryCount(entry.table) == 0
@@ -138,13 +141,16 @@ extension [IndexEntry] {
                     "An existing index has the same name as the requested index. When index names "
                         + "are not specified, they are auto generated and can cause conflicts. "
                         + "Please refer to our documentation. Requested index: "
-                        + "\(specification.text), existing index: \(ShellNotation.string(other.view))")
+                        + "\(specification.text), existing index: \(ShellNotation.string(other.view))"
+                )
             }
             if let other = identities[identity] {
                 throw DBError(
                     .indexOptionsConflict,
                     "Index already exists with a different name: "
-                        + (other["name"].flatMap { if case .string(let name) = $0 { name } else { nil } }
+                        + (other["name"].flatMap {
+                            if case .string(let name) = $0 { name } else { nil }
+                        }
                             ?? ""))
             }
             names[specification.name] = specification.document
@@ -166,12 +172,15 @@ extension IndexSpecification {
     fileprivate var text: String { ShellNotation.string(document.view) }
 }
 
-/// What makes two indexes the same: key pattern, uniqueness, sparseness, partial filter.
+/// What makes two indexes the same: key pattern, uniqueness, sparseness, partial
+/// filter, collation.
 private struct IndexIdentity: Hashable {
     private let parts: [Value?]
 
     init(_ specification: Document) {
-        parts = ["key", "unique", "sparse", "partialFilterExpression"].map { specification[$0] }
+        parts = ["key", "unique", "sparse", "partialFilterExpression", "collation"].map {
+            specification[$0]
+        }
     }
 }
 

@@ -209,9 +209,23 @@ extension QueryCursor {
     }
 
     private func deliver<Sink: DocumentSink>(_ document: DocumentView, _ sink: inout Sink) {
-        sink.append(document)
-        batch.add(byteCount: document.bytes.byteCount)
+        if shape != nil {
+            deliverShapedSlowPath(document, &sink)
+        } else {
+            sink.append(document)
+            batch.add(byteCount: document.bytes.byteCount)
+        }
         counters.returned += 1
+    }
+
+    @inline(never)
+    private func deliverShapedSlowPath<Sink: DocumentSink>(
+        _ document: DocumentView, _ sink: inout Sink
+    ) {
+        shape?.apply(document)
+        guard let bytes = shape?.bytes else { return }
+        sink.append(DocumentView(bytes.span.bytes))
+        batch.add(byteCount: bytes.count)
     }
 
     /// Moves finished results of the pipeline to the batch; true when the batch is full and there

@@ -43,6 +43,8 @@ package final class QueryCursor: @unchecked Sendable {
     var scratch = MatchScratch()
     var seen = RecordKeySet()
     var output: ReadOutput
+    /// How results are shown, where not as they are.
+    var shape: ResultShape?
     /// Matches to leave out before the first, where no pipeline does that.
     var toSkip: Int
     /// Matches still wanted behind those, where no pipeline counts them; never 0.
@@ -173,6 +175,7 @@ package final class QueryCursor: @unchecked Sendable {
         plan = chosen
         walk = RangeWalk(chosen.ranges, isBackward: chosen.isBackward)
         output = try source.output(chosen)
+        shape = ResultShape(source, chosen)
         return true
     }
 

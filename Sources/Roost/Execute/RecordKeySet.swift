@@ -6,7 +6,7 @@ import BSON
 struct RecordKeySet {
     private var bytes: [UInt8] = []
     /// Where each key begins in `bytes`; a length byte comes first (record keys have at most 128).
-    private var slots: [Int32] = [Int32](repeating: -1, count: 64)
+    private var slots: [Int32] = []
     private(set) var count = 0
 
     /// Memory held, in bytes.
@@ -14,6 +14,7 @@ struct RecordKeySet {
 
     /// Whether the key was added before.
     func contains(_ key: RawSpan) -> Bool {
+        if slots.isEmpty { return false }
         var slot = Self.hash(key) & (slots.count - 1)
         while slots[slot] >= 0 {
             if matches(key, at: Int(slots[slot])) { return true }
@@ -45,7 +46,7 @@ struct RecordKeySet {
 
     private mutating func grow() {
         let old = slots
-        var slots = [Int32](repeating: -1, count: old.count * 2)
+        var slots = [Int32](repeating: -1, count: max(64, old.count * 2))
         for start in old where start >= 0 {
             let length = Int(bytes[Int(start)])
             let key = bytes.span.bytes.extracting(Int(start) + 1..<Int(start) + 1 + length)

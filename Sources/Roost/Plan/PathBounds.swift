@@ -24,6 +24,22 @@ struct PathBoundsBuilder {
     let path: FieldPath
     /// Whether some document has an array along the path.
     let isMultikey: Bool
+    /// The order of strings in the index's keys.
+    private let collation: Collation?
+    /// Whether the filter compares strings by that order too. If not, keys say nothing about
+    /// comparisons with values that may hold strings.
+    private let comparesText: Bool
+    private let hasPosition: Bool
+
+    init(
+        path: FieldPath, isMultikey: Bool, collation: Collation? = nil, comparesText: Bool = true
+    ) {
+        self.path = path
+        self.collation = collation
+        self.comparesText = comparesText
+        self.isMultikey = isMultikey
+        hasPosition = path.segments.dropFirst().contains { $0.arrayIndex != nil }
+    }
 
     /// What `node` says about the path, or nil when it says nothing.
     ///
@@ -35,13 +51,13 @@ struct PathBoundsBuilder {
         case .in(let other, let values, let patterns):
             return names(other, prefix) ? bounds(in: values, patterns) : nil
         case .not(.exists(let other)):
-            guard names(other, prefix), !hasPosition else { return nil }
+            guard names(other, prefix) else { return nil }
             return PathBounds(set: Self.point(.null), isSound: false)
         case .type(let other, let types):
             return names(other, prefix) ? bounds(types) : nil
         case .regex(let other, let pattern):
             guard names(other, prefix) else { return nil }
-            return PathBounds(set: KeyIntervalSet(union: Self.intervals(pattern)), isSound: false)
+            return PathBounds(set: KeyIntervalSet(union: intervals(pattern)), isSound: false)
         case .mod(let other, _, _):
             guard names(other, prefix) else { return nil }
             return PathBounds(set: Self.bracket(BSONType.double.canonicalRank), isSound: false)
@@ -60,6 +76,14 @@ struct PathBoundsBuilder {
             return conjunction(nodes.map { negation($0, prefix) })
         default: return nil
         }
+    }
+
+    /// Whether `bounds` may say something: cheaper, and true when in doubt.
+    func mayBound(_ node: FilterNode, under prefix: String?) -> Bool {
+        guard let other = node.path else { return true }
+        guard prefix == nil else { return true }
+        if case .elementObject = node { return true }
+        return other.dotted == path.dotted
     }
 
     // MARK: Logic
@@ -107,11 +131,14 @@ struct PathBoundsBuilder {
         return PathBounds(set: tighter.set, isSound: false)
     }
 
-    /// Whether `other`, below `prefix`, is this path. Inside `$elemMatch` a number may also be a
-    /// position in the element, which keys don't follow: such paths count as others.
+    /// Whether `other`, below `prefix`, is this path.
+    ///
+    /// A number in a path may be a position in an array, where a key is the element there alone,
+    /// while a filter also looks into all elements for a field of that name. Such paths get no
+    /// bounds; their indexes still give order.
     private func names(_ other: FieldPath, _ prefix: String?) -> Bool {
+        guard !hasPosition else { return false }
         guard let prefix else { return other.dotted == path.dotted }
-        guard other.segments.allSatisfy({ $0.arrayIndex == nil }) else { return false }
         return path.dotted.utf8.count == prefix.utf8.count + 1 + other.dotted.utf8.count
             && path.dotted == prefix + "." + other.dotted
     }
@@ -119,6 +146,7 @@ struct PathBoundsBuilder {
     // MARK: Leaves
 
     private func bounds(_ comparison: ComparisonOperator, _ value: OwnedValue) -> PathBounds? {
+        guard comparesText || !value.type.mayHoldText else { return nil }
         if comparison == .equal { return equality(value) }
         let isOrEqual = comparison == .lessOrEqual || comparison == .greaterOrEqual
         switch value.type {
@@ -134,7 +162,7 @@ struct PathBoundsBuilder {
         if Self.isNaN(value) {
             return isOrEqual ? equality(value) : PathBounds(set: .none, isSound: true)
         }
-        let encoded = Self.encoded(value)
+        let encoded = key(of: value)
         let rank = value.type.canonicalRank
         let interval: KeyInterval =
             switch comparison {
@@ -154,10 +182,9 @@ struct PathBoundsBuilder {
         return PathBounds(set: KeyIntervalSet(interval), isSound: true)
     }
 
-    private func equality(_ value: OwnedValue) -> PathBounds? {
-        if value.type == .null, hasPosition { return nil }
-        return PathBounds(
-            set: KeyIntervalSet(union: Self.equalityIntervals(value)), isSound: isSound(value))
+    private func equality(_ value: OwnedValue) -> PathBounds {
+        PathBounds(
+            set: KeyIntervalSet(union: equalityIntervals(value)), isSound: isSound(value))
     }
 
     /// Whether a key equal to this operand implies a match.
@@ -170,29 +197,25 @@ struct PathBoundsBuilder {
         }
     }
 
-    /// Whether the path may name a position of an array. Such a key is the element there, while
-    /// the filter also looks into all elements, so a null may be met that has no key.
-    private var hasPosition: Bool {
-        path.segments.dropFirst().contains { $0.arrayIndex != nil }
-    }
-
     private func bounds(in values: [OwnedValue], _ patterns: [RegexPredicate]) -> PathBounds? {
-        if hasPosition, values.contains(where: { $0.type == .null }) { return nil }
+        guard comparesText || !values.contains(where: { $0.type.mayHoldText }) else { return nil }
         var intervals: [KeyInterval] = []
         intervals.reserveCapacity(values.count)
         var isSound = patterns.isEmpty
         for value in values {
-            intervals += Self.equalityIntervals(value)
+            intervals += equalityIntervals(value)
             isSound = isSound && self.isSound(value)
         }
-        for pattern in patterns { intervals += Self.intervals(pattern) }
+        for pattern in patterns { intervals += self.intervals(pattern) }
         return PathBounds(set: KeyIntervalSet(union: intervals), isSound: isSound)
     }
 
     /// `$elemMatch` with operators: one element satisfies all of them, so they may be intersected
     /// even on a multikey path.
     private func elementBounds(_ node: FilterNode) -> PathBounds? {
-        PathBoundsBuilder(path: .wholeValue, isMultikey: false).bounds(of: node).map {
+        PathBoundsBuilder(
+            path: .wholeValue, isMultikey: false, collation: collation, comparesText: comparesText
+        ).bounds(of: node).map {
             PathBounds(set: $0.set, isSound: false)
         }
     }
@@ -227,23 +250,25 @@ struct PathBoundsBuilder {
     // MARK: Encodings
 
     /// The keys that documents equal to `value` have.
-    private static func equalityIntervals(_ value: OwnedValue) -> [KeyInterval] {
-        let whole = KeyInterval(point: encoded(value), value)
+    private func equalityIntervals(_ value: OwnedValue) -> [KeyInterval] {
+        let whole = KeyInterval(point: key(of: value), value)
         guard value.type == .array else { return [whole] }
         // An array gives keys of its elements; as an element of another array, its own.
         guard let first = value.view.array?.first else {
-            return [KeyInterval(point: encoded(.undefined), .undefined), whole]
+            return [KeyInterval(point: Self.encoded(.undefined), .undefined), whole]
         }
         let element = OwnedValue(copying: first.value)
-        return [KeyInterval(point: encoded(element), element), whole]
+        return [KeyInterval(point: key(of: element), element), whole]
     }
 
     /// The strings that begin with the pattern's literal prefix, and regular expressions (a stored
     /// one matches its equal).
-    private static func intervals(_ pattern: RegexPredicate) -> [KeyInterval] {
-        let stored = bracket(BSONType.regex.canonicalRank).intervals
-        guard let prefix = pattern.literalPrefix, !prefix.isEmpty else {
-            return bracket(BSONType.string.canonicalRank).intervals + stored
+    ///
+    /// Under a collation strings of one prefix needn't lie together.
+    private func intervals(_ pattern: RegexPredicate) -> [KeyInterval] {
+        let stored = Self.bracket(BSONType.regex.canonicalRank).intervals
+        guard collation == nil, let prefix = pattern.literalPrefix, !prefix.isEmpty else {
+            return Self.bracket(BSONType.string.canonicalRank).intervals + stored
         }
         var encoder = KeyEncoder()
         encoder.appendStringPrefix(prefix.span.bytes, .low)
@@ -255,6 +280,13 @@ struct PathBoundsBuilder {
                 high: KeyBound(
                     bytes: KeyBytes.successor(low), label: .text(end), isInclusive: false))
         ] + stored
+    }
+
+    /// The key of a value in the index.
+    private func key(of value: OwnedValue) -> [UInt8] {
+        var encoder = KeyEncoder()
+        encoder.append(value.view, order: collation)
+        return encoder.bytes
     }
 
     static func encoded(_ value: OwnedValue) -> [UInt8] {

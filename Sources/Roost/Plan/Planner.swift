@@ -56,14 +56,23 @@ struct Planner {
         let own = tablePlan()
         if !own.isFullScan || (question.sort != nil && own.providesSort) { plans.append(own) }
         guard !collection.indexes.isEmpty else { return plans }
-        let implication = Implication(conjuncts: conjuncts)
+        let implication = Implication(conjuncts: conjuncts, question.collation)
         for index in collection.indexes where index.isReady && !index.isHidden {
-            guard implication.covers(index) else { continue }
+            guard question.sort != nil || restricts(index), implication.covers(index) else {
+                continue
+            }
             let plan = indexPlan(index)
-            let isRestricted = plan.bounds.map { !$0.isUnbounded } ?? false
+            let isRestricted = plan.bounds.map { !$0.parts[0].isAll } ?? false
             if isRestricted || (question.sort != nil && plan.providesSort) { plans.append(plan) }
         }
         return plans
+    }
+
+    /// Whether some condition is about the index's first path: without one, its entries would all
+    /// be scanned.
+    private func restricts(_ index: IndexEntry) -> Bool {
+        let builder = PathBoundsBuilder(path: index.pattern.parts[0].path, isMultikey: true)
+        return conjuncts.contains { builder.mayBound($0.node, under: $0.prefix) }
     }
 
     private func collectionScan(isBackward: Bool, providesSort: Bool) -> QueryPlan {
@@ -74,14 +83,14 @@ struct Planner {
     private func tablePlan() -> QueryPlan {
         let shape = IndexShape.clustered
         return plan(
-            .table, shape, IndexBounds(conjuncts, shape),
+            .table, shape, IndexBounds(conjuncts, shape, question.collation),
             hasOrderedKeys: !collection.flags.hasCutKeys)
     }
 
     private func indexPlan(_ index: IndexEntry) -> QueryPlan {
         let shape = IndexShape(index)
         return plan(
-            .index(index), shape, IndexBounds(conjuncts, shape),
+            .index(index), shape, IndexBounds(conjuncts, shape, question.collation),
             hasOrderedKeys: !index.flags.hasCutKeys)
     }
 
@@ -91,7 +100,7 @@ struct Planner {
     ) -> QueryPlan {
         let ranges = KeyRanges(bounds, shape)
         var provision: SortProvision?
-        if let sort = question.sort {
+        if let sort = question.sort, Collation.areSame(question.collation, shape.collation) {
             provision = SortProvision(
                 sort, shape, bounds, hasOrderedKeys: hasOrderedKeys,
                 hasOrderedRecords: !collection.flags.hasCutKeys)
@@ -237,9 +246,7 @@ struct Planner {
 
     private func index(of pattern: Document) -> IndexEntry? {
         collection.indexes.first { index in
-            guard isUsable(index) else { return false }
-            let key = index.key
-            return key.view.hasSameKeys(as: pattern.view)
+            isUsable(index) && index.key.view.compare(pattern.view) == 0
         }
     }
 
@@ -267,7 +274,7 @@ struct Planner {
         }
         let unbounded = IndexBounds(unbounded: shape)
         var provision: SortProvision?
-        if let sort = question.sort {
+        if let sort = question.sort, Collation.areSame(question.collation, shape.collation) {
             provision = SortProvision(
                 sort, shape, unbounded, hasOrderedKeys: hasOrderedKeys,
                 hasOrderedRecords: !collection.flags.hasCutKeys)
@@ -291,7 +298,8 @@ struct Planner {
             guard part < shape.paths.count, element.nameString == shape.paths[part].dotted else {
                 throw Self.incompatibleBounds
             }
-            encoder.append(element.value, descending: shape.descending[part])
+            encoder.append(
+                element.value, descending: shape.descending[part], order: shape.collation)
             part += 1
         }
         guard part == shape.paths.count else { throw Self.incompatibleBounds }
@@ -307,12 +315,5 @@ extension Document {
     /// Whether this is the key pattern of the `_id` index.
     var isIDPattern: Bool {
         view.count == 1 && view.value("_id") != nil
-    }
-}
-
-extension DocumentView {
-    /// Whether both have the same names in the same order with equal values.
-    func hasSameKeys(as other: DocumentView) -> Bool {
-        compare(other) == 0
     }
 }

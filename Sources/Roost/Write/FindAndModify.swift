@@ -63,20 +63,19 @@ final class FindAndModifyJob: @unchecked Sendable {
     }
 
     private func look() {
-        engine.readerPool.submit { (reader: Reader) -> Void in
-            do throws(DBError) {
-                var find = FindRequest(self.request.namespace, filter: self.target.filter)
-                find.sort = self.target.sort
-                find.hint = self.target.hint
-                find.limit = 1
-                find.deadline = self.request.deadline
-                var sink = RecordKeySink()
-                let cursor = try self.engine.openCursor(find)
-                _ = try cursor.advanceFully(reader, documentsMax: 1, into: &sink)
-                self.apply(sink.keys, isCertain: sink.keys.isEmpty)
-            } catch {
-                self.completion(.failure(error))
+        do throws(DBError) {
+            let search = try DocumentSearch(
+                engine, request.namespace, target, isMulti: false, deadline: request.deadline,
+                chunkMax: 1)
+            search.next(engine.readerPool) { outcome in
+                switch outcome {
+                case .failure(let error): self.completion(.failure(error))
+                case .success(let found):
+                    self.apply(found.keys, isCertain: found.keys.isEmpty)
+                }
             }
+        } catch {
+            completion(.failure(error))
         }
     }
 

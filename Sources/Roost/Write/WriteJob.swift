@@ -87,17 +87,27 @@ final class WriteJob: @unchecked Sendable {
     private func runDirect(_ range: Range<Int>) {
         let writer = engine.writer
         let request = request
-        engine.submit { transaction in
+        engine.submit(request.operationOptions(range)) { transaction in
             try writer.run(range, of: request, &transaction)
         } completion: { outcome in
             switch outcome {
-            case .failure(let error): self.completion(.failure(error))
+            case .failure(let error): self.fail(error)
             case .success(let results):
                 self.results += results
                 self.next += results.count
                 if self.isEndedByError { self.finish() } else { self.run() }
             }
         }
+    }
+
+    /// The store refused: what was acknowledged before stands, the rest does not run.
+    private func fail(_ error: DBError) {
+        guard !results.isEmpty else {
+            completion(.failure(error))
+            return
+        }
+        results.append(StatementResult(error: error))
+        finish()
     }
 
     private var isEndedByError: Bool {
@@ -111,7 +121,8 @@ final class WriteJob: @unchecked Sendable {
         let statement: WriteStatement
         let target: WriteTarget
         let isMulti: Bool
-        var cursor: QueryCursor?
+        /// The search under way; nil before it began and after its end.
+        var search: DocumentSearch?
         /// Record keys that were handed over: an update may move a document within the index that
         /// is being scanned, and must not meet it twice.
         var seen: Set<[UInt8]> = []
@@ -132,35 +143,40 @@ final class WriteJob: @unchecked Sendable {
 
     /// Finds the next chunk of documents on a reader thread.
     private func look() {
-        engine.readerPool.submit { (reader: Reader) -> Void in
-            do throws(DBError) {
-                try self.collect(reader)
-            } catch {
-                self.end(error: error)
+        guard var scan else { return }
+        do throws(DBError) {
+            let search: DocumentSearch
+            if let open = scan.search {
+                search = open
+            } else {
+                search = try DocumentSearch(
+                    engine, request.namespaces[scan.target.collection], scan.target,
+                    isMulti: scan.isMulti, deadline: request.deadline,
+                    chunkMax: Bounds.chunkMax)
             }
+            scan.search = search
+            self.scan = scan
+            search.next(engine.readerPool) { outcome in
+                switch outcome {
+                case .failure(let error): self.end(error: error)
+                case .success(let found): self.found(found)
+                }
+            }
+        } catch {
+            end(error: error)
         }
     }
 
-    private func collect(_ reader: Reader) throws(DBError) {
+    private func found(_ found: DocumentSearch.Found) {
         guard var scan else { return }
-        let cursor: QueryCursor
-        if let open = scan.cursor {
-            cursor = open
-        } else {
-            var find = FindRequest(
-                request.namespaces[scan.target.collection], filter: scan.target.filter)
-            find.sort = scan.target.sort
-            find.hint = scan.target.hint
-            find.deadline = request.deadline
-            if !scan.isMulti { find.limit = 1 }
-            cursor = try engine.openCursor(find)
-        }
-        var sink = RecordKeySink()
-        let status = try cursor.advanceFully(reader, documentsMax: Bounds.chunkMax, into: &sink)
-        scan.cursor = status == .exhausted ? nil : cursor
-        let keys = sink.keys.filter { scan.seen.insert($0).inserted || !scan.isMulti }
+        if found.isLast { scan.search = nil }
+        let keys = found.keys.filter { scan.seen.insert($0).inserted || !scan.isMulti }
         self.scan = scan
-        apply(keys, isLast: status == .exhausted)
+        if keys.isEmpty, !found.isLast {
+            look()
+        } else {
+            apply(keys, isLast: found.isLast)
+        }
     }
 
     /// Hands a chunk to the writer thread.
@@ -175,7 +191,9 @@ final class WriteJob: @unchecked Sendable {
             end(error: nil)
             return
         }
-        engine.submit { transaction in
+        var options = OperationOptions()
+        if case .delete = statement { options.mayUseReserve = true }
+        engine.submit(options) { transaction in
             try writer.runScan(
                 statement, keys, namespace, time: time, mayUpsert: mayUpsert, &transaction)
         } completion: { outcome in
@@ -216,20 +234,6 @@ final class WriteJob: @unchecked Sendable {
     }
 }
 
-/// Collects the record keys of documents that a cursor yields.
-struct RecordKeySink: DocumentSink {
-    private(set) var keys: [[UInt8]] = []
-    private(set) var byteCount = 0
-    private var encoder = KeyEncoder()
-
-    mutating func append(_ document: DocumentView) {
-        guard let id = document.value("_id") else { return }
-        _ = RecordKey.encode(id, into: &encoder)
-        keys.append(encoder.bytes)
-        byteCount += document.bytes.byteCount
-    }
-}
-
 extension WriterState {
     /// Applies a statement to the documents that a search found, as far as they still match.
     func runScan(
@@ -262,5 +266,22 @@ extension WriterState {
         }
         try finishOperation(&transaction)
         return total
+    }
+}
+
+extension WriteRequest {
+    /// What the store should know of statements that go to the writer together.
+    fileprivate func operationOptions(_ range: Range<Int>) -> OperationOptions {
+        var options = OperationOptions(mayUseReserve: true)
+        for position in range {
+            switch statements[position] {
+            case .insert(_, let document):
+                options.byteCount += document.count
+                options.mayUseReserve = false
+            case .update: options.mayUseReserve = false
+            case .delete, .refused: break
+            }
+        }
+        return options
     }
 }

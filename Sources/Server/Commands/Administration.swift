@@ -33,6 +33,21 @@ enum ReplSetGetStatus {
     }
 }
 
+/// fsync: every acknowledged write is on disk already; only the lock has to be refused.
+enum Fsync {
+    static let definition = CommandDefinition(
+        "fsync", .adminOnly,
+        fields: [FieldSpec("lock", .truth), FieldSpec("async", .truth)],
+        help: "says that everything is on disk"
+    ) { call, reply throws(DBError) in
+        if call.truth("lock") == true {
+            throw DBError(.notImplemented, "fsync with lock: true is not supported")
+        }
+        reply.append("numFiles", Int32(1))
+        return .done
+    }
+}
+
 /// top: no times are kept for each collection.
 enum Top {
     static let definition = CommandDefinition(
@@ -157,14 +172,18 @@ enum ConfigureFailPoint {
         guard let name = call.commandValue.string else {
             throw DBError(.typeMismatch, "the fail point's name must be a string")
         }
-        // Others are switched by drivers' clean-up; only switching one on must be understood.
         let mode = call.ownedValue("mode") ?? "off"
-        guard name == "failCommand" || mode == "off" else {
-            throw DBError(
-                DBError.Code(rawValue: 249), "\(name) is not a fail point of this server")
-        }
-        if name == "failCommand" {
+        switch name {
+        case "failCommand":
             try call.core.failPoints.configure(mode: mode, data: call.ownedDocument("data"))
+        case "maxTimeAlwaysTimeOut":
+            call.core.failPoints.setExpiresAllDeadlines(mode != "off")
+        default:
+            // Drivers' clean-up switches off what isn't there; only switching on is an error.
+            guard mode == "off" else {
+                throw DBError(
+                    DBError.Code(rawValue: 249), "\(name) is not a fail point of this server")
+            }
         }
         return .done
     }

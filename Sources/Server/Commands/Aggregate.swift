@@ -15,7 +15,8 @@ enum Aggregate {
     ]
 
     static let definition = CommandDefinition(
-        "aggregate", [.inStableAPI, .isWrite], fields: fields, help: "runs a pipeline of stages",
+        "aggregate", [.inStableAPI, .isWrite, .takesReadConcern], fields: fields,
+        help: "runs a pipeline of stages",
         run: run)
 
     private static func run(
@@ -62,12 +63,19 @@ enum Aggregate {
     static func request(
         _ call: borrowing CommandCall, _ namespace: Namespace
     ) throws(DBError) -> AggregateRequest {
-        let compiler = try QueryCompiler(call)
+        let compiler = try QueryCompiler(call, namespace)
         guard let stages = call.value("pipeline")?.array else {
             throw DBError(
                 .typeMismatch, "'pipeline' option must be specified as an array")
         }
-        var request = AggregateRequest(namespace, pipeline: try compiler.pipeline(stages))
+        let pipeline: Pipeline
+        if let listed = try ServerStages.replacing(stages, call) {
+            let value = OwnedValue(.array(listed))
+            pipeline = try compiler.pipeline(DocumentView(value.view.bytes))
+        } else {
+            pipeline = try compiler.pipeline(stages)
+        }
+        var request = AggregateRequest(namespace, pipeline: pipeline)
         request.hint = call.ownedValue("hint")
         request.deadline = call.special.deadline
         return request

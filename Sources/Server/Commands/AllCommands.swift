@@ -31,7 +31,7 @@ private let diagnosticCommands: [CommandDefinition] = [
     ConnectionStatus.definition, WhatsMyURI.definition, ListCommands.definition,
     ReplSetGetStatus.definition, Top.definition, CurrentOp.definition, KillOp.definition,
     UsersInfo.definition, RolesInfo.definition, GetFreeMonitoringStatus.definition,
-    Features.definition, Profile.definition, ConfigureFailPoint.definition,
+    Features.definition, Profile.definition, ConfigureFailPoint.definition, Fsync.definition,
 ]
 
 /// Sessions.

@@ -7,10 +7,10 @@ import Wire
 
 enum BulkWrite {
     static let definition = CommandDefinition(
-        "bulkWrite", [.isWrite, .inStableAPI, .isRetryableWrite, .adminOnly],
+        "bulkWrite", [.isWrite, .inStableAPI, .isRetryableWrite, .adminOnly, .takesReadConcern],
         fields: [
             FieldSpec("ops", .array, required: true), FieldSpec("nsInfo", .array, required: true),
-            FieldSpec("ordered", .truth), FieldSpec("errorsOnly", .truth),
+            FieldSpec("ordered", .bool), FieldSpec("errorsOnly", .bool),
             FieldSpec("bypassDocumentValidation", .truth), FieldSpec("let", .document),
             FieldSpec("cursor", .document), FieldSpec("stmtId", .number),
             FieldSpec("stmtIds", .array),
@@ -20,9 +20,12 @@ enum BulkWrite {
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         let compiler = try QueryCompiler(call)
+        if call.value("nsInfo")?.array?.isEmpty == true {
+            throw DBError(.badValue, "May not specify an empty array of namespaces (nsInfo)")
+        }
         let namespaces = try namespaces(call)
         guard let first = namespaces.first else {
-            throw DBError(.invalidLength, "nsInfo must not be empty")
+            throw DBError(.badValue, "bulkWrite needs nsInfo")
         }
         var request = WriteRequest(
             first, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
@@ -30,7 +33,9 @@ enum BulkWrite {
         request.deadline = call.special.deadline
         var kinds: [Kind] = []
         try StatementReader.forEach("ops", call) { document throws(DBError) in
-            kinds.append(try append(document, &request, compiler, count: namespaces.count))
+            kinds.append(
+                try append(
+                    document, &request, compiler, call.core.engine, count: namespaces.count))
         }
         let answer = Answer(
             kinds: kinds, errorsOnly: call.truth("errorsOnly") == true,
@@ -76,22 +81,26 @@ enum BulkWrite {
     private static let updateFields: [FieldSpec] = [
         FieldSpec("update", .number, required: true),
         FieldSpec("filter", .document, required: true),
-        FieldSpec("updateMods", [.document, .array], required: true), FieldSpec("multi", .truth),
-        FieldSpec("upsert", .truth), FieldSpec("upsertSupplied", .truth),
-        FieldSpec("arrayFilters", .array), FieldSpec("hint", [.string, .document]),
+        FieldSpec(
+            "updateMods", [.document, .array], required: true, mismatch: .failedToParse,
+            refusesNull: true), FieldSpec("multi", .bool),
+        FieldSpec("upsert", .bool), FieldSpec("upsertSupplied", .bool),
+        FieldSpec("arrayFilters", .array),
+        FieldSpec("hint", [.string, .document], mismatch: .failedToParse, refusesNull: true),
         FieldSpec("constants", .document), FieldSpec("collation", .document),
         FieldSpec("sort", .document), FieldSpec("sampleId", .any),
     ]
     private static let deleteFields: [FieldSpec] = [
         FieldSpec("delete", .number, required: true),
-        FieldSpec("filter", .document, required: true), FieldSpec("multi", .truth),
-        FieldSpec("hint", [.string, .document]), FieldSpec("collation", .document),
+        FieldSpec("filter", .document, required: true), FieldSpec("multi", .bool),
+        FieldSpec("hint", [.string, .document], mismatch: .failedToParse, refusesNull: true),
+        FieldSpec("collation", .document),
         FieldSpec("sampleId", .any),
     ]
 
     private static func append(
         _ document: DocumentView, _ request: inout WriteRequest, _ compiler: QueryCompiler,
-        count: Int
+        _ engine: RoostEngine, count: Int
     ) throws(DBError) -> Kind {
         guard let first = document.first else {
             throw DBError(.failedToParse, "an operation of bulkWrite is empty")
@@ -109,16 +118,18 @@ enum BulkWrite {
             kind = .delete
         } else {
             throw DBError(
-                .failedToParse,
-                "Unrecognized bulkWrite operation '\(first.nameString)'; it begins with insert, "
-                    + "update or delete")
+                .idlUnknownField,
+                "BSON field 'bulkWrite.ops.\(first.nameString)' is an unknown field; an operation "
+                    + "begins with insert, update or delete")
         }
         guard (0..<count).contains(collection) else {
             throw DBError(
                 .badValue, "BulkWrite ops entry has an invalid nsInfo index: \(collection)")
         }
-        try QueryCompiler.checkCollation(document.value("collation")?.document, "bulkWrite")
         do throws(DBError) {
+            let compiler = try compiler.collated(
+                by: document.value("collation")?.document,
+                of: engine.collection(request.namespaces[collection]))
             try append(document, kind, collection, &request, compiler)
         } catch {
             request.refuse(error)

@@ -57,7 +57,7 @@ enum CollStats {
         guard let scale = call.integer("scale") else { return 1 }
         guard scale >= 1 else {
             throw DBError(
-                DBError.Code(rawValue: 51_024),
+                .badValue,
                 "BSON field 'scale' value must be >= 1, actual value '\(scale)'")
         }
         return Int(clamping: scale)

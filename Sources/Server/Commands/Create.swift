@@ -1,6 +1,7 @@
 // create: makes a collection.
 
 import BSON
+import Query
 import Roost
 import Wire
 
@@ -32,7 +33,7 @@ enum Create {
     ) throws(DBError) -> CommandOutcome {
         let namespace = try call.namespace()
         try namespace.validate()
-        try QueryCompiler.checkCollation(call.document("collation"), "create")
+        let options = try options(call)
         for option in unsupported where call.value(option) != nil {
             throw DBError(
                 .notImplemented, "create with the option '\(option)' is not supported yet")
@@ -46,12 +47,29 @@ enum Create {
         }
         let ticket = call.ticket()
         let concern = call.special.writeConcern
-        call.core.engine.createCollection(namespace, options: Document()) { outcome in
+        call.core.engine.createCollection(namespace, options: options) { outcome in
             ticket.answer { reply throws(DBError) in
                 try outcome.get()
                 WriteReply.appendConcern(concern, &reply)
             }
         }
         return .deferred
+    }
+
+    /// What of the options is kept: the default collation, with all its fields.
+    /// - Throws: what `Collation.parse` throws; 2 for an `_id` index with another collation.
+    private static func options(_ call: borrowing CommandCall) throws(DBError) -> Document {
+        var collation: Collation?
+        if let document = call.document("collation") {
+            collation = try Collation.parse(document)
+        }
+        if let wanted = call.document("idIndex")?.value("collation")?.document,
+            !Collation.areSame(try Collation.parse(wanted), collation)
+        {
+            throw DBError(
+                .badValue, "'idIndex' must have the same collation as the collection.")
+        }
+        guard let collation else { return Document() }
+        return Document { $0.append("collation", collation.document) }
     }
 }

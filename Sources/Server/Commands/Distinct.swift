@@ -13,7 +13,7 @@ enum Distinct {
     ]
 
     static let definition = CommandDefinition(
-        "distinct", [], fields: fields, help: "lists the different values of a path",
+        "distinct", .takesReadConcern, fields: fields, help: "lists the different values of a path",
         run: run)
 
     private static func run(
@@ -38,7 +38,7 @@ enum Distinct {
     static func request(_ call: borrowing CommandCall) throws(DBError) -> DistinctRequest {
         let namespace = try call.namespace()
         try namespace.validate()
-        let compiler = try QueryCompiler(call)
+        let compiler = try QueryCompiler(call, namespace)
         let key = call.string("key") ?? ""
         guard !key.utf8.contains(0) else {
             throw DBError(

@@ -11,7 +11,7 @@ import Wire
 
 enum Find {
     static let fields: [FieldSpec] = [
-        FieldSpec("filter", .document), FieldSpec("sort", .document),
+        FieldSpec("filter", .document, refusesNull: true), FieldSpec("sort", .document),
         FieldSpec("projection", .document), FieldSpec("hint", [.string, .document]),
         FieldSpec("skip", .number), FieldSpec("limit", .number), FieldSpec("batchSize", .number),
         FieldSpec("singleBatch", .truth), FieldSpec("collation", .document),
@@ -24,7 +24,8 @@ enum Find {
     ]
 
     static let definition = CommandDefinition(
-        "find", .inStableAPI, fields: fields, help: "finds documents", run: run)
+        "find", [.inStableAPI, .takesReadConcern], fields: fields, help: "finds documents", run: run
+    )
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
@@ -33,7 +34,12 @@ enum Find {
         let namespace = try call.namespace()
         if try runPoint(call, namespace, &reply) { return .done }
         let request = try findRequest(call, namespace)
-        if call.truth("tailable") == true {
+        let isTailable = call.truth("tailable") == true
+        if call.truth("awaitData") == true, !isTailable {
+            throw DBError(.failedToParse, "Cannot set 'awaitData' without also setting 'tailable'")
+        }
+        // Without the collection a tailable cursor is dead at once, with it an error: none is capped.
+        if isTailable, call.core.engine.collection(namespace) != nil {
             throw DBError(
                 .badValue,
                 "error processing query: tailable cursor requested on non capped collection")
@@ -53,9 +59,12 @@ enum Find {
             let filter = call.document("filter"), let id = PointRead.id(in: filter),
             call.integer("limit") ?? 0 >= 0, call.integer("batchSize") ?? 1 > 0
         else { return false }
+        let found = call.core.engine.collection(namespace)
+        // Under a collation several strings may be equal to this one.
+        if found?.collation != nil, id.type.mayHoldText { return false }
         let document = reply.openDocument("cursor")
         let batch = reply.openArray("firstBatch")
-        if let entry = call.core.engine.collection(namespace) {
+        if let entry = found {
             let loop = call.connection.loop
             _ = try loop.pointRead.read(id, of: entry, loop.reader, into: &reply)
         }
@@ -74,14 +83,14 @@ enum Find {
         _ call: borrowing CommandCall, _ namespace: Namespace
     ) throws(DBError) -> FindRequest {
         try namespace.validate()
-        let compiler = try QueryCompiler(call)
+        let compiler = try QueryCompiler(call, namespace)
         var request = FindRequest(namespace, filter: try compiler.filter(call.document("filter")))
         request.sort = call.ownedDocument("sort")
         request.projection = try compiler.projection(call.document("projection"))
         let skip = try nonNegative("skip", call) ?? 0
-        let limit = call.integer("limit") ?? 0
+        let limit = try nonNegative("limit", call) ?? 0
         request.skip = Int(clamping: skip)
-        request.limit = Int(clamping: limit.magnitude)
+        request.limit = Int(clamping: limit)
         request.hint = call.ownedValue("hint")
         request.min = call.ownedDocument("min")
         request.max = call.ownedDocument("max")
@@ -94,15 +103,11 @@ enum Find {
     private static func plan(
         _ call: borrowing CommandCall, _ namespace: Namespace
     ) throws(DBError) -> BatchPlan {
-        let limit = call.integer("limit") ?? 0
         let batchSize = try nonNegative("batchSize", call).map { Int(clamping: $0) }
         var plan = BatchPlan(
             namespace: namespace, owner: call.cursorOwner,
             limits: BatchLimits(documentsMax: batchSize ?? BatchLimits.firstBatchDocuments))
-        plan.isSingleBatch = call.truth("singleBatch") == true || limit < 0
-        if limit < 0 {
-            plan.limits = BatchLimits(documentsMax: batchSize.map { max($0, 1) } ?? .max)
-        }
+        plan.isSingleBatch = call.truth("singleBatch") == true
         plan.isKeptWhenIdle = call.truth("noCursorTimeout") == true
         return plan
     }
@@ -114,7 +119,7 @@ enum Find {
         guard let number = call.integer(name) else { return nil }
         guard number >= 0 else {
             throw DBError(
-                DBError.Code(rawValue: 51_024),
+                .badValue,
                 "BSON field '\(name)' value must be >= 0, actual value '\(number)'")
         }
         return number

@@ -8,7 +8,7 @@ import Wire
 enum FindAndModify {
     static let definition = CommandDefinition(
         "findAndModify", aliases: ["findandmodify"],
-        [.isWrite, .inStableAPI, .isRetryableWrite],
+        [.isWrite, .inStableAPI, .isRetryableWrite, .takesReadConcern],
         fields: [
             FieldSpec("query", .document), FieldSpec("sort", .document),
             FieldSpec("remove", .truth), FieldSpec("update", [.document, .array]),
@@ -27,7 +27,7 @@ enum FindAndModify {
         let isRemove = call.truth("remove") == true
         let returnsNew = call.truth("new") == true
         try check(call, isRemove: isRemove, returnsNew: returnsNew)
-        let compiler = try QueryCompiler(call)
+        let compiler = try QueryCompiler(call, namespace)
         let projection = try compiler.projection(call.document("fields"))
         let request = FindAndModifyRequest(
             namespace: namespace, statement: try statement(call, compiler, isRemove: isRemove),

@@ -7,7 +7,7 @@ import Wire
 
 enum Insert {
     static let definition = CommandDefinition(
-        "insert", [.isWrite, .inStableAPI, .isRetryableWrite],
+        "insert", [.isWrite, .inStableAPI, .isRetryableWrite, .takesReadConcern],
         fields: [
             FieldSpec("documents", .array, required: true), FieldSpec("ordered", .truth),
             FieldSpec("bypassDocumentValidation", .truth), FieldSpec("stmtId", .number),

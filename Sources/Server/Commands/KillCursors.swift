@@ -18,6 +18,7 @@ enum KillCursors {
         if let array = call.value("cursors")?.array {
             var elements = array.makeIterator()
             while let element = elements.next() {
+                if element.value.type == .null { continue }
                 guard let id = element.value.int64 else {
                     throw DBError(
                         .typeMismatch,

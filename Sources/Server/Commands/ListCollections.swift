@@ -50,7 +50,7 @@ enum ListCollections {
             writer.append("readOnly", false)
             writer.append("uuid", entry.uuid.value)
             writer.close(information)
-            writer.append("idIndex", ListIndexes.idIndex)
+            writer.append("idIndex", ListIndexes.idIndex(of: entry))
         }
     }
 }

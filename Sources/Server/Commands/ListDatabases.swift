@@ -25,7 +25,8 @@ enum ListDatabases {
         var total: Int64 = 0
         let collections = max(1, catalog.collections.count)
         let list = reply.openArray("databases")
-        for name in catalog.databases {
+        // MongoDB always has `admin`, and tools look for it.
+        for name in Set(catalog.databases + ["admin"]).sorted() {
             // All databases share one file; each is told its share by number of collections.
             let share = catalog.collections(of: name).count
             let bytes = fileBytes / Int64(collections) * Int64(share)

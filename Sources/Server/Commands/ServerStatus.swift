@@ -27,7 +27,7 @@ enum ServerStatus {
         reply.append("activeSessionsCount", count: core.sessions.count)
         reply.close(sessions)
         let engine = reply.openDocument("storageEngine")
-        reply.append("name", "lmdb")
+        reply.append("name", "roost")
         reply.append("supportsCommittedReads", true)
         reply.append("persistent", true)
         reply.append("readOnly", false)

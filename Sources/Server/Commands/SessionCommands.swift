@@ -38,7 +38,7 @@ enum SessionCommands {
     }
 
     static let kill = CommandDefinition(
-        "killSessions", [], help: "ends sessions; an empty list ends all"
+        "killSessions", .takesAnyField, help: "ends sessions; an empty list ends all"
     ) { call, _ throws(DBError) in
         let named = try sessions(call)
         call.core.end(named.isEmpty ? call.core.sessions.endAll() : named)
@@ -70,6 +70,7 @@ enum SessionCommands {
         var sessions: [SessionID] = []
         var elements = array.makeIterator()
         while let element = elements.next() {
+            if element.value.type == .null { continue }
             guard let lsid = element.value.document else {
                 throw DBError(
                     .typeMismatch,

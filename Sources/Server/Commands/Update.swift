@@ -8,7 +8,7 @@ import Wire
 
 enum UpdateCommand {
     static let definition = CommandDefinition(
-        "update", [.isWrite, .inStableAPI, .isRetryableWrite],
+        "update", [.isWrite, .inStableAPI, .isRetryableWrite, .takesReadConcern],
         fields: [
             FieldSpec("updates", .array, required: true), FieldSpec("ordered", .truth),
             FieldSpec("bypassDocumentValidation", .truth), FieldSpec("let", .document),
@@ -17,7 +17,7 @@ enum UpdateCommand {
 
     private static let statementFields: [FieldSpec] = [
         FieldSpec("q", .document, required: true),
-        FieldSpec("u", [.document, .array], required: true),
+        FieldSpec("u", [.document, .array], required: true, mismatch: .failedToParse),
         FieldSpec("c", .document), FieldSpec("multi", .truth), FieldSpec("upsert", .truth),
         FieldSpec("upsertSupplied", .truth), FieldSpec("arrayFilters", .array),
         FieldSpec("collation", .document), FieldSpec("hint", [.string, .document]),
@@ -30,16 +30,18 @@ enum UpdateCommand {
     ) throws(DBError) -> CommandOutcome {
         let namespace = try call.namespace()
         try namespace.validate()
-        let compiler = try QueryCompiler(call)
+        let compiler = try QueryCompiler(call, namespace)
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
+        let entry = call.core.engine.collection(namespace)
         var count = 0
         try StatementReader.forEach("updates", call) { document throws(DBError) in
             try StatementReader.check(document, "update.updates", statementFields)
-            try QueryCompiler.checkCollation(document.value("collation")?.document, "update")
             count += 1
             do throws(DBError) {
+                let compiler = try compiler.collated(
+                    by: document.value("collation")?.document, of: entry)
                 request.statements.append(.update(try statement(document, compiler)))
             } catch {
                 request.refuse(error)

@@ -31,7 +31,8 @@ final class ReadFixture {
     @discardableResult
     func insert(_ namespace: Namespace, _ documents: [Document]) async throws -> Int {
         var request = WriteRequest(
-            namespace, isOrdered: false, time: WriteTime(millis: 0, timestamp: Timestamp(rawValue: 1)))
+            namespace, isOrdered: false,
+            time: WriteTime(millis: 0, timestamp: Timestamp(rawValue: 1)))
         for document in documents { try request.insert(document.view) }
         let outcome = try await withCheckedThrowingContinuation { continuation in
             engine.write(request) { continuation.resume(with: $0) }

@@ -1,0 +1,75 @@
+// Finding the documents that a write is about, on the reader pool, a slice at a time.
+
+import BSON
+import Query
+import Storage
+
+/// A search for record keys; goes on from chunk to chunk.
+// Unchecked: the pool runs one slice at a time, and its owner asks for the next chunk only after
+// the answer.
+final class DocumentSearch: @unchecked Sendable {
+    /// A chunk of what was found.
+    struct Found {
+        /// The documents' record keys, in the plan's order.
+        let keys: [[UInt8]]
+        /// Whether there are no more.
+        let isLast: Bool
+    }
+
+    private let cursor: QueryCursor
+    private let limits: BatchLimits
+    private var sink = RecordKeySink()
+
+    /// - Parameter chunkMax: most documents found at once.
+    /// - Throws: what planning throws.
+    init(
+        _ engine: RoostEngine, _ namespace: Namespace, _ target: WriteTarget, isMulti: Bool,
+        deadline: ContinuousClock.Instant?, chunkMax: Int
+    ) throws(DBError) {
+        var find = FindRequest(namespace, filter: target.filter)
+        find.sort = target.sort
+        find.hint = target.hint
+        find.deadline = deadline
+        if !isMulti { find.limit = 1 }
+        cursor = try engine.openCursor(find)
+        limits = BatchLimits(documentsMax: chunkMax)
+    }
+
+    /// Finds the next chunk; answers on a pool thread, or here when the pool refuses.
+    func next(
+        _ pool: ReaderPool, completion: @escaping @Sendable (Result<Found, DBError>) -> Void
+    ) {
+        do throws(DBError) {
+            try pool.submitSlices { reader in
+                do throws(DBError) {
+                    guard let found = try self.slice(reader) else { return .again }
+                    completion(.success(found))
+                } catch {
+                    completion(.failure(error))
+                }
+                return .done
+            }
+        } catch {
+            completion(.failure(error))
+        }
+    }
+
+    private func slice(_ reader: Reader) throws(DBError) -> Found? {
+        let status = try cursor.advance(reader, limits, .slice, into: &sink)
+        guard status != .budgetSpent else { return nil }
+        defer { sink = RecordKeySink() }
+        return Found(keys: sink.keys, isLast: status == .exhausted)
+    }
+}
+
+/// Collects the record keys of documents that a cursor yields.
+private struct RecordKeySink: DocumentSink {
+    private(set) var keys: [[UInt8]] = []
+    private var encoder = KeyEncoder()
+
+    mutating func append(_ document: DocumentView) {
+        guard let id = document.value("_id") else { return }
+        _ = RecordKey.encode(id, into: &encoder)
+        keys.append(encoder.bytes)
+    }
+}

@@ -1,0 +1,42 @@
+"""The part of the conformance run that belongs to every test run: conformance_check.py ROOST
+
+Runs some of PyMongo's files, and some folders of the recorded answers where they lie beside the
+checkout. Fails when a test fails that Tests/conformance-known.txt doesn't name with its reason, or
+when fewer than 95 % of a folder's cases in scope are right.
+"""
+
+import sys
+
+import conformance
+
+FILES = ["test_bulk", "test_cursor", "test_database", "test_run_command", "test_collection"]
+FOLDERS = ["core/data-types", "core/cursors", "core/operator/update"]
+SHARE_MIN = 0.95
+KNOWN = conformance.ROOT / "Tests" / "conformance-known.txt"
+
+
+def known_failures():
+    """Lines `file::test  reason`; a `#` begins a comment."""
+    lines = (line.split("#")[0].strip() for line in KNOWN.read_text().splitlines())
+    return {line.split()[0] for line in lines if line}
+
+
+def main():
+    roost, known, bad = sys.argv[1], known_failures(), 0
+    for name, passed, failed, skipped, failures in conformance.run_pymongo("roost", roost, FILES):
+        new = sorted(f"{name}::{t}" for tests in failures.values() for t in tests)
+        new = [test for test in new if test not in known]
+        bad += len(new)
+        print(f"{name}: {passed} passed, {failed} failed, {skipped} skipped"
+              + "".join(f"\n  NEW FAILURE {test}" for test in new), flush=True)
+    if conformance.ANSWERS.exists():
+        for folder, right, wrong, *_ in conformance.run_answers("roost", roost, FOLDERS):
+            share = right / max(right + wrong, 1)
+            bad += share < SHARE_MIN
+            print(f"{folder}: {right} of {right + wrong} in scope, {share:.1%}"
+                  + ("" if share >= SHARE_MIN else f"  BELOW {SHARE_MIN:.0%}"), flush=True)
+    sys.exit(bad > 0)
+
+
+if __name__ == "__main__":
+    main()
