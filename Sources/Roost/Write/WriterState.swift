@@ -86,7 +86,8 @@ final class WriterState: @unchecked Sendable {
         try Self.checkCase(of: namespace.database, in: catalog)
         let entry = CollectionEntry(
             namespace: namespace, uuid: .random(), table: try transaction.createTable(),
-            options: options, indexes: [], flags: RecordFlags(hasCutKeys: false))
+            options: options, collation: try CollectionEntry.collation(in: options), indexes: [],
+            flags: RecordFlags(hasCutKeys: false))
         try save(entry, &transaction)
         return entry
     }

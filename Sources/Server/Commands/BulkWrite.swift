@@ -33,7 +33,9 @@ enum BulkWrite {
         request.deadline = call.special.deadline
         var kinds: [Kind] = []
         try StatementReader.forEach("ops", call) { document throws(DBError) in
-            kinds.append(try append(document, &request, compiler, count: namespaces.count))
+            kinds.append(
+                try append(
+                    document, &request, compiler, call.core.engine, count: namespaces.count))
         }
         let answer = Answer(
             kinds: kinds, errorsOnly: call.truth("errorsOnly") == true,
@@ -98,7 +100,7 @@ enum BulkWrite {
 
     private static func append(
         _ document: DocumentView, _ request: inout WriteRequest, _ compiler: QueryCompiler,
-        count: Int
+        _ engine: RoostEngine, count: Int
     ) throws(DBError) -> Kind {
         guard let first = document.first else {
             throw DBError(.failedToParse, "an operation of bulkWrite is empty")
@@ -124,8 +126,10 @@ enum BulkWrite {
             throw DBError(
                 .badValue, "BulkWrite ops entry has an invalid nsInfo index: \(collection)")
         }
-        try QueryCompiler.checkCollation(document.value("collation")?.document, "bulkWrite")
         do throws(DBError) {
+            let compiler = try compiler.collated(
+                by: document.value("collation")?.document,
+                of: engine.collection(request.namespaces[collection]))
             try append(document, kind, collection, &request, compiler)
         } catch {
             request.refuse(error)

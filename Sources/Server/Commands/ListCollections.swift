@@ -51,7 +51,7 @@ enum ListCollections {
             writer.append("readOnly", isView)
             if !isView { writer.append("uuid", entry.uuid.value) }
             writer.close(information)
-            if !isView { writer.append("idIndex", ListIndexes.idIndex) }
+            if !isView { writer.append("idIndex", ListIndexes.idIndex(of: entry)) }
         }
     }
 }
