@@ -79,7 +79,7 @@ package final class CollectionEntry: Sendable {
 
     /// The secondary index of that name.
     package func index(named name: String) -> IndexEntry? {
-        indexes.first { $0.name == name }
+        indexes.first { $0.name.hasSameBytes(as: name) }
     }
 }
 

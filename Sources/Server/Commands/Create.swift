@@ -33,6 +33,7 @@ enum Create {
     ) throws(DBError) -> CommandOutcome {
         let namespace = try call.namespace()
         try namespace.validate()
+        try CreateChecks.check(call)
         for option in unsupported where call.value(option) != nil {
             throw DBError(
                 .notImplemented, "create with the option '\(option)' is not supported yet")

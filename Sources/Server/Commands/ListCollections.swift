@@ -10,7 +10,7 @@ enum ListCollections {
         "listCollections", .inStableAPI,
         fields: [
             FieldSpec("filter", .document), FieldSpec("nameOnly", .truth),
-            FieldSpec("authorizedCollections", .truth), FieldSpec("cursor", .document),
+            FieldSpec("authorizedCollections", .bool), FieldSpec("cursor", .document),
             FieldSpec("includePendingDrops", .truth),
         ], help: "lists a database's collections", run: run)
 
