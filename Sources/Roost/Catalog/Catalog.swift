@@ -104,9 +104,10 @@ enum CatalogRecord {
             guard let item = element.value.document else { throw damaged(namespace) }
             indexes.append(try decodeIndex(namespace, item))
         }
+        let given = Document(copying: options)
         return CollectionEntry(
             namespace: namespace, uuid: uuid, table: TableID(rawValue: UInt64(bitPattern: table)),
-            options: Document(copying: options), indexes: indexes,
+            options: given, collation: try CollectionEntry.collation(in: given), indexes: indexes,
             flags: RecordFlags(hasCutKeys: record.value("cut")?.bool ?? false))
     }
 

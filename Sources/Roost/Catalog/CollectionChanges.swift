@@ -86,6 +86,7 @@ extension RoostEngine {
                 throw DBError(
                     .illegalOperation, "Can't rename a collection to itself")
             }
+            try entry.checkIsNoView()
             try WriterState.checkCase(of: target.database, in: writer.catalog)
             let occupant = writer.catalog[target]
             if occupant != nil, !options.dropsTarget {

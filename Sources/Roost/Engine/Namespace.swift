@@ -5,7 +5,8 @@
 
 package import BSON
 
-/// A collection's full name.
+/// A collection's full name. Names are the same if their bytes are: Swift's strings would take two
+/// spellings of one text (`é` as one scalar or two) for the same name.
 public struct Namespace: Hashable, Sendable, CustomStringConvertible {
     /// The database's name.
     public let database: String

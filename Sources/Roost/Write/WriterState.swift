@@ -71,7 +71,10 @@ final class WriterState: @unchecked Sendable {
     func collection(
         _ namespace: Namespace, _ transaction: inout WriteTransaction
     ) throws -> CollectionEntry {
-        if let entry = catalog[namespace] { return entry }
+        if let entry = catalog[namespace] {
+            try entry.checkIsNoView()
+            return entry
+        }
         return try create(namespace, options: Document(), &transaction)
     }
 
@@ -83,7 +86,8 @@ final class WriterState: @unchecked Sendable {
         try Self.checkCase(of: namespace.database, in: catalog)
         let entry = CollectionEntry(
             namespace: namespace, uuid: .random(), table: try transaction.createTable(),
-            options: options, indexes: [], flags: RecordFlags(hasCutKeys: false))
+            options: options, collation: try CollectionEntry.collation(in: options), indexes: [],
+            flags: RecordFlags(hasCutKeys: false))
         try save(entry, &transaction)
         return entry
     }
@@ -92,9 +96,10 @@ final class WriterState: @unchecked Sendable {
     static func checkCase(
         of database: String, in catalog: CatalogSnapshot
     ) throws(DBError) {
-        guard !catalog.databases.contains(database) else { return }
+        guard !catalog.databases.contains(where: { $0.hasSameBytes(as: database) }) else { return }
         let folded = database.lowercased()
-        if let other = catalog.databases.first(where: { $0.lowercased() == folded }) {
+        if let other = catalog.databases.first(where: { $0.lowercased().hasSameBytes(as: folded) })
+        {
             throw DBError(
                 DBError.Code(rawValue: 13297),
                 "db already exists with different case already have: [\(other)] trying to create "

@@ -33,7 +33,8 @@ enum BulkWrite {
         request.deadline = call.special.deadline
         var kinds: [Kind] = []
         try StatementReader.forEach("ops", call) { document throws(DBError) in
-            kinds.append(try append(document, &request, compiler, collections))
+            kinds.append(
+                try append(document, &request, compiler, call.core.engine, collections))
         }
         let answer = Answer(
             kinds: kinds, errorsOnly: call.truth("errorsOnly") == true,
@@ -114,7 +115,7 @@ enum BulkWrite {
 
     private static func append(
         _ document: DocumentView, _ request: inout WriteRequest, _ compiler: QueryCompiler,
-        _ collections: [Collection]
+        _ engine: RoostEngine, _ collections: [Collection]
     ) throws(DBError) -> Kind {
         guard let first = document.first else {
             throw DBError(.failedToParse, "an operation of bulkWrite is empty")
@@ -140,9 +141,11 @@ enum BulkWrite {
             throw DBError(
                 .badValue, "BulkWrite ops entry has an invalid nsInfo index: \(collection)")
         }
-        try QueryCompiler.checkCollation(document.value("collation")?.document, "bulkWrite")
         do throws(DBError) {
             if let refusal = collections[collection].refusal { throw refusal }
+            let compiler = try compiler.collated(
+                by: document.value("collation")?.document,
+                of: engine.collection(request.namespaces[collection]))
             try append(document, kind, collection, &request, compiler)
         } catch {
             request.refuse(error)
