@@ -39,18 +39,20 @@ struct QueryCompiler: Sendable {
     func update(
         _ value: ValueView, arrayFilters: DocumentView?, constants: DocumentView?, isMulti: Bool
     ) throws(DBError) -> Update {
-        var options = UpdateOptions()
-        options.isMulti = isMulti
-        options.filterOptions = scope.filterOptions(.find)
-        options.parsePipeline = { [scope] stages, constants throws(DBError) in
-            try StagedUpdate(stages, constants: constants, scope)
-        }
-        return try Update.parse(value, arrayFilters: arrayFilters, constants: constants, options)
+        try Update.parse(
+            value, arrayFilters: arrayFilters, constants: constants,
+            scope.updateOptions(isMulti: isMulti))
     }
 
     /// The stages of an aggregation.
     func pipeline(_ stages: DocumentView) throws(DBError) -> Pipeline {
         try Pipeline.parse(stages, scope)
+    }
+
+    /// Stages that were put together here.
+    func pipeline(_ stages: [Value]) throws(DBError) -> Pipeline {
+        let value = OwnedValue(.array(stages))
+        return try pipeline(DocumentView(value.view.bytes))
     }
 
     /// The same with a statement's own collation; where there is none, that of its collection.

@@ -117,6 +117,7 @@ enum ArrayOperators {
         _ arguments: Arguments, _ context: inout EvaluationContext
     ) throws(DBError) -> ValueRef {
         let array = arguments(0, context)
+        for index in 0..<arguments.count where arguments(index, context).isNullish { return .null }
         guard array.isType(.array) else {
             throw .location(
                 28724,

@@ -1,4 +1,5 @@
-// Where filters and expressions meet: $expr inside filters, filters inside pipelines.
+// Where filters, updates and expressions meet: $expr inside filters, filters inside pipelines,
+// pipelines inside updates.
 
 import BSON
 
@@ -12,6 +13,19 @@ extension ExpressionScope {
                 try expression.evaluate(document, &scratch.evaluation).isTruthy
             }
         }
+    }
+}
+
+extension ExpressionScope {
+    /// Options with which an update understands pipelines, and `$expr` in its filters.
+    package func updateOptions(isMulti: Bool) -> UpdateOptions {
+        var options = UpdateOptions()
+        options.isMulti = isMulti
+        options.filterOptions = filterOptions(.find)
+        options.parsePipeline = { stages, constants throws(DBError) in
+            try UpdateStages.parse(stages, constants: constants, self)
+        }
+        return options
     }
 }
 

@@ -21,6 +21,8 @@ package final class CollectionEntry: Sendable {
     package let collation: Collation?
     /// The secondary indexes, in order of creation; the `_id` index is the table itself.
     package let indexes: [IndexEntry]
+    /// What the collection shows, if it is a view: then its table stays empty.
+    package let view: ViewDefinition?
     /// Flags that all versions of this collection share.
     package let flags: RecordFlags
 
@@ -35,6 +37,16 @@ package final class CollectionEntry: Sendable {
         self.collation = collation
         self.indexes = indexes
         self.flags = flags
+        view = ViewDefinition(options)
+    }
+
+    /// Refuses views.
+    /// - Throws: `commandNotSupportedOnView` (166).
+    package func checkIsNoView() throws(DBError) {
+        if view != nil {
+            throw DBError(
+                .commandNotSupportedOnView, "Namespace \(namespace) is a view, not a collection")
+        }
     }
 
     /// The collation in a collection's options.
@@ -67,7 +79,7 @@ package final class CollectionEntry: Sendable {
 
     /// The secondary index of that name.
     package func index(named name: String) -> IndexEntry? {
-        indexes.first { $0.name == name }
+        indexes.first { $0.name.hasSameBytes(as: name) }
     }
 }
 

@@ -60,6 +60,7 @@ extension RoostEngine {
             guard let entry = writer.catalog[namespace] else {
                 throw DBError(.namespaceNotFound, "ns not found \(namespace)")
             }
+            try entry.checkIsNoView()
             let names = try entry.names(of: selection)
             for index in entry.indexes where names.contains(index.name) {
                 writer.builds.end(index.table)

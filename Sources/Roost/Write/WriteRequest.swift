@@ -91,12 +91,18 @@ package final class UpdateStatement: Sendable {
     package let isMulti: Bool
     /// Whether a document is made where none matches.
     package let isUpsert: Bool
+    /// What an upsert inserts, in place of what the update makes of the filter.
+    package let insertion: Document?
 
-    package init(target: WriteTarget, update: Update, isMulti: Bool, isUpsert: Bool) {
+    package init(
+        target: WriteTarget, update: Update, isMulti: Bool, isUpsert: Bool,
+        insertion: Document? = nil
+    ) {
         self.target = target
         self.update = update
         self.isMulti = isMulti
         self.isUpsert = isUpsert
+        self.insertion = insertion
     }
 }
 

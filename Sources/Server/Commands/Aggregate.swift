@@ -35,12 +35,41 @@ enum Aggregate {
             return try Explain.run(aggregate: request, call, .queryPlanner, &reply)
         }
         let batchSize = try call.cursorBatchSize()
+        if let destination = request.pipeline.destination {
+            return try write(request, to: destination, call)
+        }
         var plan = BatchPlan(
             namespace: namespace, owner: call.cursorOwner,
             limits: BatchLimits(documentsMax: batchSize ?? BatchLimits.firstBatchDocuments))
         plan.isKeptWhenIdle = false
         let cursor = try call.core.engine.openCursor(request)
         return try BatchRun.start(cursor, plan, call, &reply)
+    }
+
+    /// Runs a pipeline that ends in $out or $merge: the results are written, the cursor is empty.
+    private static func write(
+        _ request: AggregateRequest, to destination: PipelineDestination,
+        _ call: borrowing CommandCall
+    ) throws(DBError) -> CommandOutcome {
+        guard call.document("readConcern")?.value("level")?.string != "linearizable" else {
+            throw DBError(
+                .invalidOptions,
+                "\(destination.stageName) cannot be used with a 'linearizable' read concern level")
+        }
+        let ticket = call.ticket()
+        let concern = call.special.writeConcern
+        let namespace = try namespace(call)
+        call.core.engine.write(resultsOf: request, to: destination) { outcome in
+            ticket.answer { reply throws(DBError) in
+                try outcome.get()
+                let cursor = reply.openDocument("cursor")
+                let batch = reply.openArray("firstBatch")
+                BatchRun.writeEnd(
+                    id: 0, namespace, &reply, cursorMark: cursor, batchMark: batch)
+                WriteReply.appendConcern(concern, &reply)
+            }
+        }
+        return .deferred
     }
 
     /// The collection, or the database's own namespace for `{aggregate: 1}`.
@@ -68,10 +97,13 @@ enum Aggregate {
             throw DBError(
                 .typeMismatch, "'pipeline' option must be specified as an array")
         }
+        var namespace = namespace
         let pipeline: Pipeline
-        if let listed = try ServerStages.replacing(stages, call) {
-            let value = OwnedValue(.array(listed))
-            pipeline = try compiler.pipeline(DocumentView(value.view.bytes))
+        if let view = try call.core.engine.resolveView(namespace) {
+            namespace = view.namespace
+            pipeline = try compiler.pipeline(view.stages + ViewRead.values(stages))
+        } else if let listed = try ServerStages.replacing(stages, call) {
+            pipeline = try compiler.pipeline(listed)
         } else {
             pipeline = try compiler.pipeline(stages)
         }

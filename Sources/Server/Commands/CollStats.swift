@@ -30,6 +30,7 @@ enum CollStats {
             reply.append("scaleFactor", Int32(clamping: scale))
             return .done
         }
+        try entry.checkIsNoView()
         let numbers = try engine.numbers(of: entry, call.connection.loop.reader)
         reply.append("size", count: numbers.dataBytes / scale)
         reply.append("count", count: numbers.documents)

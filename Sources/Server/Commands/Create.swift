@@ -24,7 +24,7 @@ enum Create {
     /// Options that change what a collection does and that are not there yet: each is refused by
     /// its name, since ignoring it would be a lie.
     private static let unsupported: [StaticString] = [
-        "validator", "viewOn", "pipeline", "timeseries", "clusteredIndex", "expireAfterSeconds",
+        "validator", "timeseries", "clusteredIndex", "expireAfterSeconds",
         "encryptedFields", "changeStreamPreAndPostImages",
     ]
 
@@ -33,7 +33,7 @@ enum Create {
     ) throws(DBError) -> CommandOutcome {
         let namespace = try call.namespace()
         try namespace.validate()
-        let options = try options(call)
+        try CreateChecks.check(call)
         for option in unsupported where call.value(option) != nil {
             throw DBError(
                 .notImplemented, "create with the option '\(option)' is not supported yet")
@@ -45,6 +45,7 @@ enum Create {
             throw DBError(
                 .invalidOptions, "the 'size' and 'max' options need capped: true")
         }
+        let options = try keptOptions(call, namespace)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         call.core.engine.createCollection(namespace, options: options) { outcome in
@@ -56,9 +57,35 @@ enum Create {
         return .deferred
     }
 
-    /// What of the options is kept: the default collation, with all its fields.
+    /// The options of a view; empty where none is meant.
+    private static func viewOptions(
+        _ call: borrowing CommandCall, _ namespace: Namespace
+    ) throws(DBError) -> Document {
+        guard let source = call.string("viewOn") else {
+            guard call.value("pipeline") == nil else {
+                throw DBError(.invalidOptions, "'pipeline' requires 'viewOn' to also be specified")
+            }
+            return Document()
+        }
+        try Namespace(call.database, source).validate()
+        try call.core.engine.checkView(namespace, on: source)
+        var stages: [Value] = []
+        if let list = call.value("pipeline")?.array { stages = ViewRead.values(list) }
+        let pipeline = try QueryCompiler(call).pipeline(stages)
+        if let destination = pipeline.destination {
+            throw DBError(
+                .optionNotSupportedOnView,
+                "The aggregation stage \(destination.stageName) is not supported in a view")
+        }
+        return ["viewOn": .string(source), "pipeline": .array(stages)]
+    }
+
+    /// What of the options is kept: a view's definition, and the default collation with all its
+    /// fields.
     /// - Throws: what `Collation.parse` throws; 2 for an `_id` index with another collation.
-    private static func options(_ call: borrowing CommandCall) throws(DBError) -> Document {
+    private static func keptOptions(
+        _ call: borrowing CommandCall, _ namespace: Namespace
+    ) throws(DBError) -> Document {
         var collation: Collation?
         if let document = call.document("collation") {
             collation = try Collation.parse(document)
@@ -69,7 +96,10 @@ enum Create {
             throw DBError(
                 .badValue, "'idIndex' must have the same collation as the collection.")
         }
-        guard let collation else { return Document() }
-        return Document { $0.append("collation", collation.document) }
+        let view = try viewOptions(call, namespace)
+        return Document { writer in
+            writer.appendFields(of: view.view)
+            if let collation { writer.append("collation", collation.document) }
+        }
     }
 }

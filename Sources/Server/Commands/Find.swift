@@ -33,6 +33,10 @@ enum Find {
         call.core.counters.queries.wrappingAdd(1, ordering: .relaxed)
         let namespace = try call.namespace()
         if try runPoint(call, namespace, &reply) { return .done }
+        if let view = try call.core.engine.resolveView(namespace) {
+            let cursor = try call.core.engine.openCursor(try ViewRead.find(call, view))
+            return try BatchRun.start(cursor, try plan(call, namespace), call, &reply)
+        }
         let request = try findRequest(call, namespace)
         let isTailable = call.truth("tailable") == true
         if call.truth("awaitData") == true, !isTailable {
@@ -60,6 +64,7 @@ enum Find {
             call.integer("limit") ?? 0 >= 0, call.integer("batchSize") ?? 1 > 0
         else { return false }
         let found = call.core.engine.collection(namespace)
+        guard found?.view == nil else { return false }
         // Under a collation several strings may be equal to this one.
         if found?.collation != nil, id.type.mayHoldText { return false }
         let document = reply.openDocument("cursor")

@@ -33,6 +33,7 @@ enum ListIndexes {
         guard let entry = call.core.engine.collection(namespace) else {
             throw DBError(.namespaceNotFound, "ns does not exist: \(namespace)")
         }
+        try entry.checkIsNoView()
         var list = DocumentWriter()
         let idIndex = idIndex(of: entry)
         list.appendRaw(copying: idIndex.view.bytes)
