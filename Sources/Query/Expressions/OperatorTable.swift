@@ -134,6 +134,9 @@ enum OperatorTable {
     /// Whether `name` is an expression operator that Roost has.
     static func contains(_ name: String) -> Bool { rows[name] != nil }
 
+    /// Whether MongoDB has an operator of that name, though Roost may not.
+    static func isKnown(_ name: String) -> Bool { contains(name) || refused.contains(name) }
+
     /// Compiles the call of an operator.
     static func parse(
         _ name: String, _ argument: ValueView, _ program: inout ProgramBuilder

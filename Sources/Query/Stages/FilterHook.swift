@@ -6,7 +6,7 @@ import BSON
 extension ExpressionScope {
     /// Options with which a filter in that place understands `$expr`.
     package func filterOptions(_ context: FilterContext) -> FilterOptions {
-        FilterOptions(context: context) { value throws(DBError) in
+        FilterOptions(context: context, collation: collation) { value throws(DBError) in
             let expression = try Expression.parse(value, self)
             return ExpressionPredicate(requiredPaths: expression.requiredPaths) {
                 document, scratch throws(DBError) in

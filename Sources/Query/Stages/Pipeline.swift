@@ -68,11 +68,14 @@ package final class Pipeline: Sendable {
     let documents: Expression?
     /// Where the results go, by a last stage $out or $merge; nil where the client gets them.
     package let destination: PipelineDestination?
+    /// The order of strings in filters and sorts; nil for that of their bytes.
+    package let collation: Collation?
 
     init(
         _ stages: [PipelineStage], documents: Expression? = nil,
-        destination: PipelineDestination? = nil
+        destination: PipelineDestination? = nil, collation: Collation? = nil
     ) {
+        self.collation = collation
         self.stages = stages
         self.documents = documents
         self.destination = destination

@@ -38,7 +38,9 @@ struct PipelineParser {
             position += 1
         }
         try flushFilters()
-        return Pipeline(StageMerging.merged(stages), documents: documents, destination: destination)
+        return Pipeline(
+            StageMerging.merged(stages), documents: documents, destination: destination,
+            collation: scope.collation)
     }
 
     /// Each stage is an object of one field with a stage's name, in a place where it may stand.
@@ -143,14 +145,18 @@ enum StageTable {
             StageRow(name: "$unset") { value, _ throws(DBError) in
                 [.project(try FieldAddition.parseUnset(value))]
             },
-            StageRow(name: "$sort") { value, _ throws(DBError) in
+            StageRow(name: "$sort") { value, parser throws(DBError) in
                 guard let object = value.document else {
                     throw .location(15973, "the $sort key specification must be an object")
                 }
                 guard !object.isEmpty else {
                     throw .location(15976, "$sort stage must have at least one sort key")
                 }
-                return [.sort(try SortPattern.parse(object), limit: nil)]
+                return [
+                    .sort(
+                        try SortPattern.parse(object, collation: parser.scope.collation),
+                        limit: nil)
+                ]
             },
             StageRow(name: "$skip") { value, _ throws(DBError) in
                 guard let number = Number(ValueRef(value))?.exactInt64, number >= 0 else {
@@ -296,7 +302,7 @@ enum StageTable {
                 GroupSpecification.Output(
                     name: "count", accumulator: .sum,
                     argument: try Expression.parse(one.view, scope))
-            ])
+            ], collation: scope.collation)
         let order: Document = ["count": -1]
         return [
             .group(GroupSpecificationBox(specification: specification)),

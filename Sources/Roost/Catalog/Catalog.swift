@@ -20,14 +20,22 @@ package struct CatalogSnapshot: Sendable {
 
     /// The names of databases that have a collection, sorted.
     package var databases: [String] {
-        // Told apart by their bytes; see `Namespace`.
-        Set(collections.keys.map { Namespace($0.database, "") }).map(\.database).sorted()
+        var names: [String] = []
+        for name in collections.keys.map(\.database).sorted(by: Self.precedes) {
+            if let last = names.last, last.hasSameBytes(as: name) { continue }
+            names.append(name)
+        }
+        return names
     }
 
     /// A database's collections, sorted by name.
     package func collections(of database: String) -> [CollectionEntry] {
         collections.values.filter { $0.namespace.database.hasSameBytes(as: database) }
-            .sorted { $0.namespace.collection < $1.namespace.collection }
+            .sorted { Self.precedes($0.namespace.collection, $1.namespace.collection) }
+    }
+
+    private static func precedes(_ one: String, _ other: String) -> Bool {
+        one.utf8.lexicographicallyPrecedes(other.utf8)
     }
 
     /// Adds a collection or replaces the entry of its name.
@@ -96,9 +104,10 @@ enum CatalogRecord {
             guard let item = element.value.document else { throw damaged(namespace) }
             indexes.append(try decodeIndex(namespace, item))
         }
+        let given = Document(copying: options)
         return CollectionEntry(
             namespace: namespace, uuid: uuid, table: TableID(rawValue: UInt64(bitPattern: table)),
-            options: Document(copying: options), indexes: indexes,
+            options: given, collation: try CollectionEntry.collation(in: given), indexes: indexes,
             flags: RecordFlags(hasCutKeys: record.value("cut")?.bool ?? false))
     }
 

@@ -3,6 +3,7 @@
 // ever go from false to true.
 
 package import BSON
+package import Query
 package import Storage
 import Synchronization
 
@@ -16,6 +17,8 @@ package final class CollectionEntry: Sendable {
     package let table: TableID
     /// The options of `create`, as given; without `uuid`.
     package let options: Document
+    /// The order of strings of queries and indexes that name none; from `options`.
+    package let collation: Collation?
     /// The secondary indexes, in order of creation; the `_id` index is the table itself.
     package let indexes: [IndexEntry]
     /// What the collection shows, if it is a view: then its table stays empty.
@@ -25,12 +28,13 @@ package final class CollectionEntry: Sendable {
 
     package init(
         namespace: Namespace, uuid: UUIDBytes, table: TableID, options: Document,
-        indexes: [IndexEntry], flags: RecordFlags
+        collation: Collation?, indexes: [IndexEntry], flags: RecordFlags
     ) {
         self.namespace = namespace
         self.uuid = uuid
         self.table = table
         self.options = options
+        self.collation = collation
         self.indexes = indexes
         self.flags = flags
         view = ViewDefinition(options)
@@ -45,30 +49,37 @@ package final class CollectionEntry: Sendable {
         }
     }
 
+    /// The collation in a collection's options.
+    /// - Throws: what `Collation.parse` throws.
+    static func collation(in options: Document) throws(DBError) -> Collation? {
+        guard let document = options.view.value("collation")?.document else { return nil }
+        return try Collation.parse(document)
+    }
+
     /// The same collection with other indexes.
     package func with(indexes: [IndexEntry]) -> CollectionEntry {
         CollectionEntry(
-            namespace: namespace, uuid: uuid, table: table, options: options, indexes: indexes,
-            flags: flags)
+            namespace: namespace, uuid: uuid, table: table, options: options,
+            collation: collation, indexes: indexes, flags: flags)
     }
 
     /// The same collection under another name.
     package func renamed(_ namespace: Namespace) -> CollectionEntry {
         CollectionEntry(
-            namespace: namespace, uuid: uuid, table: table, options: options, indexes: indexes,
-            flags: flags)
+            namespace: namespace, uuid: uuid, table: table, options: options,
+            collation: collation, indexes: indexes, flags: flags)
     }
 
     /// The same collection with other options.
     package func with(options: Document) -> CollectionEntry {
         CollectionEntry(
-            namespace: namespace, uuid: uuid, table: table, options: options, indexes: indexes,
-            flags: flags)
+            namespace: namespace, uuid: uuid, table: table, options: options,
+            collation: collation, indexes: indexes, flags: flags)
     }
 
     /// The secondary index of that name.
     package func index(named name: String) -> IndexEntry? {
-        indexes.first { $0.name == name }
+        indexes.first { $0.name.hasSameBytes(as: name) }
     }
 }
 

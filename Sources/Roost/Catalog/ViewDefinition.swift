@@ -81,6 +81,6 @@ extension RoostEngine {
     package func distinct(
         _ path: FieldPath, in request: AggregateRequest
     ) throws(DBError) -> DistinctRead {
-        DistinctRead(try openCursor(request), path)
+        DistinctRead(try openCursor(request), path, request.pipeline.collation)
     }
 }

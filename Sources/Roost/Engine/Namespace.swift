@@ -1,4 +1,7 @@
 // The names of databases and collections, with MongoDB's rules for them.
+//
+// Names are the same when their bytes are: MongoDB normalises nothing, while Swift's strings are
+// equal when their characters look the same.
 
 package import BSON
 
@@ -16,19 +19,32 @@ public struct Namespace: Hashable, Sendable, CustomStringConvertible {
         self.collection = collection
     }
 
-    public static func == (left: Namespace, right: Namespace) -> Bool {
-        left.collection.hasSameBytes(as: right.collection)
-            && left.database.hasSameBytes(as: right.database)
+    /// Whether both names have the same bytes.
+    public static func == (one: Namespace, other: Namespace) -> Bool {
+        one.collection.hasSameBytes(as: other.collection)
+            && one.database.hasSameBytes(as: other.database)
     }
 
+    /// Hashes the bytes of both names.
     public func hash(into hasher: inout Hasher) {
-        for name in [database, collection] {
-            let isDone: Void? = name.utf8.withContiguousStorageIfAvailable {
-                hasher.combine(bytes: UnsafeRawBufferPointer($0))
+        Self.hash(database, into: &hasher)
+        Self.hash(collection, into: &hasher)
+    }
+
+    /// Eight bytes at a time; the last word also tells the length.
+    private static func hash(_ name: String, into hasher: inout Hasher) {
+        var word: UInt64 = 0
+        var count = 0
+        for byte in name.utf8 {
+            word = word << 8 | UInt64(byte)
+            count += 1
+            if count & 7 == 0 {
+                hasher.combine(word)
+                word = 0
             }
-            if isDone == nil { for byte in name.utf8 { hasher.combine(byte) } }
-            hasher.combine(UInt8(0))
         }
+        hasher.combine(word)
+        hasher.combine(count)
     }
 
     /// `database.collection`.
@@ -49,7 +65,7 @@ public struct Namespace: Hashable, Sendable, CustomStringConvertible {
             throw DBError(
                 .invalidNamespace, "namespaces cannot have embedded null characters")
         }
-        guard !collection.contains("$"), name.first != 46, name.last != 46 else {
+        guard !collection.contains("$"), name.first != 46 else {
             throw DBError(.invalidNamespace, "Invalid collection name: \(collection)")
         }
         guard description.utf8.count <= Self.bytesMax else {
@@ -69,6 +85,28 @@ public struct Namespace: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Checks that a collection may be made under this name: of the names beginning with `system.`
+    /// only those that mean something to MongoDB.
+    /// - Throws: what `validate()` throws.
+    package func checkMayBeCreated() throws(DBError) {
+        try validate()
+        guard isSystem else { return }
+        let known = ["system.js", "system.profile", "system.users", "system.views"]
+        let isAdmin =
+            database == "admin" && ["system.roles", "system.version"].contains(collection)
+        guard known.contains(collection) || isAdmin else {
+            throw DBError(.invalidNamespace, "Invalid system namespace: \(self)")
+        }
+    }
+
+    /// Whether the name is one of those that belong to the server.
+    package var isSystem: Bool { collection.utf8.starts(with: "system.".utf8) }
+
+    /// Whether the name is one of those that MongoDB keeps its log under.
+    package var isOplog: Bool {
+        database == "local" && collection.utf8.starts(with: "oplog.".utf8)
+    }
+
     /// `/ \ . " $`, space and the zero byte.
     private static func isForbiddenInDatabase(_ byte: UInt8) -> Bool {
         switch byte {
@@ -79,8 +117,9 @@ public struct Namespace: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension String {
-    /// Whether both are written with the same bytes.
-    func hasSameBytes(as other: String) -> Bool {
+    /// Whether both are the same bytes in UTF-8; `==` also calls composed and decomposed letters
+    /// equal.
+    package func hasSameBytes(as other: String) -> Bool {
         utf8.elementsEqual(other.utf8)
     }
 }

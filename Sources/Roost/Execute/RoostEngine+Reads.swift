@@ -31,7 +31,8 @@ extension RoostEngine {
 
     /// Collects the distinct values of a path.
     package func distinct(_ request: DistinctRequest) -> DistinctRead {
-        DistinctRead(QueryCursor(self, .distinct(request)), request.path)
+        DistinctRead(
+            QueryCursor(self, .distinct(request)), request.path, request.filter.collation)
     }
 
     /// Explains a find; `filter` and `projection` are its documents as given.

@@ -56,7 +56,7 @@ struct Planner {
         let own = tablePlan()
         if !own.isFullScan || (question.sort != nil && own.providesSort) { plans.append(own) }
         guard !collection.indexes.isEmpty else { return plans }
-        let implication = Implication(conjuncts: conjuncts)
+        let implication = Implication(conjuncts: conjuncts, question.collation)
         for index in collection.indexes where index.isReady && !index.isHidden {
             guard question.sort != nil || restricts(index), implication.covers(index) else {
                 continue
@@ -83,14 +83,14 @@ struct Planner {
     private func tablePlan() -> QueryPlan {
         let shape = IndexShape.clustered
         return plan(
-            .table, shape, IndexBounds(conjuncts, shape),
+            .table, shape, IndexBounds(conjuncts, shape, question.collation),
             hasOrderedKeys: !collection.flags.hasCutKeys)
     }
 
     private func indexPlan(_ index: IndexEntry) -> QueryPlan {
         let shape = IndexShape(index)
         return plan(
-            .index(index), shape, IndexBounds(conjuncts, shape),
+            .index(index), shape, IndexBounds(conjuncts, shape, question.collation),
             hasOrderedKeys: !index.flags.hasCutKeys)
     }
 
@@ -100,7 +100,7 @@ struct Planner {
     ) -> QueryPlan {
         let ranges = KeyRanges(bounds, shape)
         var provision: SortProvision?
-        if let sort = question.sort {
+        if let sort = question.sort, Collation.areSame(question.collation, shape.collation) {
             provision = SortProvision(
                 sort, shape, bounds, hasOrderedKeys: hasOrderedKeys,
                 hasOrderedRecords: !collection.flags.hasCutKeys)
@@ -274,7 +274,7 @@ struct Planner {
         }
         let unbounded = IndexBounds(unbounded: shape)
         var provision: SortProvision?
-        if let sort = question.sort {
+        if let sort = question.sort, Collation.areSame(question.collation, shape.collation) {
             provision = SortProvision(
                 sort, shape, unbounded, hasOrderedKeys: hasOrderedKeys,
                 hasOrderedRecords: !collection.flags.hasCutKeys)
@@ -298,7 +298,8 @@ struct Planner {
             guard part < shape.paths.count, element.nameString == shape.paths[part].dotted else {
                 throw Self.incompatibleBounds
             }
-            encoder.append(element.value, descending: shape.descending[part])
+            encoder.append(
+                element.value, descending: shape.descending[part], order: shape.collation)
             part += 1
         }
         guard part == shape.paths.count else { throw Self.incompatibleBounds }

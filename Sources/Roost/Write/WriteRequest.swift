@@ -79,7 +79,7 @@ package struct WriteTarget: Sendable {
         self.filterDocument = filterDocument
         self.sort = sort
         self.hint = hint
-        point = PointFilter.recordKey(of: filter.root)
+        point = PointFilter.recordKey(of: filter.root, filter.collation)
     }
 }
 
@@ -149,16 +149,21 @@ package struct WriteOutcome: Sendable {
 /// Recognises filters that ask for one `_id`.
 package enum PointFilter {
     /// The record key of a filter that no document with another `_id` can match, else nil.
-    package static func recordKey(of node: FilterNode) -> [UInt8]? {
+    ///
+    /// Record keys hold strings as they are: under a collation several may be equal to one.
+    package static func recordKey(
+        of node: FilterNode, _ collation: Collation? = nil
+    ) -> [UInt8]? {
         switch node {
         case .compare(let path, .equal, let value)
-        where path.dotted == "_id" && value.type != .array && value.type != .regex:
+        where path.dotted == "_id" && value.type != .array && value.type != .regex
+            && (collation == nil || !value.type.mayHoldText):
             var encoder = KeyEncoder()
             _ = RecordKey.encode(value.view, into: &encoder)
             return encoder.bytes
         case .and(let children):
             for child in children {
-                if let key = recordKey(of: child) { return key }
+                if let key = recordKey(of: child, collation) { return key }
             }
             return nil
         default: return nil

@@ -82,17 +82,18 @@ final class WriterState: @unchecked Sendable {
     func create(
         _ namespace: Namespace, options: Document, _ transaction: inout WriteTransaction
     ) throws -> CollectionEntry {
-        try namespace.validate()
+        try namespace.checkMayBeCreated()
         try Self.checkCase(of: namespace.database, in: catalog)
         let entry = CollectionEntry(
             namespace: namespace, uuid: .random(), table: try transaction.createTable(),
-            options: options, indexes: [], flags: RecordFlags(hasCutKeys: false))
+            options: options, collation: try CollectionEntry.collation(in: options), indexes: [],
+            flags: RecordFlags(hasCutKeys: false))
         try save(entry, &transaction)
         return entry
     }
 
     /// Two databases may not differ by case alone, as in MongoDB.
-    private static func checkCase(
+    static func checkCase(
         of database: String, in catalog: CatalogSnapshot
     ) throws(DBError) {
         guard !catalog.databases.contains(where: { $0.hasSameBytes(as: database) }) else { return }

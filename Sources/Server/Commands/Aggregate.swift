@@ -92,7 +92,7 @@ enum Aggregate {
     static func request(
         _ call: borrowing CommandCall, _ namespace: Namespace
     ) throws(DBError) -> AggregateRequest {
-        let compiler = try QueryCompiler(call)
+        let compiler = try QueryCompiler(call, namespace)
         guard let stages = call.value("pipeline")?.array else {
             throw DBError(
                 .typeMismatch, "'pipeline' option must be specified as an array")

@@ -36,7 +36,7 @@ enum Count {
     static func request(_ call: borrowing CommandCall) throws(DBError) -> CountRequest {
         let namespace = try call.namespace()
         try namespace.validate()
-        let compiler = try QueryCompiler(call)
+        let compiler = try QueryCompiler(call, namespace)
         var request = CountRequest(namespace, filter: try compiler.filter(call.document("query")))
         request.skip = Int(clamping: try Find.nonNegative("skip", call) ?? 0)
         request.limit = Int(clamping: (call.integer("limit") ?? 0).magnitude)

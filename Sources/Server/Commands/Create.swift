@@ -33,7 +33,7 @@ enum Create {
     ) throws(DBError) -> CommandOutcome {
         let namespace = try call.namespace()
         try namespace.validate()
-        try QueryCompiler.checkCollation(call.document("collation"), "create")
+        try CreateChecks.check(call)
         for option in unsupported where call.value(option) != nil {
             throw DBError(
                 .notImplemented, "create with the option '\(option)' is not supported yet")
@@ -45,7 +45,7 @@ enum Create {
             throw DBError(
                 .invalidOptions, "the 'size' and 'max' options need capped: true")
         }
-        let options = try viewOptions(call, namespace)
+        let options = try keptOptions(call, namespace)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         call.core.engine.createCollection(namespace, options: options) { outcome in
@@ -78,5 +78,28 @@ enum Create {
                 "The aggregation stage \(destination.stageName) is not supported in a view")
         }
         return ["viewOn": .string(source), "pipeline": .array(stages)]
+    }
+
+    /// What of the options is kept: a view's definition, and the default collation with all its
+    /// fields.
+    /// - Throws: what `Collation.parse` throws; 2 for an `_id` index with another collation.
+    private static func keptOptions(
+        _ call: borrowing CommandCall, _ namespace: Namespace
+    ) throws(DBError) -> Document {
+        var collation: Collation?
+        if let document = call.document("collation") {
+            collation = try Collation.parse(document)
+        }
+        if let wanted = call.document("idIndex")?.value("collation")?.document,
+            !Collation.areSame(try Collation.parse(wanted), collation)
+        {
+            throw DBError(
+                .badValue, "'idIndex' must have the same collation as the collection.")
+        }
+        let view = try viewOptions(call, namespace)
+        return Document { writer in
+            writer.appendFields(of: view.view)
+            if let collation { writer.append("collation", collation.document) }
+        }
     }
 }

@@ -45,7 +45,7 @@ enum Distinct {
     static func request(_ call: borrowing CommandCall) throws(DBError) -> DistinctRequest {
         let namespace = try call.namespace()
         try namespace.validate()
-        let compiler = try QueryCompiler(call)
+        let compiler = try QueryCompiler(call, namespace)
         let key = call.string("key") ?? ""
         guard !key.utf8.contains(0) else {
             throw DBError(

@@ -112,14 +112,17 @@ enum Explain {
 
     /// The first statement of a write command as the find that looks for its documents.
     private static func writeTarget(_ call: borrowing CommandCall) throws(DBError) -> FindRequest {
-        let compiler = try QueryCompiler(call)
         let namespace = try call.namespace()
+        var compiler = try QueryCompiler(call, namespace)
         var filter = Document()
         for field: StaticString in ["updates", "deletes"] {
             if let statement = call.value(field)?.array?.first?.value.document,
                 let query = statement.value("q")?.document
             {
                 filter = Document(copying: query)
+                compiler = try compiler.collated(
+                    by: statement.value("collation")?.document,
+                    of: call.core.engine.collection(namespace))
             }
         }
         if let query = call.ownedDocumentIfKnown("query") { filter = query }

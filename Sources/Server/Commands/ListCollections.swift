@@ -10,7 +10,7 @@ enum ListCollections {
         "listCollections", .inStableAPI,
         fields: [
             FieldSpec("filter", .document), FieldSpec("nameOnly", .truth),
-            FieldSpec("authorizedCollections", .truth), FieldSpec("cursor", .document),
+            FieldSpec("authorizedCollections", .bool), FieldSpec("cursor", .document),
             FieldSpec("includePendingDrops", .truth),
         ], help: "lists a database's collections", run: run)
 
@@ -51,7 +51,7 @@ enum ListCollections {
             writer.append("readOnly", isView)
             if !isView { writer.append("uuid", entry.uuid.value) }
             writer.close(information)
-            if !isView { writer.append("idIndex", ListIndexes.idIndex) }
+            if !isView { writer.append("idIndex", ListIndexes.idIndex(of: entry)) }
         }
     }
 }
