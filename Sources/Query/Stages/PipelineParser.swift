@@ -232,8 +232,6 @@ enum StageTable {
         "$bucket": "use $group with $switch in _id",
         "$unionWith": "run one pipeline for each collection",
         "$sample": "use $limit",
-        "$collStats": "use the command collStats",
-        "$indexStats": "use the command listIndexes",
     ]
 
     static let mustBeFirst: Set<String> = [

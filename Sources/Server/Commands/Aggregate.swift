@@ -99,11 +99,11 @@ enum Aggregate {
         }
         var namespace = namespace
         let pipeline: Pipeline
-        if let view = try call.core.engine.resolveView(namespace) {
+        if let listed = try ServerStages.replacing(stages, call) {
+            pipeline = try compiler.pipeline(listed)
+        } else if let view = try call.core.engine.resolveView(namespace) {
             namespace = view.namespace
             pipeline = try compiler.pipeline(view.stages + ViewRead.values(stages))
-        } else if let listed = try ServerStages.replacing(stages, call) {
-            pipeline = try compiler.pipeline(listed)
         } else {
             pipeline = try compiler.pipeline(stages)
         }
