@@ -98,6 +98,10 @@ extension WriterState {
     /// Removes a collection; the store frees its tables in the background.
     func drop(_ entry: CollectionEntry, _ transaction: inout WriteTransaction) throws {
         try transaction.dropTable(entry.table)
+        if let table = entry.idTable {
+            try transaction.dropTable(table)
+            tails.forget(entry.table)
+        }
         for index in entry.indexes {
             builds.end(index.table)
             try transaction.dropTable(index.table)

@@ -125,7 +125,7 @@ extension [IndexEntry] {
         for specification in specifications where !specification.isIDIndex {
             let identity = IndexIdentity(specification.document)
             if let other = names[specification.name] {
-                if other == specification.document { continue }
+                if other.isSameIndex(as: specification.document) { continue }
                 if IndexIdentity(other) == identity {
                     throw DBError(
                         .indexOptionsConflict,
@@ -138,13 +138,16 @@ extension [IndexEntry] {
                     "An existing index has the same name as the requested index. When index names "
                         + "are not specified, they are auto generated and can cause conflicts. "
                         + "Please refer to our documentation. Requested index: "
-                        + "\(specification.text), existing index: \(ShellNotation.string(other.view))")
+                        + "\(specification.text), existing index: \(ShellNotation.string(other.view))"
+                )
             }
             if let other = identities[identity] {
                 throw DBError(
                     .indexOptionsConflict,
                     "Index already exists with a different name: "
-                        + (other["name"].flatMap { if case .string(let name) = $0 { name } else { nil } }
+                        + (other["name"].flatMap {
+                            if case .string(let name) = $0 { name } else { nil }
+                        }
                             ?? ""))
             }
             names[specification.name] = specification.document
@@ -164,6 +167,23 @@ extension [IndexEntry] {
 extension IndexSpecification {
     /// The specification for messages.
     fileprivate var text: String { ShellNotation.string(document.view) }
+}
+
+extension Document {
+    /// Whether two specifications ask for the same; how the build runs doesn't count.
+    fileprivate func isSameIndex(as other: Document) -> Bool {
+        withoutBackground == other.withoutBackground
+    }
+
+    private var withoutBackground: Document {
+        guard self["background"] != nil else { return self }
+        return Document { writer in
+            var fields = view.makeIterator()
+            while let field = fields.next() {
+                if !field.name.equals("background") { writer.append(field) }
+            }
+        }
+    }
 }
 
 /// What makes two indexes the same: key pattern, uniqueness, sparseness, partial filter.

@@ -87,7 +87,8 @@ package struct IndexSpecification: Sendable {
         guard isIDIndex else {
             if name == "_id_" {
                 throw DBError(
-                    .badValue, "The index name '_id_' is reserved for the _id index, which must "
+                    .badValue,
+                    "The index name '_id_' is reserved for the _id index, which must "
                         + "have key pattern {_id: 1}, found key: "
                         + ExtendedJSON.string(of: key.view, canonical: false))
             }
@@ -160,6 +161,10 @@ extension IndexSpecification {
                 isHidden = try flag(element)
             case "background":
                 _ = try flag(element, keep: false)
+                keep(element)
+            // What old versions wrote; MongoDB takes it and does nothing.
+            case "dropDups", "bucketSize", "safe", "key_v", "_id":
+                break
             case "v":
                 try checkVersion(value)
             case "ns":
@@ -203,7 +208,7 @@ extension IndexSpecification {
             options = Document { writer in
                 writer.appendFields(of: before.view)
                 if element.value.isNumeric, element.nameString != "expireAfterSeconds" {
-                    writer.append(element.nameString, true)
+                    writer.append(element.nameString, element.value.isTruthy)
                 } else {
                     writer.append(element)
                 }
@@ -224,7 +229,9 @@ extension IndexSpecification {
         private static func seconds(_ value: ValueView) throws(DBError) -> Int64 {
             let number: Int64? =
                 value.int32.map { Int64($0) } ?? value.int64
-                ?? value.double.flatMap { $0.isFinite ? Int64(exactly: $0.rounded(.towardZero)) : nil }
+                ?? value.double.flatMap {
+                    $0.isFinite ? Int64(exactly: $0.rounded(.towardZero)) : nil
+                }
             guard value.isNumeric, let number, number >= 0, number <= Int64(Int32.max) else {
                 throw DBError(
                     .cannotCreateIndex,

@@ -77,7 +77,9 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
     public func createIndex(
         _ key: Document, name: String? = nil, unique: Bool = false
     ) throws(DBError) {
-        let parts = key.keys.map { "\($0)_\(key[$0].map { ShellNotation.string(OwnedValue($0).view) } ?? "")" }
+        let parts = key.keys.map {
+            "\($0)_\(key[$0].map { ShellNotation.string(OwnedValue($0).view) } ?? "")"
+        }
         let document = Document { writer in
             writer.append("key", key)
             writer.append("name", name ?? parts.joined(separator: "_"))

@@ -13,12 +13,14 @@ final class BackgroundThreads: Sendable {
         var thread = pthread_t()
         let status = running.withLock { running in
             // SAFETY: the box is retained for the new thread, which releases it.
-            let status = pthread_create(&thread, nil, { argument in
-                guard let argument else { return nil }
-                let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
-                body.run()
-                return nil
-            }, box.toOpaque())
+            let status = pthread_create(
+                &thread, nil,
+                { argument in
+                    guard let argument else { return nil }
+                    let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
+                    body.run()
+                    return nil
+                }, box.toOpaque())
             if status == 0 { running.insert(thread) }
             return status
         }

@@ -35,6 +35,10 @@ package final class RoostEngine: Sendable {
     package let builds = BuildList()
     /// Threads for index builds.
     let background = BackgroundThreads()
+    /// When expired documents are deleted.
+    package let expiry = ExpirySchedule()
+    /// Who waits for capped collections to grow.
+    package let tails: TailWatch
     /// Where sorts spill.
     let temporaryFolder: String
     private let published: PublishedCatalog
@@ -58,6 +62,7 @@ package final class RoostEngine: Sendable {
         store = opened.store
         published = opened.catalog
         writer = opened.writer
+        tails = opened.writer.tails
         clock = opened.clock
         temporaryFolder = path + "/tmp"
         do {
@@ -67,10 +72,12 @@ package final class RoostEngine: Sendable {
         }
         mkdir(temporaryFolder, 0o700)
         removeUnfinishedIndexes()
+        startExpiry()
     }
 
     /// Finishes what runs and closes the folder. Cursors must not be used afterwards.
     package func close() {
+        expiry.stop()
         readerPool.close()
         store.close()
         background.join()
@@ -137,6 +144,14 @@ package final class RoostEngine: Sendable {
         }
     }
 
+    func noteExpiryFailure(_ error: DBError, _ index: IndexEntry, _ entry: CollectionEntry) {
+        logger.warning(
+            "expired documents could not be deleted; the next pass tries again",
+            metadata: [
+                "collection": "\(entry.namespace)", "index": "\(index.name)", "error": "\(error)",
+            ])
+    }
+
     /// Removes indexes whose build the last process didn't finish.
     private func removeUnfinishedIndexes() {
         let unfinished = catalog.collections.values.filter { !$0.indexes.allSatisfy(\.isReady) }
@@ -175,7 +190,7 @@ private struct Opened {
         }
         catalog = PublishedCatalog(snapshot)
         clock = LogicalClock(startingAt: Timestamp(rawValue: 0))
-        writer = WriterState(catalog)
+        writer = WriterState(catalog, TailWatch())
         let (writer, clock) = (writer, clock)
         store.setGroupHooks(
             GroupHooks(

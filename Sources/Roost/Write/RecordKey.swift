@@ -111,7 +111,8 @@ enum CutKey {
     private static func hash(_ bytes: RawSpan, seed: UInt64) -> UInt64 {
         var state: UInt64 = 0xCBF2_9CE4_8422_2325 ^ seed
         for index in 0..<bytes.byteCount {
-            state = (state ^ UInt64(bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)))
+            state =
+                (state ^ UInt64(bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)))
                 &* 0x0000_0100_0000_01B3
         }
         state = (state ^ state >> 33) &* 0xFF51_AFD7_ED55_8CCD

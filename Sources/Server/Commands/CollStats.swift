@@ -36,7 +36,11 @@ enum CollStats {
         if numbers.documents > 0 { reply.append("avgObjSize", count: numbers.averageBytes) }
         reply.append("storageSize", count: numbers.dataBytes / scale)
         reply.append("freeStorageSize", count: 0)
-        reply.append("capped", false)
+        reply.append("capped", entry.traits.capped != nil)
+        if let capped = entry.traits.capped {
+            reply.append("max", count: Int(capped.documentsMax ?? 0))
+            reply.append("maxSize", count: Int(capped.bytesMax) / scale)
+        }
         reply.append("nindexes", count: entry.indexes.count + 1)
         reply.append("indexBuilds", .array([]))
         reply.append("totalIndexSize", count: numbers.indexBytes / scale)

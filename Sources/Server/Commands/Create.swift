@@ -23,7 +23,7 @@ enum Create {
     /// Options that change what a collection does and that are not there yet: each is refused by
     /// its name, since ignoring it would be a lie.
     private static let unsupported: [StaticString] = [
-        "validator", "viewOn", "pipeline", "timeseries", "clusteredIndex", "expireAfterSeconds",
+        "viewOn", "pipeline", "timeseries", "clusteredIndex", "expireAfterSeconds",
         "encryptedFields", "changeStreamPreAndPostImages",
     ]
 
@@ -37,21 +37,38 @@ enum Create {
             throw DBError(
                 .notImplemented, "create with the option '\(option)' is not supported yet")
         }
-        if call.truth("capped") == true {
-            throw DBError(.notImplemented, "capped collections are not supported yet")
-        }
-        if call.value("size") != nil || call.value("max") != nil {
-            throw DBError(
-                .invalidOptions, "the 'size' and 'max' options need capped: true")
-        }
+        let options = try options(call)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
-        call.core.engine.createCollection(namespace, options: Document()) { outcome in
+        call.core.engine.createCollection(namespace, options: options) { outcome in
             ticket.answer { reply throws(DBError) in
                 try outcome.get()
                 WriteReply.appendConcern(concern, &reply)
             }
         }
         return .deferred
+    }
+
+    /// The options as they are kept and listed.
+    private static func options(_ call: borrowing CommandCall) throws(DBError) -> Document {
+        var given: [(name: String, value: Value)] = []
+        if call.truth("capped") == true { given.append(("capped", .bool(true))) }
+        if let size = call.integer("size") {
+            given.append(("size", CollectionOptions.number(try CappedLimits.checkedSize(size))))
+        }
+        if let count = call.integer("max"), try CappedLimits.checkedCount(count) != nil {
+            given.append(("max", CollectionOptions.number(count)))
+        }
+        if let validator = call.ownedDocument("validator"), !validator.isEmpty {
+            given.append(("validator", .document(validator)))
+        }
+        for name: StaticString in ["validationLevel", "validationAction"] {
+            if let value = call.string(name) { given.append(("\(name)", .string(value))) }
+        }
+        let options = CollectionOptions.completed(
+            Document { writer in for (name, value) in given { writer.append(name, value) } })
+        // What makes no sense is refused here, whether or not the collection is there already.
+        _ = try CollectionTraits(options)
+        return options
     }
 }
