@@ -24,7 +24,9 @@ private struct Person: Codable, Equatable, Sendable {
         let people = database.collection("app", "people", of: Person.self)
         try people.createIndex(["age": 1])
         try people.insert(Person(name: "Ada", age: 36))
-        try people.insert(contentsOf: [Person(name: "Alan", age: 41), Person(name: "Grace", age: 85)])
+        try people.insert(contentsOf: [
+            Person(name: "Alan", age: 41), Person(name: "Grace", age: 85),
+        ])
         try people.update(["name": "Alan"], ["$inc": ["age": 1], "$push": ["tags": "enigma"]])
         let older = try people.find(["age": ["$gt": 40]], sort: ["age": -1])
         try people.delete(["name": "Grace"])
@@ -53,7 +55,8 @@ private struct Person: Codable, Equatable, Sendable {
     @Test func valuesSurviveAndReopen() throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let ada = Person(
-            name: "Ada", age: -36, born: Date(timeIntervalSince1970: -4_000_000_000.5), tags: ["x", ""])
+            name: "Ada", age: -36, born: Date(timeIntervalSince1970: -4_000_000_000.5),
+            tags: ["x", ""])
         do {
             let database = try Database(at: folder)
             try database.collection("app", "people", of: Person.self).insert(ada)
@@ -92,7 +95,9 @@ private struct Person: Codable, Equatable, Sendable {
         defer { database.close() }
         let items = database.collection("app", "items")
         try items.insert(
-            contentsOf: (0..<5_000).map { ["_id": .int32($0), "n": .int32($0 % 50), "tags": [.int32($0 % 7), "t"]] })
+            contentsOf: (0..<5_000).map {
+                ["_id": .int32($0), "n": .int32($0 % 50), "tags": [.int32($0 % 7), "t"]]
+            })
         try items.createIndex(["tags": 1])
         try items.createIndex(["n": -1])
         #expect(try items.count(["n": 7]) == 100)
