@@ -40,13 +40,15 @@ let package = Package(
         .target(name: "Storage", dependencies: ["CLMDB", "CChecksum"], swiftSettings: swift),
         .target(
             name: "Query",
-            dependencies: [
-                "BSON", "CPCRE2", .product(name: "HeapModule", package: "swift-collections"),
-            ],
+            dependencies: ["BSON", "CPCRE2"],
             swiftSettings: swift),
         .target(
             name: "Roost",
-            dependencies: ["Storage", "Query", "BSON", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "Storage", "Query", "BSON",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "HeapModule", package: "swift-collections"),
+            ],
             swiftSettings: swift),
         .target(
             name: "Wire",
@@ -57,7 +59,7 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "Roost", "Wire", "BSON",
+                "Roost", "Query", "Wire", "BSON",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -68,7 +70,7 @@ let package = Package(
         .executableTarget(
             name: "RoostCLI",
             dependencies: [
-                "Server", "Roost",
+                "Server", "Roost", "BSON",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -31,8 +31,10 @@ public enum ShellNotation {
 
     private static func append(_ value: ValueView, to text: inout String) {
         switch Value(value) {
-        case .double(let number): text += number == number.rounded() && abs(number) < 1e15
-            ? "\(Int64(number)).0" : "\(number)"
+        case .double(let number):
+            text +=
+                number == number.rounded() && abs(number) < 1e15
+                ? "\(Int64(number)).0" : "\(number)"
         case .string(let string), .symbol(let string): text += "\"\(string)\""
         case .document(let document): append(document.view, isArray: false, to: &text)
         case .array: append(DocumentView(value.bytes), isArray: true, to: &text)

@@ -207,7 +207,7 @@ enum ListReply {
         var offset = start
         var count = 0
         while offset < bytes.byteCount, count < batchSize ?? .max {
-            // Lengths are our own: the list was written by a DocumentWriter.
+            // SAFETY: the list was written by a DocumentWriter, whole documents one after another.
             let size = Int(
                 UInt32(
                     littleEndian: bytes.unsafeLoadUnaligned(

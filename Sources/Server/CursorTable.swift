@@ -41,7 +41,7 @@ struct OpenCursor: Sendable {
     var batchSize: Int?
     /// Whether it outlives the idle time-out.
     var isKeptWhenIdle: Bool
-    /// Whether its commands were under `apiStrict`.
+    /// When it was last asked, in nanoseconds of the coarse monotonic clock.
     var lastUse: UInt64
 }
 

@@ -19,7 +19,7 @@ enum StatementReader {
             let bytes = call.bytes(sequence.documents)
             var offset = 0
             while offset < bytes.byteCount {
-                // The parser has checked every length.
+                // SAFETY: the message parser has checked every document's length.
                 let size = Int(
                     UInt32(
                         littleEndian: bytes.unsafeLoadUnaligned(

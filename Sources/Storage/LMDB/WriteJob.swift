@@ -19,6 +19,7 @@ class WriteJob: @unchecked Sendable {
 }
 
 /// A queued operation with a result.
+// Sendable: as its superclass, on one thread at a time.
 final class TypedWriteJob<R: Sendable>: WriteJob, @unchecked Sendable {
     private let operation: @Sendable (inout LMDBStore.WriteTransaction) throws -> R
     private let completion: @Sendable (Result<R, any Error>) -> Void
