@@ -117,10 +117,16 @@ extension CollectionEntry {
         _ modification: IndexModification
     ) throws(DBError) -> (entry: CollectionEntry, report: Document) {
         let old = try index(of: modification.selection)
+        if modification.expireAfterSeconds != nil, old.pattern.parts.count != 1 {
+            throw DBError(
+                .invalidOptions,
+                "TTL indexes are single-field indexes, compound indexes do not support TTL")
+        }
         var specification = old.specification
         let report = Document { writer in
             if let seconds = modification.expireAfterSeconds {
-                if let before = old.specification["expireAfterSeconds"] {
+                let before = old.specification
+                if let before = before.view.value("expireAfterSeconds")?.wholeNumber {
                     writer.append("expireAfterSeconds_old", before)
                 }
                 writer.append("expireAfterSeconds_new", seconds)

@@ -11,8 +11,8 @@ package struct CollectionTraits: Sendable {
     package let capped: CappedLimits?
 
     /// Reads a collection's options.
-    /// - Throws: what the validator's parser throws; `invalidOptions` (72), 51024 and `badValue`
-    ///   (2) for a cap that makes no sense.
+    /// - Throws: what the validator's parser throws; `invalidOptions` (72) and `badValue` (2)
+    ///   for a cap that makes no sense.
     package init(_ options: Document) throws(DBError) {
         let view = options.view
         validator = try Validator(view)
@@ -55,7 +55,7 @@ package struct CappedLimits: Sendable, Equatable {
     package static func checkedSize(_ size: Int64) throws(DBError) -> Int64 {
         guard (1...bytesLimit).contains(size) else {
             throw DBError(
-                DBError.Code(rawValue: 51_024),
+                .badValue,
                 "BSON field 'size' value must be >= 1 and <= \(bytesLimit), actual value '\(size)'"
             )
         }

@@ -245,6 +245,16 @@ final class WriterState: @unchecked Sendable {
         return result
     }
 
+    /// Stores a copy of a document from another collection as it is.
+    func copyRecord(
+        _ document: [UInt8], into entry: CollectionEntry, _ transaction: inout WriteTransaction
+    ) throws {
+        defer { noteFlags(entry) }
+        try records.insert(
+            DocumentView(document.span.bytes), into: entry, bypassesValidation: true,
+            builds: builds, &transaction)
+    }
+
     private func noteGrowth(_ entry: CollectionEntry) {
         if !entry.isClustered { grown.insert(entry.table) }
     }

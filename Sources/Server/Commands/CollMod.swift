@@ -20,7 +20,6 @@ enum CollMod {
     /// Options of collections that are not there yet: each is refused by its name.
     private static let unsupported: [StaticString] = [
         "viewOn", "pipeline", "expireAfterSeconds", "timeseries", "changeStreamPreAndPostImages",
-        "dryRun",
     ]
 
     private static func run(
@@ -44,6 +43,11 @@ enum CollMod {
         }
         if let count = call.integer("cappedMax") {
             modification.cappedDocuments = try CappedLimits.checkedCount(count) ?? 0
+        }
+        if call.truth("dryRun") == true {
+            throw DBError(
+                .invalidOptions,
+                "dryRun is only for turning an index into a unique one, which is not supported yet")
         }
         if let index = call.document("index") { modification.index = try read(index) }
         let ticket = call.ticket()
@@ -81,7 +85,7 @@ enum CollMod {
             throw DBError(
                 .notImplemented, "collMod of an index with '\(option)' is not supported yet")
         }
-        let seconds = index.value("expireAfterSeconds")?.truncatedInteger
+        let seconds = try seconds(index)
         let isHidden = index.value("hidden")?.isTruthy
         guard seconds != nil || isHidden != nil else {
             throw DBError(
@@ -89,5 +93,17 @@ enum CollMod {
                 "no expireAfterSeconds, hidden, unique, or prepareUnique field")
         }
         return IndexModification(selection, expireAfterSeconds: seconds, isHidden: isHidden)
+    }
+
+    /// The new age at which documents expire; what is beyond int32 becomes its end.
+    private static func seconds(_ index: DocumentView) throws(DBError) -> Int64? {
+        guard let seconds = index.value("expireAfterSeconds")?.truncatedInteger else { return nil }
+        guard seconds >= 0 else {
+            throw DBError(
+                .invalidOptions,
+                "TTL index 'expireAfterSeconds' option must be within an acceptable range, try a "
+                    + "different number than \(seconds)")
+        }
+        return min(seconds, Int64(Int32.max))
     }
 }
