@@ -100,7 +100,7 @@ extension WriterState {
         try transaction.dropTable(entry.table)
         if let table = entry.idTable {
             try transaction.dropTable(table)
-            tails.forget(entry.table)
+            ended.insert(entry.table)
         }
         for index in entry.indexes {
             builds.end(index.table)

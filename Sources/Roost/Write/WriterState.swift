@@ -22,6 +22,8 @@ final class WriterState: @unchecked Sendable {
     private var dirty: Set<Namespace> = []
     /// Capped collections that this group added to.
     private var grown: Set<TableID> = []
+    /// Capped collections that this group dropped.
+    var ended: Set<TableID> = []
     /// Tells cursors at the end of capped collections that there is more.
     let tails: TailWatch
     private let published: PublishedCatalog
@@ -50,6 +52,8 @@ final class WriterState: @unchecked Sendable {
             tails.note(grown)
             grown.removeAll(keepingCapacity: true)
         }
+        for table in ended { tails.forget(table) }
+        ended.removeAll()
     }
 
     /// After a group was undone. Flags stay: they only cost speed, and are saved with the next.
@@ -57,6 +61,7 @@ final class WriterState: @unchecked Sendable {
         catalog = published.snapshot
         records.discard()
         grown.removeAll()
+        ended.removeAll()
     }
 
     // MARK: Catalog

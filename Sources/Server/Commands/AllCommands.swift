@@ -17,6 +17,7 @@ private let schemaCommands: [CommandDefinition] = [
     DropDatabase.definition, RenameCollection.definition, CreateIndexes.definition,
     ListIndexes.definition, DropIndexes.definition, CollMod.definition, CollStats.definition,
     DBStats.definition, Validate.definition, ConvertToCapped.convert, ConvertToCapped.clone,
+    ValidateDBMetadata.definition,
 ]
 
 /// Who are you, and are you there.

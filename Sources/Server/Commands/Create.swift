@@ -37,6 +37,7 @@ enum Create {
             throw DBError(
                 .notImplemented, "create with the option '\(option)' is not supported yet")
         }
+        if let index = call.document("idIndex") { try checkIDIndex(index) }
         let options = try options(call)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
@@ -47,6 +48,30 @@ enum Create {
             }
         }
         return .deferred
+    }
+
+    /// Checks `idIndex`, which can say nothing that isn't so anyway.
+    private static func checkIDIndex(_ index: DocumentView) throws(DBError) {
+        let specification = try IndexSpecification(index)
+        guard specification.isIDIndex else {
+            throw DBError(
+                .badValue,
+                "The field 'key' for an _id index must be {_id: 1}, but got "
+                    + ShellNotation.string(specification.key.view))
+        }
+        var fields = index.makeIterator()
+        while let field = fields.next() {
+            switch field.nameString {
+            case "key", "name", "v", "ns": continue
+            case "collation":
+                throw DBError(
+                    .badValue, "The _id index must have the same collation as the collection")
+            default:
+                throw DBError(
+                    .invalidIndexSpecificationOption,
+                    "The field '\(field.nameString)' is not valid for an _id index specification.")
+            }
+        }
     }
 
     /// The options as they are kept and listed.
