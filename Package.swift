@@ -34,13 +34,16 @@ let package = Package(
         .target(
             name: "CDecimal",
             linkerSettings: [.linkedLibrary("bidgcc000"), .linkedLibrary("m")]),
+        .target(
+            name: "CICU",
+            linkerSettings: [.linkedLibrary("icui18n"), .linkedLibrary("icuuc")]),
         .target(name: "CChecksum"),
 
         .target(name: "BSON", dependencies: ["CDecimal"], swiftSettings: swift),
         .target(name: "Storage", dependencies: ["CLMDB", "CChecksum"], swiftSettings: swift),
         .target(
             name: "Query",
-            dependencies: ["BSON", "CPCRE2"],
+            dependencies: ["BSON", "CPCRE2", "CICU"],
             swiftSettings: swift),
         .target(
             name: "Roost",

@@ -26,6 +26,12 @@ $match $project $skip $limit $group $count $unwind $addFields
 $sum $avg $first $last $db $natural $ref $id
 """.split())
 
+# No operators of MongoDB's: refusing them by name is this version's work too. Also variables, field
+# paths and old options that look like operators.
+NO_OPERATORS = set("""
+$unknown $invalid $badOp $badop $x $y $a $b $val $price $field $isolated $atomic
+""".split())
+
 # Values in Extended JSON, not operators.
 VALUES = set("""
 $numberInt $numberLong $numberDouble $numberDecimal $oid $date $binary $regularExpression
@@ -44,7 +50,7 @@ def needs(value, missing, at_top=False):
     """Adds to `missing` what a command's part names beyond the lists."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            if re.match(r"\$[A-Za-z]", name) and name not in OPERATORS and name not in VALUES:
+            if re.match(r"\$[A-Za-z]", name) and name not in OPERATORS | VALUES | NO_OPERATORS:
                 missing.add(name)
             if at_top and name in OPTIONS - ALLOWED_OPTIONS:
                 missing.add(name)

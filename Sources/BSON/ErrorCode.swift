@@ -129,6 +129,8 @@ extension DBError.Code {
     public static let invalidIndexSpecificationOption = DBError.Code(rawValue: 197)
     /// 206 NoSuchSession.
     public static let noSuchSession = DBError.Code(rawValue: 206)
+    /// 207 InvalidUUID.
+    public static let invalidUUID = DBError.Code(rawValue: 207)
     /// 217 IncompleteTransactionHistory.
     public static let incompleteTransactionHistory = DBError.Code(rawValue: 217)
     /// 222 CloseChangeStream.
@@ -259,6 +261,7 @@ extension DBError.Code {
         181: "AmbiguousIndexKeyPattern",
         197: "InvalidIndexSpecificationOption",
         206: "NoSuchSession",
+        207: "InvalidUUID",
         217: "IncompleteTransactionHistory",
         222: "CloseChangeStream",
         224: "QueryFeatureNotAllowed",

@@ -15,7 +15,8 @@
 //               trailing zeros, two per byte as 1 + value, ended by 0. Class 3 has all bytes behind
 //               the first inverted.
 //   string, symbol, code
-//               the UTF-8 with 00 as 01 01 and 01 as 01 02, ended by 00
+//               the UTF-8 with 00 as 01 01 and 01 as 01 02, ended by 00; under a collation, of
+//               string and symbol the collation's sort key, ended by 00 (TextOrder.swift)
 //   document    per field the rank byte of the value with class 0, the name, 00, the value; after
 //               the last 00
 //   array       the values; after the last 00
@@ -44,7 +45,7 @@ package struct KeyEncoder: Sendable {
     }
 
     /// What was encoded so far.
-    package private(set) var bytes: [UInt8] = []
+    package internal(set) var bytes: [UInt8] = []
 
     /// An empty key.
     package init() {}
@@ -129,11 +130,11 @@ package struct KeyEncoder: Sendable {
 
     // MARK: Encoding
 
-    private func header(_ type: BSONType) -> UInt8 {
+    func header(_ type: BSONType) -> UInt8 {
         type.canonicalRank << 3 | 1
     }
 
-    private mutating func encode(_ value: ValueView, depth: Int) {
+    mutating func encode(_ value: ValueView, depth: Int) {
         switch value.type {
         case .int32: appendInteger(Int64(value.int32 ?? 0))
         case .int64: appendInteger(value.int64 ?? 0)
@@ -193,7 +194,7 @@ package struct KeyEncoder: Sendable {
     }
 
     /// Appends UTF-8 with 00 and 01 escaped.
-    private mutating func appendEscaped(_ text: RawSpan) {
+    mutating func appendEscaped(_ text: RawSpan) {
         let count = text.byteCount
         let first = text.indexOfEscapee(from: 0)
         guard first < count else { return bytes.append(copying: text) }
@@ -223,7 +224,7 @@ package struct KeyEncoder: Sendable {
         }
     }
 
-    private mutating func invert(from start: Int) {
+    mutating func invert(from start: Int) {
         for index in start..<bytes.count { bytes[index] = ~bytes[index] }
     }
 }

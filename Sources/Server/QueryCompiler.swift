@@ -10,19 +10,22 @@ struct QueryCompiler: Sendable {
     /// The command's variables and clock.
     let scope: ExpressionScope
 
-    /// Reads `let`.
-    init(_ call: borrowing CommandCall) throws(DBError) {
+    /// Reads `let` and `collation`; where there is none, the collection's own holds.
+    init(
+        _ call: borrowing CommandCall, _ namespace: Namespace? = nil
+    ) throws(DBError) {
         var scope = ExpressionScope(nowMillis: Clock.wallMillis)
+        let entry = namespace.flatMap { call.core.engine.collection($0) }
+        scope.collation = try Self.collation(call.document("collation"), of: entry)
         if let variables = call.document("let") { try scope.bind(variables: variables) }
         self.scope = scope
-        try Self.checkCollation(call.document("collation"), call.command.name)
     }
 
     /// The filter in `document`; without one, everything matches.
     func filter(_ document: DocumentView?) throws(DBError) -> Filter {
         if let document { return try Filter.parse(document, scope.filterOptions(.find)) }
         let empty = Document()
-        return try Filter.parse(empty.view, FilterOptions())
+        return try Filter.parse(empty.view, scope.filterOptions(.find))
     }
 
     /// find's projection; nil where it changes nothing.
@@ -36,13 +39,9 @@ struct QueryCompiler: Sendable {
     func update(
         _ value: ValueView, arrayFilters: DocumentView?, constants: DocumentView?, isMulti: Bool
     ) throws(DBError) -> Update {
-        var options = UpdateOptions()
-        options.isMulti = isMulti
-        options.filterOptions = scope.filterOptions(.find)
-        options.parsePipeline = { [scope] stages, constants throws(DBError) in
-            try StagedUpdate(stages, constants: constants, scope)
-        }
-        return try Update.parse(value, arrayFilters: arrayFilters, constants: constants, options)
+        try Update.parse(
+            value, arrayFilters: arrayFilters, constants: constants,
+            scope.updateOptions(isMulti: isMulti))
     }
 
     /// The stages of an aggregation.
@@ -50,18 +49,32 @@ struct QueryCompiler: Sendable {
         try Pipeline.parse(stages, scope)
     }
 
-    /// Only the binary comparison is there; anything else must not be ignored.
-    static func checkCollation(_ collation: DocumentView?, _ place: StaticString) throws(DBError) {
-        guard let collation, !collation.isEmpty else { return }
-        guard let locale = collation.value("locale")?.string else {
-            throw DBError(
-                .idlMissingField,
-                "BSON field 'collation.locale' is missing but a required field")
-        }
-        guard locale == "simple" else {
-            throw DBError(
-                .notImplemented,
-                "\(place) with a collation other than {locale: \"simple\"} is not supported yet")
-        }
+    /// Stages that were put together here.
+    func pipeline(_ stages: [Value]) throws(DBError) -> Pipeline {
+        let value = OwnedValue(.array(stages))
+        return try pipeline(DocumentView(value.view.bytes))
+    }
+
+    /// The same with a statement's own collation; where there is none, that of its collection.
+    func collated(
+        by collation: DocumentView?, of entry: CollectionEntry?
+    ) throws(DBError) -> QueryCompiler {
+        let chosen = try Self.collation(collation, of: entry)
+        return chosen === scope.collation ? self : QueryCompiler(scope, chosen)
+    }
+
+    private init(_ scope: ExpressionScope, _ collation: Collation?) {
+        var scope = scope
+        scope.collation = collation
+        self.scope = scope
+    }
+
+    /// The order of strings that a `collation` field asks for; without one (or with `{}`), that of
+    /// the collection.
+    private static func collation(
+        _ document: DocumentView?, of entry: CollectionEntry?
+    ) throws(DBError) -> Collation? {
+        guard let document, !document.isEmpty else { return entry?.collation }
+        return try Collation.parse(document)
     }
 }

@@ -33,6 +33,8 @@ final class ServerCore: Sendable {
     let recentLogs = RecentLog()
     /// When the server was made.
     let startedAt = ContinuousClock.now
+    /// The same as the wall clock had it, in milliseconds since 1970.
+    let startMillis = Clock.wallMillis
 
     private let lastReplyID = Atomic<Int32>(0)
     private let lastConnectionID = Atomic<Int32>(0)

@@ -1,31 +1,89 @@
-// Stages whose documents the server has, not the engine: a first stage $listLocalSessions becomes
-// $documents with the sessions in it.
+// First stages whose documents the server has, not the engine: $listLocalSessions, $listSessions,
+// $currentOp, $collStats and $indexStats become $documents with what they list.
 
 import BSON
+import Roost
 
 enum ServerStages {
     /// The stages with the first replaced, where it is one of the server's; else nil.
     ///
-    /// - Throws: 73 where such a stage is run on a collection.
+    /// - Throws: 73 where such a stage is run in the wrong place, 323 under a strict API, and what
+    ///   each says of its argument.
     static func replacing(
         _ stages: DocumentView, _ call: borrowing CommandCall
     ) throws(DBError) -> [Value]? {
         guard let first = stages.first?.value.document?.first,
-            first.name.equals("$listLocalSessions")
+            let documents = try documents(first.nameString, first.value, call)
         else { return nil }
-        guard call.commandValue.isNumeric else {
-            throw DBError(
-                .invalidNamespace,
-                "$listLocalSessions must be run against the database with {aggregate: 1}, not a "
-                    + "collection")
-        }
-        let sessions: [Value] = call.core.sessions.all.map { session in
-            ["_id": ["id": session.value, "uid": .binary(subtype: 0, [])]]
-        }
-        var replaced: [Value] = [["$documents": ["$literal": .array(sessions)]]]
+        var replaced: [Value] = [["$documents": ["$literal": .array(documents)]]]
         var elements = stages.makeIterator()
         _ = elements.next()
         while let element = elements.next() { replaced.append(Value(element.value)) }
         return replaced
     }
+
+    private static func documents(
+        _ stage: String, _ argument: ValueView, _ call: borrowing CommandCall
+    ) throws(DBError) -> [Value]? {
+        switch stage {
+        case "$listLocalSessions":
+            try checkStrictAPI(stage, call)
+            try checkPlace(call.commandValue.isNumeric, stage, "the database with {aggregate: 1}")
+            return try SessionStages.documents(stage, argument, call)
+        case "$listSessions":
+            try checkStrictAPI(stage, call)
+            let isThere = call.database == "config" && call.commandValue.string == "system.sessions"
+            try checkPlace(isThere, stage, "config.system.sessions")
+            return try SessionStages.documents(stage, argument, call)
+        case "$currentOp":
+            try checkStrictAPI(stage, call)
+            try checkPlace(
+                call.database == "admin" && call.commandValue.isNumeric, stage,
+                "the 'admin' database with {aggregate: 1}")
+            return CurrentOp.documents(call)
+        case "$indexStats":
+            try checkStrictAPI(stage, call)
+            return try indexStats(call)
+        case "$collStats": return [.document(try CollStatsStage.document(argument, call))]
+        default: return nil
+        }
+    }
+
+    private static func checkPlace(
+        _ isThere: Bool, _ stage: String, _ place: String
+    ) throws(DBError) {
+        guard isThere else {
+            throw DBError(.invalidNamespace, "\(stage) must be run against \(place)")
+        }
+    }
+
+    private static func checkStrictAPI(
+        _ stage: String, _ call: borrowing CommandCall
+    ) throws(DBError) {
+        guard !call.special.isStrictAPI else {
+            throw DBError(
+                DBError.Code(rawValue: 323),
+                "stage \(stage) is not allowed with 'apiStrict: true' in API Version 1")
+        }
+    }
+
+    /// One document an index. Uses are not counted.
+    private static func indexStats(_ call: borrowing CommandCall) throws(DBError) -> [Value] {
+        guard let entry = call.core.engine.collection(try call.namespace()) else { return [] }
+        try entry.checkIsNoView()
+        let specifications = [ListIndexes.idIndex] + entry.indexes.map(\.specification)
+        return specifications.map { specification in
+            .document([
+                "name": specification["name"] ?? nil, "key": specification["key"] ?? nil,
+                "host": .string(HostInfo.hostName),
+                "accesses": ["ops": .int64(0), "since": .date(call.core.startMillis)],
+                "spec": .document(specification),
+            ])
+        }
+    }
+}
+
+extension ValueView {
+    /// Whether a field with this value counts as not sent.
+    var isNullish: Bool { type == .null || type == .undefined }
 }

@@ -86,8 +86,10 @@ final class SessionTable: Sendable {
         }
     }
 
-    /// All of them, in no order.
-    var all: [SessionID] { lastUses.withLock { Array($0.keys) } }
+    /// All of them with their last uses (nanoseconds of the monotonic clock), in no order.
+    var all: [(id: SessionID, lastUse: UInt64)] {
+        lastUses.withLock { sessions in sessions.map { ($0.key, $0.value) } }
+    }
 
     /// How many there are.
     var count: Int { lastUses.withLock { $0.count } }

@@ -80,7 +80,9 @@ enum ArrayOperators {
         }
         var elements = array.nested.makeIterator()
         while let element = elements.next() {
-            if ValueRef(element.value).compare(wanted) == 0 { return context.make(true) }
+            if ValueRef(element.value).compare(wanted, context.collation) == 0 {
+                return context.make(true)
+            }
         }
         return context.make(false)
     }
@@ -115,6 +117,7 @@ enum ArrayOperators {
         _ arguments: Arguments, _ context: inout EvaluationContext
     ) throws(DBError) -> ValueRef {
         let array = arguments(0, context)
+        for index in 0..<arguments.count where arguments(index, context).isNullish { return .null }
         guard array.isType(.array) else {
             throw .location(
                 28724,
@@ -206,7 +209,7 @@ enum ArrayOperators {
         var elements = array.nested.makeIterator()
         var position = 0
         while position < end, let element = elements.next() {
-            if position >= start, ValueRef(element.value).compare(wanted) == 0 {
+            if position >= start, ValueRef(element.value).compare(wanted, context.collation) == 0 {
                 return context.make(Int32(truncatingIfNeeded: position))
             }
             position += 1

@@ -30,19 +30,19 @@ enum ComparisonOperators {
     private static func compare(
         _ arguments: Arguments, _ context: borrowing EvaluationContext
     ) -> Int {
-        arguments(0, context).compare(arguments(1, context))
+        arguments(0, context).compare(arguments(1, context), context.collation)
     }
 }
 
 extension ValueRef {
     /// MongoDB's order with missing values: MinKey, missing and undefined, null, numbers …
-    func compare(_ other: ValueRef) -> Int {
+    func compare(_ other: ValueRef, _ collation: Collation?) -> Int {
         if isMissing || other.isMissing {
             let left = isMissing ? Self.undefinedRank : view.type.canonicalRank
             let right = other.isMissing ? Self.undefinedRank : other.view.type.canonicalRank
             return Int(left) - Int(right)
         }
-        return view.compare(other.view)
+        return view.compare(other.view, collation)
     }
 
     private static let undefinedRank = BSONType.undefined.canonicalRank

@@ -19,6 +19,9 @@ package struct EvaluationContext: ~Copyable {
     /// Whether division by zero is reported as MongoDB's compiled plans do, which run $group.
     var usesCompiledCodes = false
 
+    /// The order of strings of the expression being evaluated.
+    var collation: Collation?
+
     /// Most memory that the intermediate values of one document may take.
     static let arenaBytesMax = 256 * 1024 * 1024
 

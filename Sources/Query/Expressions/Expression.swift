@@ -54,6 +54,7 @@ package final class Expression: Sendable {
     private let lazyOperators: [LazyOperator]
     private let rootNode: Int
     private let slotCount: Int
+    private let collation: Collation?
     /// What the expression reads of the document; nil for all of it.
     package let requiredPaths: [FieldPath]?
 
@@ -80,6 +81,7 @@ package final class Expression: Sendable {
         lazyOperators = program.lazyOperators
         rootNode = root
         slotCount = program.slotCount
+        collation = program.scope.collation
         requiredPaths = program.readsWholeDocument ? nil : program.rootPaths
     }
 
@@ -110,6 +112,7 @@ package final class Expression: Sendable {
     /// The value for the document that `context` began.
     package func evaluate(in context: inout EvaluationContext) throws(DBError) -> ValueRef {
         context.reserveVariables(slotCount)
+        if context.collation !== collation { context.collation = collation }
         return try evaluate(rootNode, &context)
     }
 

@@ -10,6 +10,8 @@ package struct ExpressionScope: Sendable {
     package var nowMillis: Int64
     /// `$$CLUSTER_TIME`; nil refuses it with 10071200.
     package var clusterTime: Timestamp?
+    /// The order of strings in comparisons; nil for that of their bytes.
+    package var collation: Collation?
     /// Variables bound around the expression and their slots.
     var slots: [String: Int] = [:]
 

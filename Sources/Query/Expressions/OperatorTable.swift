@@ -123,6 +123,8 @@ enum OperatorTable {
             ConditionalOperators.rows, StringOperators.rows, StringSearchOperators.rows,
             TrimOperators.rows, ArrayOperators.rows, ArrayLoopOperators.rows, ObjectOperators.rows,
             TypeOperators.rows, ConvertOperators.rows, SumOperators.rows, VariableOperators.rows,
+            FieldOperators.rows,
+            RandomOperators.rows,
         ]
         var rows: [String: OperatorRow] = [:]
         for row in families.joined() { rows[row.name] = row }
@@ -131,6 +133,9 @@ enum OperatorTable {
 
     /// Whether `name` is an expression operator that Roost has.
     static func contains(_ name: String) -> Bool { rows[name] != nil }
+
+    /// Whether MongoDB has an operator of that name, though Roost may not.
+    static func isKnown(_ name: String) -> Bool { contains(name) || refused.contains(name) }
 
     /// Compiles the call of an operator.
     static func parse(
@@ -236,15 +241,15 @@ enum OperatorTable {
         "$dayOfMonth", "$dayOfWeek", "$dayOfYear", "$degreesToRadians", "$denseRank",
         "$derivative", "$documentNumber", "$encStrContains", "$encStrEndsWith",
         "$encStrNormalizedEq", "$encStrStartsWith", "$expMovingAvg", "$firstN", "$function",
-        "$getField", "$hash", "$hexHash", "$hour", "$integral", "$isoDayOfWeek", "$isoWeek",
+        "$hash", "$hexHash", "$hour", "$integral", "$isoDayOfWeek", "$isoWeek",
         "$isoWeekYear", "$lastN", "$linearFill", "$locf", "$maxN", "$median", "$meta",
         "$millisecond", "$minMaxScaler", "$minN", "$minute", "$month", "$percentile",
-        "$radiansToDegrees", "$rand", "$rank", "$regexFind", "$regexFindAll", "$regexMatch",
-        "$sampleRate", "$second", "$setDifference", "$setEquals", "$setField",
+        "$radiansToDegrees", "$rank", "$regexFind", "$regexFindAll", "$regexMatch",
+        "$sampleRate", "$second", "$setDifference", "$setEquals",
         "$setIntersection", "$setIsSubset", "$setUnion", "$shift", "$sigmoid", "$similarityCosine",
         "$similarityDotProduct", "$similarityEuclidean", "$sin", "$sinh", "$sortArray",
         "$stdDevPop", "$stdDevSamp", "$subtype", "$tan", "$tanh", "$toHashedIndexKey",
-        "$toUUID", "$top", "$topN", "$tsIncrement", "$tsSecond", "$unsetField", "$week", "$year",
+        "$toUUID", "$top", "$topN", "$tsIncrement", "$tsSecond", "$week", "$year",
         "$zip", "$toArray", "$toObject", "$deserializeEJSON", "$serializeEJSON",
         "$currentDate",
     ]

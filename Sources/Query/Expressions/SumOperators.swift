@@ -44,7 +44,7 @@ enum SumOperators {
         var best = ValueRef.null
         func offer(_ value: ValueRef) {
             if value.isNullish { return }
-            if best.isNullish || value.compare(best) * sign > 0 { best = value }
+            if best.isNullish || value.compare(best, context.collation) * sign > 0 { best = value }
         }
         if arguments.count == 1, arguments(0, context).isType(.array) {
             var elements = arguments(0, context).nested.makeIterator()

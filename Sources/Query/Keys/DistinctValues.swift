@@ -8,7 +8,7 @@ package struct DistinctValues: ~Copyable {
     /// Most bytes of values (MongoDB's bound for the reply).
     static let bytesMax = Limits.documentBytesMax
 
-    private var table = PathTable()
+    private var table: PathTable
     /// The keys of the values, one after another; scratch behind them.
     private var keys = KeyEncoder()
     /// Types and payloads of the values, one after another.
@@ -25,7 +25,10 @@ package struct DistinctValues: ~Copyable {
     }
 
     /// Nothing collected yet.
-    package init(_ path: FieldPath) {
+    ///
+    /// `collation`: the order of strings, by which equal ones count once.
+    package init(_ path: FieldPath, collation: Collation? = nil) {
+        table = PathTable(collation)
         table.append(path, isDescending: false)
         slots = [Int32](repeating: 0, count: 64)
     }
@@ -86,7 +89,7 @@ package struct DistinctValues: ~Copyable {
 
     private mutating func insert(_ value: ValueView) throws(DBError) {
         let start = keys.count
-        keys.append(value)
+        keys.append(value, order: table.collation)
         let hash = Self.hash(keys.bytes, from: start)
         var slot = hash & (slots.count - 1)
         while slots[slot] != 0 {

@@ -16,10 +16,13 @@ package struct IndexKeyPattern: Sendable {
     package let parts: [IndexPart]
     private let table: PathTable
 
-    /// A pattern of these parts, at most 32.
-    package init(_ parts: [IndexPart]) {
+    /// The order of strings in the keys; nil for that of their bytes.
+    package var collation: Collation? { table.collation }
+
+    /// A pattern of these parts, at most 32, and the order of strings.
+    package init(_ parts: [IndexPart], collation: Collation? = nil) {
         self.parts = parts
-        var table = PathTable()
+        var table = PathTable(collation)
         for part in parts { table.append(part.path, isDescending: part.descending) }
         self.table = table
     }
@@ -28,7 +31,9 @@ package struct IndexKeyPattern: Sendable {
     ///
     /// Errors: 67 CannotCreateIndex for an empty pattern, bad names, directions that are no number
     /// or zero, and kinds of index that Roost lacks; 13103 more than 32 parts.
-    package static func parse(_ key: DocumentView) throws(DBError) -> IndexKeyPattern {
+    package static func parse(
+        _ key: DocumentView, collation: Collation? = nil
+    ) throws(DBError) -> IndexKeyPattern {
         var parts: [IndexPart] = []
         var elements = key.makeIterator()
         while let element = elements.next() {
@@ -46,7 +51,7 @@ package struct IndexKeyPattern: Sendable {
                 IndexPart(path: path, descending: try parseDirection(element.value, name)))
         }
         if parts.isEmpty { throw DBError(.cannotCreateIndex, "Index keys cannot be empty.") }
-        return IndexKeyPattern(parts)
+        return IndexKeyPattern(parts, collation: collation)
     }
 
     private static func parsePath(_ name: String) throws(DBError) -> FieldPath {

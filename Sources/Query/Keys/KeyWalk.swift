@@ -91,7 +91,7 @@ struct KeyTuple {
     func compare(_ other: KeyTuple, _ table: PathTable, in document: DocumentView) -> Int {
         for index in 0..<count {
             let order = parts[index].value(in: document)
-                .compare(other.parts[index].value(in: document))
+                .compare(other.parts[index].value(in: document), table.collation)
             if order != 0 { return table.parts[index].isDescending ? -order : order }
         }
         return 0
@@ -101,7 +101,8 @@ struct KeyTuple {
     func encode(_ table: PathTable, of document: DocumentView, to encoder: inout KeyEncoder) {
         for index in 0..<count {
             encoder.append(
-                parts[index].value(in: document), descending: table.parts[index].isDescending)
+                parts[index].value(in: document), descending: table.parts[index].isDescending,
+                order: table.collation)
         }
     }
 }
@@ -143,7 +144,11 @@ extension PathTable {
                 encoder.appendNull(descending: part.isDescending)
             } else {
                 isAllMissing = false
-                encoder.append(value, descending: part.isDescending)
+                if let collation {
+                    encoder.append(value, descending: part.isDescending, order: collation)
+                } else {
+                    encoder.append(value, descending: part.isDescending)
+                }
             }
         }
         return .appended(isAllMissing: isAllMissing)

@@ -21,6 +21,12 @@ struct PathTable: Sendable {
     private(set) var segments: [Segment] = []
     private(set) var parts: [Part] = []
     private(set) var pool: [UInt8] = []
+    /// The order of strings in keys; nil for that of their bytes.
+    let collation: Collation?
+
+    init(_ collation: Collation? = nil) {
+        self.collation = collation
+    }
 
     /// Adds a part.
     mutating func append(_ path: FieldPath, isDescending: Bool) {

@@ -20,10 +20,10 @@ package struct SortPattern: Sendable {
     package let parts: [Part]
     private let table: PathTable
 
-    /// A pattern of these parts, at most 32.
-    package init(_ parts: [Part]) {
+    /// A pattern of these parts, at most 32, and the order of strings.
+    package init(_ parts: [Part], collation: Collation? = nil) {
         self.parts = parts
-        var table = PathTable()
+        var table = PathTable(collation)
         for part in parts { table.append(part.path, isDescending: part.descending) }
         self.table = table
     }
@@ -33,7 +33,9 @@ package struct SortPattern: Sendable {
     /// Errors: 15974 a direction is no number, 15975 it is not 1 or -1, 13103 more than 32 parts,
     /// 7472500 a path twice, 16410 a name begins with `$`, 40352 empty path, 40353 a dot at the
     /// end, 15998 an empty name, 40218 `$meta` without its source.
-    package static func parse(_ sort: DocumentView) throws(DBError) -> SortPattern {
+    package static func parse(
+        _ sort: DocumentView, collation: Collation? = nil
+    ) throws(DBError) -> SortPattern {
         var parts: [Part] = []
         var elements = sort.makeIterator()
         while let element = elements.next() {
@@ -50,7 +52,7 @@ package struct SortPattern: Sendable {
             }
             parts.append(Part(path: path, descending: try parseDirection(element.value)))
         }
-        return SortPattern(parts)
+        return SortPattern(parts, collation: collation)
     }
 
     private static func parsePath(_ name: String) throws(DBError) -> FieldPath {

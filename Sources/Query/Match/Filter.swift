@@ -37,14 +37,18 @@ package struct FilterOptions: Sendable {
     /// A name that stands for the value looked at, as the identifiers of `arrayFilters` do: paths
     /// begin with it, and the filter is to be asked `matches(value:)`.
     package var placeholder: String?
+    /// The order of strings; nil for that of their bytes.
+    package var collation: Collation?
 
     /// Options for a filter in that place.
     package init(
         context: FilterContext = .find, placeholder: String? = nil,
+        collation: Collation? = nil,
         parseExpression: ExpressionParser? = nil
     ) {
         self.context = context
         self.placeholder = placeholder
+        self.collation = collation
         self.parseExpression = parseExpression
     }
 }
@@ -53,12 +57,15 @@ package struct FilterOptions: Sendable {
 package final class Filter: Sendable {
     /// The normalised tree, for planner and upserts.
     package let root: FilterNode
+    /// The order of strings that comparisons go by; nil for that of their bytes.
+    package let collation: Collation?
     private let program: MatchProgram
 
     /// Compiles a tree.
-    package init(_ root: FilterNode) {
+    package init(_ root: FilterNode, collation: Collation? = nil) {
         self.root = root
-        program = MatchCompiler.compile(root)
+        self.collation = collation
+        program = MatchCompiler.compile(root, collation)
     }
 
     /// The filter that every document matches.
@@ -70,7 +77,8 @@ package final class Filter: Sendable {
         _ filter: DocumentView, _ options: FilterOptions = FilterOptions()
     ) throws(DBError) -> Filter {
         let parser = FilterParser(options)
-        return Filter(try parser.parseDocument(filter, depth: 0))
+        return Filter(
+            try parser.parseDocument(filter, depth: 0), collation: options.collation)
     }
 
     /// Reads a condition on a value, as it stands behind a field's name: an operator document, a
@@ -79,7 +87,9 @@ package final class Filter: Sendable {
         condition: ValueView, _ options: FilterOptions = FilterOptions()
     ) throws(DBError) -> Filter {
         let parser = FilterParser(options)
-        return Filter(try parser.parseCondition(.wholeValue, condition, depth: 0))
+        return Filter(
+            try parser.parseCondition(.wholeValue, condition, depth: 0),
+            collation: options.collation)
     }
 
     /// Whether the filter asks for nothing.

@@ -7,8 +7,9 @@ struct MatchCompiler {
     private var program = MatchProgram()
 
     /// The program of a tree. O(size of the tree).
-    static func compile(_ root: FilterNode) -> MatchProgram {
+    static func compile(_ root: FilterNode, _ collation: Collation? = nil) -> MatchProgram {
         var compiler = MatchCompiler()
+        compiler.program.collation = collation
         compiler.append(root, isNegated: false, inElement: false)
         return compiler.program
     }
@@ -109,10 +110,23 @@ struct MatchCompiler {
         case .compare(_, let comparison, let value):
             instruction.opcode = Self.opcode(comparison)
             instruction.operand = appendConstant(value)
+            if program.collation != nil, value.type.mayHoldText {
+                program.collatedComparisons.append(
+                    MatchProgram.CollatedComparison(
+                        opcode: instruction.opcode, constant: instruction.operand))
+                instruction.opcode = .collatedComparison
+                instruction.operand = Int32(program.collatedComparisons.count - 1)
+            }
             instruction.matchesMissing = Self.matchesMissing(comparison, value.type)
         case .in(_, let values, let regexes):
-            instruction.opcode = .membership
-            instruction.operand = appendMembership(values, regexes)
+            if let collation = program.collation, values.contains(where: { $0.type.mayHoldText }) {
+                instruction.opcode = .collatedMembership
+                let sorted = values.sorted { $0.view.compare($1.view, collation) < 0 }
+                instruction.operand = appendMembership(sorted, regexes)
+            } else {
+                instruction.opcode = .membership
+                instruction.operand = appendMembership(values, regexes)
+            }
             instruction.matchesMissing = values.contains { $0.type == .null }
         case .exists:
             instruction.opcode = .exists

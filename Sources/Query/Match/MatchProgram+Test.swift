@@ -25,6 +25,9 @@ extension MatchProgram {
         let operand = Int(instruction.operand)
         switch instruction.opcode {
         case .membership: return try isMember(value, memberships[operand], &scratch)
+        case .collatedComparison: return compareCollated(value, collatedComparisons[operand])
+        case .collatedMembership:
+            return try isCollatedMember(value, memberships[operand], &scratch)
         case .exists: return true
         case .type: return typeSets[operand].contains(value.type)
         case .regex: return try regexes[operand].matches(value, &scratch)
@@ -138,9 +141,40 @@ extension MatchProgram {
                 if order < 0 { high = middle } else { low = middle + 1 }
             }
         }
+        return try matchesPattern(value, membership, &scratch)
+    }
+
+    private func matchesPattern(
+        _ value: ValueView, _ membership: Membership, _ scratch: inout MatchScratch
+    ) throws(DBError) -> Bool {
         for regex in membership.regexes {
             if try regexes[Int(regex)].matches(value, &scratch) { return true }
         }
         return false
+    }
+
+    // MARK: Comparison by a collation
+
+    private func compareCollated(_ value: ValueView, _ comparison: CollatedComparison) -> Bool {
+        let constant = constants[Int(comparison.constant)]
+        guard value.type.canonicalRank == constant.type.canonicalRank else { return false }
+        return holds(comparison.opcode, value.compare(view(of: constant), collation), 0)
+    }
+
+    /// $in: the constants are in the collation's order.
+    private func isCollatedMember(
+        _ value: ValueView, _ membership: Membership, _ scratch: inout MatchScratch
+    ) throws(DBError) -> Bool {
+        if membership.ranks >> UInt32(value.type.canonicalRank) & 1 != 0 {
+            var low = Int(membership.constants.lowerBound)
+            var high = Int(membership.constants.upperBound)
+            while low < high {
+                let middle = (low + high) / 2
+                let order = value.compare(view(of: constants[middle]), collation)
+                if order == 0 { return true }
+                if order < 0 { high = middle } else { low = middle + 1 }
+            }
+        }
+        return try matchesPattern(value, membership, &scratch)
     }
 }

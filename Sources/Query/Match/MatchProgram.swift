@@ -33,6 +33,9 @@ struct MatchProgram: Sendable {
         case greater
         case greaterOrEqual
         case membership
+        // The same where the constant holds strings and the filter has a collation.
+        case collatedComparison
+        case collatedMembership
         case exists
         case type
         case regex
@@ -88,6 +91,13 @@ struct MatchProgram: Sendable {
         var isNaN = false
     }
 
+    /// A comparison by the collation.
+    struct CollatedComparison: Sendable {
+        let opcode: Opcode
+        /// Index into `constants`.
+        let constant: Int32
+    }
+
     /// Constants and patterns of a membership test: ranges of `constants` and `regexes`.
     struct Membership: Sendable {
         var constants: Range<Int32>
@@ -100,6 +110,9 @@ struct MatchProgram: Sendable {
     var segments: [Segment] = []
     var slotNames: [FieldName] = []
     var constants: [Constant] = []
+    var collatedComparisons: [CollatedComparison] = []
+    /// What the collated instructions go by.
+    var collation: Collation?
     var memberships: [Membership] = []
     var regexes: [RegexPredicate] = []
     var typeSets: [TypeSet] = []

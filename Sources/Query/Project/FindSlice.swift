@@ -6,8 +6,10 @@ enum FindSlice {
     /// Whether the argument is find's form; otherwise it is the expression's ([array, n] …).
     static func isFindForm(_ value: ValueView) -> Bool {
         guard let list = value.array else { return true }
-        guard list.count == 2, let first = list.first else { return false }
-        return first.value.isNumeric
+        guard list.count == 2 else { return false }
+        var elements = list.makeIterator()
+        guard let first = elements.next(), let second = elements.next() else { return false }
+        return first.value.isNumeric && second.value.isNumeric
     }
 
     /// The rule of a $slice: 28667 for neither number nor pair, 28724 for a bad pair.

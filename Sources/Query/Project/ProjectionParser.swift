@@ -150,10 +150,8 @@ struct ProjectionParser {
             try insert(path, try FindSlice.parse(call.value))
         case "$meta": try parseMeta(path, call.value)
         case let name:
-            if purpose == .find || name == "$elemMatch" {
-                guard OperatorTable.contains(name) || !name.hasPrefix("$elemMatch") else {
-                    throw .location(31325, "Unknown projection operator \(name)")
-                }
+            guard OperatorTable.isKnown(name) else {
+                throw .location(31325, "Unknown expression \(name)")
             }
             try addExpression(path, ValueView(type: .document, bytes: object.bytes))
         }

@@ -6,14 +6,14 @@ import Glibc
 /// The states of one accumulator.
 class AccumulatorColumn {
     /// Makes the column of an accumulator.
-    static func make(_ kind: AccumulatorKind) -> AccumulatorColumn {
+    static func make(_ kind: AccumulatorKind, _ collation: Collation?) -> AccumulatorColumn {
         switch kind {
-        case .min: ExtremeColumn(sign: -1)
-        case .max: ExtremeColumn(sign: 1)
+        case .min: ExtremeColumn(sign: -1, collation)
+        case .max: ExtremeColumn(sign: 1, collation)
         case .first: PlacedColumn(takesFirst: true)
         case .last: PlacedColumn(takesFirst: false)
-        case .push: PushColumn(isSet: false)
-        case .addToSet: PushColumn(isSet: true)
+        case .push: PushColumn(isSet: false, collation)
+        case .addToSet: PushColumn(isSet: true, collation)
         case .mergeObjects: MergeColumn()
         case .populationDeviation: DeviationColumn(isSample: false)
         case .sampleDeviation: DeviationColumn(isSample: true)
@@ -50,17 +50,19 @@ extension DocumentWriter {
 /// $min, $max: null and missing don't count.
 final class ExtremeColumn: AccumulatorColumn {
     private let sign: Int
+    private let collation: Collation?
     private var values = ValueColumn()
 
-    init(sign: Int) {
+    init(sign: Int, _ collation: Collation?) {
         self.sign = sign
+        self.collation = collation
     }
 
     override func addGroup() { values.append(.missing) }
 
     override func add(_ value: ValueRef, to group: Int) throws(DBError) {
         if value.isNullish { return }
-        if !values.hasValue(group) || values.compare(group, value) * sign < 0 {
+        if !values.hasValue(group) || values.compare(group, value, collation) * sign < 0 {
             values.set(group, value)
         }
     }
@@ -104,14 +106,16 @@ final class PushColumn: AccumulatorColumn {
     }
 
     private let isSet: Bool
+    private let collation: Collation?
     private var groups: [Elements] = []
     private var elementBytes = 0
     /// What the sets hold: group number, then the value's key.
     private var members = KeyTable()
     private var encoder = KeyEncoder()
 
-    init(isSet: Bool) {
+    init(isSet: Bool, _ collation: Collation?) {
         self.isSet = isSet
+        self.collation = collation
     }
 
     override func addGroup() { groups.append(Elements()) }
@@ -123,7 +127,7 @@ final class PushColumn: AccumulatorColumn {
             for shift in stride(from: 0, to: 32, by: 8) {
                 encoder.append(byte: UInt8(truncatingIfNeeded: group >> shift))
             }
-            encoder.append(value.view)
+            encoder.append(value.view, order: collation)
             guard members.insert(encoder.bytes).isNew else { return }
         }
         let before = groups[group].writer.count

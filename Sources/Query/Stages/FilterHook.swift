@@ -1,17 +1,31 @@
-// Where filters and expressions meet: $expr inside filters, filters inside pipelines.
+// Where filters, updates and expressions meet: $expr inside filters, filters inside pipelines,
+// pipelines inside updates.
 
 import BSON
 
 extension ExpressionScope {
     /// Options with which a filter in that place understands `$expr`.
     package func filterOptions(_ context: FilterContext) -> FilterOptions {
-        FilterOptions(context: context) { value throws(DBError) in
+        FilterOptions(context: context, collation: collation) { value throws(DBError) in
             let expression = try Expression.parse(value, self)
             return ExpressionPredicate(requiredPaths: expression.requiredPaths) {
                 document, scratch throws(DBError) in
                 try expression.evaluate(document, &scratch.evaluation).isTruthy
             }
         }
+    }
+}
+
+extension ExpressionScope {
+    /// Options with which an update understands pipelines, and `$expr` in its filters.
+    package func updateOptions(isMulti: Bool) -> UpdateOptions {
+        var options = UpdateOptions()
+        options.isMulti = isMulti
+        options.filterOptions = filterOptions(.find)
+        options.parsePipeline = { stages, constants throws(DBError) in
+            try UpdateStages.parse(stages, constants: constants, self)
+        }
+        return options
     }
 }
 

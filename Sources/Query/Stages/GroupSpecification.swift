@@ -13,6 +13,8 @@ struct GroupSpecification: Sendable {
 
     let key: Expression
     let outputs: [Output]
+    /// The order of strings in keys, extremes and sets.
+    let collation: Collation?
 
     /// What the stage reads of its input; nil for all of it.
     var requiredPaths: [FieldPath]? {
@@ -48,7 +50,7 @@ struct GroupSpecification: Sendable {
         guard let key else {
             throw .location(15955, "a group specification must include an _id")
         }
-        return GroupSpecification(key: key, outputs: outputs)
+        return GroupSpecification(key: key, outputs: outputs, collation: scope.collation)
     }
 
     private static func parseKey(

@@ -69,6 +69,7 @@ struct GroupState: ~Copyable {
     }
 
     private let inputs: GroupInputs
+    private let collation: Collation?
     private var context = EvaluationContext()
     private var encoder = KeyEncoder()
     private var groups = KeyTable()
@@ -83,6 +84,7 @@ struct GroupState: ~Copyable {
 
     init(_ specification: GroupSpecification) {
         inputs = GroupInputs(specification)
+        collation = specification.collation
         context.usesCompiledCodes = true
         for output in specification.outputs {
             switch output.accumulator {
@@ -92,7 +94,7 @@ struct GroupState: ~Copyable {
                 sumCount += 1
             case let other:
                 places.append(Place(isSum: false, isCount: false, index: columns.count))
-                columns.append(AccumulatorColumn.make(other))
+                columns.append(AccumulatorColumn.make(other, specification.collation))
             }
         }
     }
@@ -112,7 +114,11 @@ struct GroupState: ~Copyable {
         let slots = inputs.locate(document)
         let key = try inputs.value(0, document, slots, &context)
         encoder.removeAll()
-        encoder.append(key.view)
+        if let collation {
+            encoder.append(key.view, order: collation)
+        } else {
+            encoder.append(key.view)
+        }
         let (group, isNew) = groups.insert(encoder.bytes)
         if isNew { addGroup(key) }
         for index in places.indices {

@@ -125,11 +125,11 @@ struct ValueColumn {
     func hasValue(_ group: Int) -> Bool { slots[group].kind != 0 }
 
     /// The order of the group's value, which it has, against another.
-    func compare(_ group: Int, _ other: ValueRef) -> Int {
+    func compare(_ group: Int, _ other: ValueRef, _ collation: Collation?) -> Int {
         let slot = slots[group]
         guard let type = BSONType(rawValue: slot.kind) else { return 0 }
         let span = bytes.span.bytes.extracting(slot.offset..<slot.offset + Int(slot.length))
-        return ValueView(type: type, bytes: span).compare(other.view)
+        return ValueView(type: type, bytes: span).compare(other.view, collation)
     }
 
     /// Writes the group's value as field `name`; null for none.

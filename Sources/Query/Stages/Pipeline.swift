@@ -66,10 +66,19 @@ package final class Pipeline: Sendable {
     package let stages: [PipelineStage]
     /// The source of a pipeline that begins with $documents, which reads no collection.
     let documents: Expression?
+    /// Where the results go, by a last stage $out or $merge; nil where the client gets them.
+    package let destination: PipelineDestination?
+    /// The order of strings in filters and sorts; nil for that of their bytes.
+    package let collation: Collation?
 
-    init(_ stages: [PipelineStage], documents: Expression? = nil) {
+    init(
+        _ stages: [PipelineStage], documents: Expression? = nil,
+        destination: PipelineDestination? = nil, collation: Collation? = nil
+    ) {
+        self.collation = collation
         self.stages = stages
         self.documents = documents
+        self.destination = destination
     }
 
     /// Whether the pipeline makes its own documents: it must run on the database, not on a
@@ -106,6 +115,7 @@ package final class Pipeline: Sendable {
     /// What a planner can do in place of the first stages.
     package var leading: Leading {
         var leading = Leading()
+        if isCollectionless { return leading }
         var rest = stages[...]
         // The parser has merged adjacent filters into one.
         if case .match(let filter) = rest.first {

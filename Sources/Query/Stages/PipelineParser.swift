@@ -11,6 +11,7 @@ private struct StageRow: Sendable {
 struct PipelineParser {
     private(set) var scope: ExpressionScope
     private var documents: Expression?
+    private var destination: PipelineDestination?
     /// The conditions of adjacent $match stages, not yet compiled.
     private var pendingFilters: [Document] = []
     private var stages: [PipelineStage] = []
@@ -37,7 +38,9 @@ struct PipelineParser {
             position += 1
         }
         try flushFilters()
-        return Pipeline(StageMerging.merged(stages), documents: documents)
+        return Pipeline(
+            StageMerging.merged(stages), documents: documents, destination: destination,
+            collation: scope.collation)
     }
 
     /// Each stage is an object of one field with a stage's name, in a place where it may stand.
@@ -65,6 +68,11 @@ struct PipelineParser {
             throw .location(
                 name == "$geoNear" ? 40603 : 40602,
                 "\(name) is only valid as the first stage in a pipeline")
+        }
+        // A destination ends the pipeline.
+        if let destination {
+            throw .location(
+                40601, "\(destination.stageName) can only be the final stage in the pipeline")
         }
         guard let row = StageTable.rows[name] else {
             throw DBError(
@@ -114,6 +122,11 @@ struct PipelineParser {
     mutating func setDocuments(_ expression: Expression) {
         documents = expression
     }
+
+    /// Sets where the results go.
+    mutating func setDestination(_ destination: PipelineDestination) {
+        self.destination = destination
+    }
 }
 
 /// The stages by name.
@@ -132,14 +145,18 @@ enum StageTable {
             StageRow(name: "$unset") { value, _ throws(DBError) in
                 [.project(try FieldAddition.parseUnset(value))]
             },
-            StageRow(name: "$sort") { value, _ throws(DBError) in
+            StageRow(name: "$sort") { value, parser throws(DBError) in
                 guard let object = value.document else {
                     throw .location(15973, "the $sort key specification must be an object")
                 }
                 guard !object.isEmpty else {
                     throw .location(15976, "$sort stage must have at least one sort key")
                 }
-                return [.sort(try SortPattern.parse(object), limit: nil)]
+                return [
+                    .sort(
+                        try SortPattern.parse(object, collation: parser.scope.collation),
+                        limit: nil)
+                ]
             },
             StageRow(name: "$skip") { value, _ throws(DBError) in
                 guard let number = Number(ValueRef(value))?.exactInt64, number >= 0 else {
@@ -184,6 +201,15 @@ enum StageTable {
                 parser.setDocuments(try Expression.parse(value, parser.scope))
                 return []
             },
+            StageRow(name: "$out") { value, parser throws(DBError) in
+                parser.setDestination(.out(try OutSpecification.parse(value)))
+                return []
+            },
+            StageRow(name: "$merge") { value, parser throws(DBError) in
+                let specification = try MergeSpecification.parse(value, parser.scope)
+                parser.setDestination(.merge(specification))
+                return []
+            },
         ]
         return Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
     }()
@@ -193,7 +219,7 @@ enum StageTable {
         "$bucket", "$bucketAuto", "$changeStream", "$changeStreamSplitLargeEvent", "$collStats",
         "$currentOp", "$densify", "$facet", "$fill", "$geoNear", "$graphLookup", "$indexStats",
         "$listClusterCatalog", "$listLocalSessions", "$listSampledQueries", "$listSearchIndexes",
-        "$listSessions", "$lookup", "$merge", "$out", "$planCacheStats", "$queryStats",
+        "$listSessions", "$lookup", "$planCacheStats", "$queryStats",
         "$querySettings", "$rankFusion", "$redact", "$sample", "$score", "$scoreFusion", "$search",
         "$searchMeta", "$setWindowFields", "$shardedDataDistribution", "$unionWith",
         "$vectorSearch",
@@ -206,10 +232,6 @@ enum StageTable {
         "$bucket": "use $group with $switch in _id",
         "$unionWith": "run one pipeline for each collection",
         "$sample": "use $limit",
-        "$out": "insert the results with a write command",
-        "$merge": "write the results with update and upsert",
-        "$collStats": "use the command collStats",
-        "$indexStats": "use the command listIndexes",
     ]
 
     static let mustBeFirst: Set<String> = [
@@ -280,7 +302,7 @@ enum StageTable {
                 GroupSpecification.Output(
                     name: "count", accumulator: .sum,
                     argument: try Expression.parse(one.view, scope))
-            ])
+            ], collation: scope.collation)
         let order: Document = ["count": -1]
         return [
             .group(GroupSpecificationBox(specification: specification)),

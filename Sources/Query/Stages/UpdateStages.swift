@@ -6,6 +6,12 @@ package import BSON
 /// $project, $unset, $replaceRoot and $replaceWith through.
 package struct UpdateStages: UpdatePipeline {
     private let stages: [PipelineStage]
+    /// Values of the variables in the scope's first slots; nil for no value.
+    private var variables: [OwnedValue?] = []
+
+    private init(_ stages: [PipelineStage]) {
+        self.stages = stages
+    }
 
     /// Compiles the stages; `constants` is the statement's `c`, whose values are taken as they are.
     ///
@@ -22,7 +28,35 @@ package struct UpdateStages: UpdatePipeline {
                 scope.constants[name] = OwnedValue(copying: element.value)
             }
         }
-        return UpdateStages(stages: try Pipeline.parse(stages, scope).stages)
+        return try parse(stages, scope)
+    }
+
+    /// Compiles stages that may use the variables in the scope's slots.
+    ///
+    /// Throws 72 for a stage that does not make one document of one.
+    static func parse(
+        _ stages: DocumentView, _ scope: ExpressionScope
+    ) throws(DBError) -> UpdateStages {
+        let pipeline = try Pipeline.parse(stages, scope)
+        for stage in pipeline.stages {
+            switch stage {
+            case .project, .replaceRoot: continue
+            default: throw notAllowed
+            }
+        }
+        guard !pipeline.isCollectionless, pipeline.destination == nil else { throw notAllowed }
+        return UpdateStages(pipeline.stages)
+    }
+
+    private static var notAllowed: DBError {
+        DBError(.invalidOptions, "A stage is not allowed to be used within an update")
+    }
+
+    /// The same stages with values for the variables in the scope's slots, from slot 0 on.
+    func binding(_ variables: [OwnedValue?]) -> UpdateStages {
+        var bound = self
+        bound.variables = variables
+        return bound
     }
 
     /// Appends what the stages make of `document`. Throws what their expressions throw.
@@ -30,6 +64,10 @@ package struct UpdateStages: UpdatePipeline {
         to document: DocumentView, time: WriteTime, into writer: inout DocumentWriter
     ) throws(DBError) {
         var context = EvaluationContext()
+        // The references point into `variables`, which this value owns until the call returns.
+        for variable in variables {
+            context.variables.append(variable.map { ValueRef($0.view) } ?? .missing)
+        }
         var current = Document(copying: document)
         for stage in stages {
             var next = DocumentWriter(reserving: current.bytes.count)
@@ -40,8 +78,7 @@ package struct UpdateStages: UpdatePipeline {
             case .replaceRoot(let root):
                 let value = try root.evaluate(current.view, &context)
                 next.appendRaw(copying: try ReplaceRootStage.document(value).bytes)
-            default:
-                throw DBError(.invalidOptions, "A stage is not allowed to be used within an update")
+            default: throw Self.notAllowed
             }
             current = Document(unchecked: next.take())
         }

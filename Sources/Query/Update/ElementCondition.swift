@@ -5,7 +5,7 @@ import BSON
 /// The condition of a `$pull`.
 enum ElementCondition: Sendable {
     /// Elements equal to the value.
-    case equal(OwnedValue)
+    case equal(OwnedValue, Collation?)
     /// Elements that are documents and match a filter.
     case document(Filter)
     /// Elements whose value meets a condition, as if it stood behind a field's name.
@@ -23,7 +23,7 @@ enum ElementCondition: Sendable {
                 self = .document(try Filter.parse(document, options))
             }
         } else {
-            self = .equal(OwnedValue(copying: operand))
+            self = .equal(OwnedValue(copying: operand), options.collation)
         }
     }
 
@@ -41,7 +41,7 @@ enum ElementCondition: Sendable {
     /// Whether an element meets the condition.
     func matches(_ element: ValueView, _ scratch: inout UpdateScratch) throws(DBError) -> Bool {
         switch self {
-        case .equal(let value): return value.view.equals(element)
+        case .equal(let value, let collation): return value.view.equals(element, collation)
         case .document(let filter):
             guard let document = element.document else { return false }
             return try filter.matches(document, &scratch.match)

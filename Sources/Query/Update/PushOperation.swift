@@ -15,6 +15,8 @@ struct PushOperation: Sendable {
     var slice: Int?
     /// The order of the elements after inserting.
     var sort: PushSort?
+    /// The order of strings in the sort.
+    var collation: Collation?
 
     /// Whether elements are only added at the end.
     var isAppend: Bool { position == nil && slice == nil && sort == nil }
@@ -65,14 +67,14 @@ enum PushSort: Sendable {
     }
 
     /// Order of two elements: negative, zero or positive.
-    func compare(_ left: ValueView, _ right: ValueView) -> Int {
+    func compare(_ left: ValueView, _ right: ValueView, _ collation: Collation?) -> Int {
         switch self {
         case .value(let descending):
-            let order = left.compare(right)
+            let order = left.compare(right, collation)
             return descending ? -order : order
         case .fields(let fields):
             for (path, descending) in fields {
-                let order = left.sortKey(path).compare(right.sortKey(path))
+                let order = left.sortKey(path).compare(right.sortKey(path), collation)
                 if order != 0 { return descending ? -order : order }
             }
             return 0
@@ -198,7 +200,7 @@ extension PushOperation {
                         || right < end
                             && sort.compare(
                                 scratch.slots[right].value(array, each.view),
-                                scratch.slots[left].value(array, each.view)) < 0
+                                scratch.slots[left].value(array, each.view), collation) < 0
                     scratch.mergedSlots.append(scratch.slots[takesRight ? right : left])
                     if takesRight { right += 1 } else { left += 1 }
                 }

@@ -22,11 +22,11 @@ extension Update {
             return try compute(value, operand, name, &writer, verb: "multiply") {
                 $0.multiplied(by: $1)
             }
-        case .minimum(let operand):
-            guard operand.view.compare(value) < 0 else { return .unchanged }
+        case .minimum(let operand, let collation):
+            guard operand.view.compare(value, collation) < 0 else { return .unchanged }
             return replace(value, by: operand.view, name, &writer)
-        case .maximum(let operand):
-            guard operand.view.compare(value) > 0 else { return .unchanged }
+        case .maximum(let operand, let collation):
+            guard operand.view.compare(value, collation) > 0 else { return .unchanged }
             return replace(value, by: operand.view, name, &writer)
         case .rename(let source):
             return try rename(source, over: value, name, place, run, &writer)
@@ -73,7 +73,7 @@ extension Update {
         _ run: UpdateRun, _ writer: inout DocumentWriter, _ scratch: inout UpdateScratch
     ) throws(DBError) -> Bool {
         switch operation {
-        case .set(let operand), .minimum(let operand), .maximum(let operand),
+        case .set(let operand), .minimum(let operand, _), .maximum(let operand, _),
             .increment(let operand):
             name.write(operand.view, &writer)
         case .setOnInsert(let operand):

@@ -51,6 +51,11 @@ package final class Update: Sendable {
         self.canNestTooDeep = canNestTooDeep
     }
 
+    /// An update by stages that are parsed already.
+    convenience init(_ stages: UpdateStages) {
+        self.init(.pipeline(stages), canNestTooDeep: true)
+    }
+
     /// Which of the forms this is.
     package var kind: Kind {
         switch program {

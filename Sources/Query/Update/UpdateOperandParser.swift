@@ -37,8 +37,8 @@ struct UpdateOperandParser {
         case .unset: .unset
         case .increment: .increment(try number(operand, "increment", path))
         case .multiply: .multiply(try number(operand, "multiply", path))
-        case .minimum: .minimum(OwnedValue(copying: operand))
-        case .maximum: .maximum(OwnedValue(copying: operand))
+        case .minimum: .minimum(OwnedValue(copying: operand), filterOptions.collation)
+        case .maximum: .maximum(OwnedValue(copying: operand), filterOptions.collation)
         case .currentDate: try currentDate(operand)
         case .bit: try bit(operand)
         case .push: .push(try push(operand))
@@ -154,7 +154,9 @@ struct UpdateOperandParser {
             case "$each": break
             case "$slice": push.slice = try integer(element.value, "$slice")
             case "$position": push.position = try integer(element.value, "$position")
-            case "$sort": push.sort = try PushSort(element.value)
+            case "$sort":
+                push.sort = try PushSort(element.value)
+                push.collation = filterOptions.collation
             default:
                 throw DBError(
                     .badValue, "Unrecognized clause in $push: \(element.nameString)")
@@ -176,7 +178,7 @@ struct UpdateOperandParser {
     private func addToSet(_ operand: ValueView) throws(DBError) -> UpdateOperation {
         guard let document = operand.document, let first = document.first,
             first.name.equals("$each")
-        else { return .addToSet(ValueSet(only: operand)) }
+        else { return .addToSet(ValueSet(only: operand, filterOptions.collation)) }
         guard let each = first.value.array else {
             throw DBError(
                 .typeMismatch,
@@ -186,7 +188,7 @@ struct UpdateOperandParser {
         guard document.count == 1 else {
             throw DBError(.badValue, "Found unexpected fields after $each in $addToSet")
         }
-        return .addToSet(ValueSet(each))
+        return .addToSet(ValueSet(each, filterOptions.collation))
     }
 
     private func pop(_ operand: ValueView) throws(DBError) -> UpdateOperation {
@@ -207,7 +209,7 @@ struct UpdateOperandParser {
                 .badValue,
                 "$pullAll requires an array argument but was given a \(operand.type.alias)")
         }
-        return .pullAll(ValueSet(array))
+        return .pullAll(ValueSet(array, filterOptions.collation))
     }
 }
 

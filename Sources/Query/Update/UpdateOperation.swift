@@ -9,8 +9,8 @@ enum UpdateOperation: Sendable {
     case unset
     case increment(OwnedValue)
     case multiply(OwnedValue)
-    case minimum(OwnedValue)
-    case maximum(OwnedValue)
+    case minimum(OwnedValue, Collation?)
+    case maximum(OwnedValue, Collation?)
     /// At the new name; the old one has `renameSource`.
     case rename(from: FieldPath)
     case renameSource
@@ -56,7 +56,8 @@ enum UpdateOperation: Sendable {
     /// Levels of nesting that the operation can put below its field.
     var nestingDepth: Int {
         switch self {
-        case .set(let value), .setOnInsert(let value), .minimum(let value), .maximum(let value):
+        case .set(let value), .setOnInsert(let value), .minimum(let value, _),
+            .maximum(let value, _):
             value.view.nestingDepth
         case .push(let push): push.each.view.nestingDepth
         case .addToSet(let set): 1 + set.values.reduce(0) { max($0, $1.view.nestingDepth) }

@@ -8,51 +8,53 @@ struct ValueSet: Sendable {
     let values: [OwnedValue]
     /// Open addressing: index into `values`, or -1. Empty for a handful.
     private let slots: [Int32]
+    private let collation: Collation?
 
     private static let linearMax = 8
 
-    /// Collects distinct values. O(n).
-    init(_ array: DocumentView) {
+    /// Collects distinct values. O(n); under a collation O(n²), since hashes are of bytes.
+    init(_ array: DocumentView, _ collation: Collation?) {
         var values: [OwnedValue] = []
         var slots: [Int32] = []
         let count = array.count
-        if count > ValueSet.linearMax {
+        if count > ValueSet.linearMax, collation == nil {
             var capacity = 16
             while capacity < 2 * count { capacity *= 2 }
             slots = Array(repeating: -1, count: capacity)
         }
         var elements = array.makeIterator()
         while let element = elements.next() {
-            let place = ValueSet.find(element.value, values, slots)
+            let place = ValueSet.find(element.value, values, slots, collation)
             guard !place.isPresent else { continue }
             if !slots.isEmpty { slots[place.index] = Int32(values.count) }
             values.append(OwnedValue(copying: element.value))
         }
         self.values = values
         self.slots = slots
+        self.collation = collation
     }
 
     /// The one value.
-    init(only value: ValueView) {
+    init(only value: ValueView, _ collation: Collation?) {
         values = [OwnedValue(copying: value)]
         slots = []
+        self.collation = collation
     }
 
     /// The position of the value equal to `value`.
     func index(of value: ValueView) -> Int? {
-        let place = ValueSet.find(value, values, slots)
+        let place = ValueSet.find(value, values, slots, collation)
         guard place.isPresent else { return nil }
         return slots.isEmpty ? place.index : Int(slots[place.index])
     }
 
     /// Where a value is: in `values` without slots, else in `slots`; or where it would go.
     private static func find(
-        _ value: ValueView, _ values: [OwnedValue], _ slots: [Int32]
+        _ value: ValueView, _ values: [OwnedValue], _ slots: [Int32], _ collation: Collation?
     ) -> (index: Int, isPresent: Bool) {
         guard !slots.isEmpty else {
-            for (index, candidate) in values.enumerated() where candidate.view.equals(value) {
-                return (index, true)
-            }
+            for (index, candidate) in values.enumerated()
+            where candidate.view.equals(value, collation) { return (index, true) }
             return (values.count, false)
         }
         var hasher = Hasher()

@@ -34,6 +34,8 @@ extension WriterState {
         guard let entry = catalog[source] else {
             throw DBError(.namespaceNotFound, "source collection \(source) does not exist")
         }
+        try entry.checkIsNoView()
+        try catalog[target]?.checkIsNoView()
         guard source == target || catalog[target] == nil else {
             throw DBError(.namespaceExists, "Collection \(target) already exists")
         }

@@ -20,13 +20,22 @@ package struct CatalogSnapshot: Sendable {
 
     /// The names of databases that have a collection, sorted.
     package var databases: [String] {
-        Set(collections.keys.map(\.database)).sorted()
+        var names: [String] = []
+        for name in collections.keys.map(\.database).sorted(by: Self.precedes) {
+            if let last = names.last, last.hasSameBytes(as: name) { continue }
+            names.append(name)
+        }
+        return names
     }
 
     /// A database's collections, sorted by name.
     package func collections(of database: String) -> [CollectionEntry] {
-        collections.values.filter { $0.namespace.database == database }
-            .sorted { $0.namespace.collection < $1.namespace.collection }
+        collections.values.filter { $0.namespace.database.hasSameBytes(as: database) }
+            .sorted { Self.precedes($0.namespace.collection, $1.namespace.collection) }
+    }
+
+    private static func precedes(_ one: String, _ other: String) -> Bool {
+        one.utf8.lexicographicallyPrecedes(other.utf8)
     }
 
     /// Adds a collection or replaces the entry of its name.

@@ -33,11 +33,14 @@ extension RoostEngine {
     /// Removes a collection with its documents and indexes.
     /// - Returns: through the completion, the number of indexes it had with the `_id` index; nil
     ///   where there was no such collection.
+    /// - Throws: `collectionUUIDMismatch` (361) through the completion, where it has another UUID
+    ///   than `uuid`.
     package func dropCollection(
-        _ namespace: Namespace, completion: @escaping Completion<Int?>
+        _ namespace: Namespace, uuid: UUIDBytes? = nil, completion: @escaping Completion<Int?>
     ) {
         let writer = writer
         submit { transaction in
+            try uuid?.check(namespace, in: writer.catalog)
             guard let entry = writer.catalog[namespace] else { return nil }
             try writer.drop(entry, &transaction)
             return entry.indexes.count + 1
@@ -60,14 +63,21 @@ extension RoostEngine {
 
     /// Gives a collection another name, also in another database.
     /// - Throws: `namespaceNotFound` (26), `namespaceExists` (48), `illegalOperation` (20),
-    ///   `invalidNamespace` (73) through the completion.
+    ///   `invalidNamespace` (73), `collectionUUIDMismatch` (361) through the completion.
     package func renameCollection(
-        _ source: Namespace, to target: Namespace, dropTarget: Bool,
+        _ source: Namespace, to target: Namespace, _ options: RenameOptions,
         completion: @escaping Completion<Void>
     ) {
         let writer = writer
         submit { transaction in
             try target.validate()
+            try options.sourceUUID?.check(source, in: writer.catalog)
+            try options.targetUUID?.check(target, in: writer.catalog)
+            for namespace in [source, target]
+            where namespace.isSystem || namespace.isOplog {
+                throw DBError(
+                    .illegalOperation, "Cannot rename a system collection: \(namespace)")
+            }
             guard let entry = writer.catalog[source] else {
                 throw DBError(
                     .namespaceNotFound, "Source collection \(source) does not exist")
@@ -76,8 +86,10 @@ extension RoostEngine {
                 throw DBError(
                     .illegalOperation, "Can't rename a collection to itself")
             }
+            try entry.checkIsNoView()
+            try WriterState.checkCase(of: target.database, in: writer.catalog)
             let occupant = writer.catalog[target]
-            if occupant != nil, !dropTarget {
+            if occupant != nil, !options.dropsTarget {
                 throw DBError(.namespaceExists, "target namespace exists")
             }
             guard entry.indexes.allSatisfy(\.isReady) else {

@@ -3,6 +3,7 @@
 // ever go from false to true.
 
 package import BSON
+package import Query
 package import Storage
 import Synchronization
 
@@ -22,8 +23,12 @@ package final class CollectionEntry: Sendable {
     package let options: Document
     /// What the options make it do.
     package let traits: CollectionTraits
+    /// The order of strings of queries and indexes that name none; from `options`.
+    package var collation: Collation? { traits.collation }
     /// The secondary indexes, in order of creation; the `_id` index is the table itself.
     package let indexes: [IndexEntry]
+    /// What the collection shows, if it is a view: then its table stays empty.
+    package let view: ViewDefinition?
     /// Flags that all versions of this collection share.
     package let flags: RecordFlags
 
@@ -39,6 +44,16 @@ package final class CollectionEntry: Sendable {
         self.traits = traits
         self.indexes = indexes
         self.flags = flags
+        view = ViewDefinition(options)
+    }
+
+    /// Refuses views.
+    /// - Throws: `commandNotSupportedOnView` (166).
+    package func checkIsNoView() throws(DBError) {
+        if view != nil {
+            throw DBError(
+                .commandNotSupportedOnView, "Namespace \(namespace) is a view, not a collection")
+        }
     }
 
     /// The same collection with other indexes.
@@ -71,7 +86,7 @@ package final class CollectionEntry: Sendable {
 
     /// The secondary index of that name.
     package func index(named name: String) -> IndexEntry? {
-        indexes.first { $0.name == name }
+        indexes.first { $0.name.hasSameBytes(as: name) }
     }
 }
 

@@ -1,7 +1,7 @@
 // What a collection's options make it do, read once for each version of the catalog.
 
 package import BSON
-import Query
+package import Query
 
 /// The options of a collection that change how it is written.
 package struct CollectionTraits: Sendable {
@@ -9,6 +9,8 @@ package struct CollectionTraits: Sendable {
     package let validator: Validator?
     /// How much the collection holds before its oldest documents go; nil for one without bounds.
     package let capped: CappedLimits?
+    /// The order of strings of queries and indexes that name none.
+    package let collation: Collation?
 
     /// Reads a collection's options.
     /// - Throws: what the validator's parser throws; `invalidOptions` (72) and `badValue` (2)
@@ -17,6 +19,11 @@ package struct CollectionTraits: Sendable {
         let view = options.view
         validator = try Validator(view)
         capped = try CappedLimits(view)
+        if let document = view.value("collation")?.document {
+            collation = try Collation.parse(document)
+        } else {
+            collation = nil
+        }
     }
 }
 

@@ -60,6 +60,7 @@ extension RoostEngine {
             guard let entry = writer.catalog[namespace] else {
                 throw DBError(.namespaceNotFound, "ns not found \(namespace)")
             }
+            try entry.checkIsNoView()
             let names = try entry.names(of: selection)
             for index in entry.indexes where names.contains(index.name) {
                 writer.builds.end(index.table)
@@ -89,6 +90,9 @@ extension WriterState {
     ) throws -> IndexPlan {
         try namespace.validate()
         let existing = catalog[namespace]
+        let specifications = try specifications.map { specification throws(DBError) in
+            try specification.inheriting(existing?.collation)
+        }
         let wanted = try (existing?.indexes ?? []).wanted(specifications, of: namespace)
         let entry = try collection(namespace, &transaction)
         let isEmpty = try transaction.entryCount(entry.table) == 0
@@ -186,12 +190,15 @@ extension Document {
     }
 }
 
-/// What makes two indexes the same: key pattern, uniqueness, sparseness, partial filter.
+/// What makes two indexes the same: key pattern, uniqueness, sparseness, partial
+/// filter, collation.
 private struct IndexIdentity: Hashable {
     private let parts: [Value?]
 
     init(_ specification: Document) {
-        parts = ["key", "unique", "sparse", "partialFilterExpression"].map { specification[$0] }
+        parts = ["key", "unique", "sparse", "partialFilterExpression", "collation"].map {
+            specification[$0]
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 // The arguments of createIndexes, checked as MongoDB checks them.
 
 package import BSON
-import Query
+package import Query
 
 /// One element of createIndexes' `indexes`: parsed, checked, and normalised as listIndexes shows it.
 package struct IndexSpecification: Sendable {
@@ -29,11 +29,19 @@ package struct IndexSpecification: Sendable {
     /// Most parts of a key pattern.
     package static let partsMax = 32
 
-    /// Parses one specification.
+    /// The order of strings in its keys; nil for that of their bytes.
+    package var collation: Collation? { pattern.collation }
+    /// Whether the specification said which order that is.
+    private let saysCollation: Bool
+
+    /// Parses one specification. `inherited`: the collation where it names none.
     /// - Throws: `cannotCreateIndex` (67), `failedToParse` (9), `typeMismatch` (14),
     ///   `invalidIndexSpecificationOption` (197) and what the partial filter's parser throws.
-    package init(_ specification: DocumentView) throws(DBError) {
+    package init(
+        _ specification: DocumentView, inheriting inherited: Collation? = nil
+    ) throws(DBError) {
         var draft = Draft()
+        draft.collation = inherited
         var elements = specification.makeIterator()
         while let element = elements.next() {
             try draft.take(element)
@@ -51,11 +59,17 @@ package struct IndexSpecification: Sendable {
         try Self.check(name: name)
         self.name = name
         self.key = key
-        pattern = try Self.parse(key: key)
+        if !draft.saysCollation, let inherited { draft.keep(inherited) }
+        pattern = try Self.parse(key: key, draft.collation)
+        saysCollation = draft.saysCollation
         isUnique = draft.isUnique
         isSparse = draft.isSparse
         isHidden = draft.isHidden
-        partialFilter = draft.partialFilter
+        if let partial = draft.partialFilter {
+            partialFilter = try PartialFilter.parse(partial.view, draft.collation)
+        } else {
+            partialFilter = nil
+        }
         expireAfterSeconds = draft.expireAfterSeconds
         document = Document { writer in
             writer.append("v", 2 as Int32)
@@ -75,6 +89,18 @@ package struct IndexSpecification: Sendable {
                     + "Index spec: \(ExtendedJSON.string(of: document.view, canonical: false))")
         }
         try checkIDIndex()
+    }
+
+    /// The specification for an index of a collection with this default collation.
+    /// - Throws: `badValue` (2) for an `_id` index with another one.
+    func inheriting(_ collation: Collation?) throws(DBError) -> IndexSpecification {
+        if isIDIndex, saysCollation, !Collation.areSame(self.collation, collation) {
+            throw DBError(
+                .badValue,
+                "The _id index must have the same collation as the collection")
+        }
+        guard let collation, !saysCollation else { return self }
+        return try IndexSpecification(document.view, inheriting: collation)
     }
 
     /// Whether this describes the `_id` index, which every collection has.
@@ -115,7 +141,9 @@ package struct IndexSpecification: Sendable {
         }
     }
 
-    private static func parse(key: Document) throws(DBError) -> IndexKeyPattern {
+    private static func parse(
+        key: Document, _ collation: Collation?
+    ) throws(DBError) -> IndexKeyPattern {
         guard !key.isEmpty else {
             throw DBError(.cannotCreateIndex, "Index keys cannot be an empty document.")
         }
@@ -123,7 +151,7 @@ package struct IndexSpecification: Sendable {
             throw DBError(
                 DBError.Code(rawValue: 13103), "too many compound keys: at most \(partsMax)")
         }
-        return try IndexKeyPattern.parse(key.view)
+        return try IndexKeyPattern.parse(key.view, collation: collation)
     }
 }
 
@@ -136,8 +164,10 @@ extension IndexSpecification {
         var isUnique = false
         var isSparse = false
         var isHidden = false
-        var partialFilter: Filter?
+        var partialFilter: Document?
         var expireAfterSeconds: Int64?
+        var collation: Collation?
+        var saysCollation = false
 
         mutating func take(_ element: ElementView) throws(DBError) {
             let field = element.nameString
@@ -176,9 +206,20 @@ extension IndexSpecification {
                 guard let document = value.document else {
                     throw Self.mismatch(field, value, "object")
                 }
-                partialFilter = try PartialFilter.parse(document)
+                partialFilter = Document(copying: document)
                 keep(element)
-            case "collation", "wildcardProjection", "weights", "default_language",
+            case "collation":
+                guard let document = value.document else {
+                    throw Self.mismatch(field, value, "object")
+                }
+                guard !document.isEmpty else {
+                    throw DBError(
+                        .badValue, "The field 'collation' of an index must not be empty")
+                }
+                collation = try Collation.parse(document)
+                saysCollation = true
+                if let collation { keep(collation) }
+            case "wildcardProjection", "weights", "default_language",
                 "language_override", "textIndexVersion", "2dsphereIndexVersion", "bits", "min",
                 "max", "storageEngine", "prepareUnique", "clustered":
                 throw DBError(
@@ -212,6 +253,15 @@ extension IndexSpecification {
                 } else {
                     writer.append(element)
                 }
+            }
+        }
+
+        /// Keeps the collation with all its fields; of the simple one there is no word.
+        mutating func keep(_ collation: Collation) {
+            let before = options
+            options = Document { writer in
+                writer.appendFields(of: before.view)
+                writer.append("collation", collation.document)
             }
         }
 
@@ -256,8 +306,10 @@ enum PartialFilter {
     /// Parses a partialFilterExpression.
     /// - Throws: `cannotCreateIndex` (67) for operators that are not allowed there, and what
     ///   `Filter.parse` throws.
-    static func parse(_ filter: DocumentView) throws(DBError) -> Filter {
-        let parsed = try Filter.parse(filter, FilterOptions())
+    static func parse(
+        _ filter: DocumentView, _ collation: Collation?
+    ) throws(DBError) -> Filter {
+        let parsed = try Filter.parse(filter, FilterOptions(collation: collation))
         try check(parsed.root)
         return parsed
     }

@@ -43,10 +43,11 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
         _ filter: Document, _ update: Document, multi: Bool = false, upsert: Bool = false
     ) throws(DBError) -> (matched: Int, modified: Int) {
         var request = WriteRequest(namespace, time: database.engine.writeTime)
-        let compiled = try Filter.parse(filter.view, FilterOptions())
+        let compiled = try Filter.parse(filter.view, filterOptions)
         let value = OwnedValue(.document(update))
         var options = UpdateOptions()
         options.isMulti = multi
+        options.filterOptions = filterOptions
         let change = try Update.parse(value.view, options)
         request.statements.append(
             .update(
@@ -63,7 +64,7 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
     @discardableResult
     public func delete(_ filter: Document, multi: Bool = true) throws(DBError) -> Int {
         var request = WriteRequest(namespace, time: database.engine.writeTime)
-        let compiled = try Filter.parse(filter.view, FilterOptions())
+        let compiled = try Filter.parse(filter.view, filterOptions)
         request.statements.append(
             .delete(
                 DeleteStatement(
@@ -121,17 +122,22 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
     /// - Throws: `DBError`.
     public func count(_ filter: Document = [:]) throws(DBError) -> Int {
         let request = CountRequest(
-            namespace, filter: try Filter.parse(filter.view, FilterOptions()))
+            namespace, filter: try Filter.parse(filter.view, filterOptions))
         return try database.withReader { reader throws(DBError) in
             try database.engine.count(request, reader)
         }
+    }
+
+    /// Filters go by the collection's own collation.
+    private var filterOptions: FilterOptions {
+        FilterOptions(collation: database.engine.collection(namespace)?.collation)
     }
 
     private func findDocuments(
         _ filter: Document, sort: Document?, skip: Int, limit: Int
     ) throws(DBError) -> [Document] {
         var request = FindRequest(
-            namespace, filter: try Filter.parse(filter.view, FilterOptions()))
+            namespace, filter: try Filter.parse(filter.view, filterOptions))
         request.sort = sort
         request.skip = skip
         request.limit = limit

@@ -1,8 +1,12 @@
 // The names of databases and collections, with MongoDB's rules for them.
+//
+// Names are the same when their bytes are: MongoDB normalises nothing, while Swift's strings are
+// equal when their characters look the same.
 
 package import BSON
 
-/// A collection's full name.
+/// A collection's full name. Names are the same if their bytes are: Swift's strings would take two
+/// spellings of one text (`é` as one scalar or two) for the same name.
 public struct Namespace: Hashable, Sendable, CustomStringConvertible {
     /// The database's name.
     public let database: String
@@ -13,6 +17,34 @@ public struct Namespace: Hashable, Sendable, CustomStringConvertible {
     public init(_ database: String, _ collection: String) {
         self.database = database
         self.collection = collection
+    }
+
+    /// Whether both names have the same bytes.
+    public static func == (one: Namespace, other: Namespace) -> Bool {
+        one.collection.hasSameBytes(as: other.collection)
+            && one.database.hasSameBytes(as: other.database)
+    }
+
+    /// Hashes the bytes of both names.
+    public func hash(into hasher: inout Hasher) {
+        Self.hash(database, into: &hasher)
+        Self.hash(collection, into: &hasher)
+    }
+
+    /// Eight bytes at a time; the last word also tells the length.
+    private static func hash(_ name: String, into hasher: inout Hasher) {
+        var word: UInt64 = 0
+        var count = 0
+        for byte in name.utf8 {
+            word = word << 8 | UInt64(byte)
+            count += 1
+            if count & 7 == 0 {
+                hasher.combine(word)
+                word = 0
+            }
+        }
+        hasher.combine(word)
+        hasher.combine(count)
     }
 
     /// `database.collection`.
@@ -33,7 +65,7 @@ public struct Namespace: Hashable, Sendable, CustomStringConvertible {
             throw DBError(
                 .invalidNamespace, "namespaces cannot have embedded null characters")
         }
-        guard !collection.contains("$"), name.first != 46, name.last != 46 else {
+        guard !collection.contains("$"), name.first != 46 else {
             throw DBError(.invalidNamespace, "Invalid collection name: \(collection)")
         }
         guard description.utf8.count <= Self.bytesMax else {
@@ -53,11 +85,41 @@ public struct Namespace: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Checks that a collection may be made under this name: of the names beginning with `system.`
+    /// only those that mean something to MongoDB.
+    /// - Throws: what `validate()` throws.
+    package func checkMayBeCreated() throws(DBError) {
+        try validate()
+        guard isSystem else { return }
+        let known = ["system.js", "system.profile", "system.users", "system.views"]
+        let isAdmin =
+            database == "admin" && ["system.roles", "system.version"].contains(collection)
+        guard known.contains(collection) || isAdmin else {
+            throw DBError(.invalidNamespace, "Invalid system namespace: \(self)")
+        }
+    }
+
+    /// Whether the name is one of those that belong to the server.
+    package var isSystem: Bool { collection.utf8.starts(with: "system.".utf8) }
+
+    /// Whether the name is one of those that MongoDB keeps its log under.
+    package var isOplog: Bool {
+        database == "local" && collection.utf8.starts(with: "oplog.".utf8)
+    }
+
     /// `/ \ . " $`, space and the zero byte.
     private static func isForbiddenInDatabase(_ byte: UInt8) -> Bool {
         switch byte {
         case 0, 0x20, 0x22, 0x24, 0x2E, 0x2F, 0x5C: true
         default: false
         }
+    }
+}
+
+extension String {
+    /// Whether both are the same bytes in UTF-8; `==` also calls composed and decomposed letters
+    /// equal.
+    package func hasSameBytes(as other: String) -> Bool {
+        utf8.elementsEqual(other.utf8)
     }
 }

@@ -98,6 +98,9 @@ package struct CollectionNumbers: Sendable {
     /// Entries by index name, the `_id` index left out.
     package internal(set) var entries: [(name: String, count: Int)] = []
 
+    /// The numbers of an empty collection.
+    package init() {}
+
     /// About how many bytes the documents take.
     package var dataBytes: Int { documents * averageBytes }
 

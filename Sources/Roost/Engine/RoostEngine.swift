@@ -72,6 +72,7 @@ package final class RoostEngine: Sendable {
         }
         mkdir(temporaryFolder, 0o700)
         removeUnfinishedIndexes()
+        removeTemporaryCollections()
         startExpiry()
     }
 
@@ -126,6 +127,13 @@ package final class RoostEngine: Sendable {
         _ request: WriteRequest,
         completion: @escaping @Sendable (Result<WriteOutcome, DBError>) -> Void
     ) {
+        do throws(DBError) {
+            for namespace in request.namespaces {
+                try collection(namespace)?.checkIsNoView()
+            }
+        } catch {
+            return completion(.failure(error))
+        }
         WriteJob(self, request, completion: completion).run()
     }
 
@@ -134,6 +142,11 @@ package final class RoostEngine: Sendable {
         _ request: FindAndModifyRequest,
         completion: @escaping @Sendable (Result<FindAndModifyOutcome, DBError>) -> Void
     ) {
+        do throws(DBError) {
+            try collection(request.namespace)?.checkIsNoView()
+        } catch {
+            return completion(.failure(error))
+        }
         switch request.statement {
         case .update(let update):
             FindAndModifyJob(self, request, update.target, completion: completion).run()
@@ -150,6 +163,36 @@ package final class RoostEngine: Sendable {
             metadata: [
                 "collection": "\(entry.namespace)", "index": "\(index.name)", "error": "\(error)",
             ])
+    }
+
+    /// Runs a pipeline and writes its results where its last stage says; answers on the writer or a
+    /// pool thread. The target's database is the request's where the stage names none.
+    /// - Throws: what reading and writing throw, and the stage's own errors, through the completion.
+    package func write(
+        resultsOf request: AggregateRequest, to destination: PipelineDestination,
+        completion: @escaping @Sendable (Result<Void, DBError>) -> Void
+    ) {
+        ResultWriteJob(self, request, destination, completion: completion).run()
+    }
+
+    /// Checks that a pipeline's results may be written where its last stage says, as `write` does.
+    /// - Throws: the stage's own errors.
+    package func checkDestination(of request: AggregateRequest) throws(DBError) {
+        guard let destination = request.pipeline.destination else { return }
+        let target = Namespace(
+            destination.database ?? request.namespace.database, destination.collection)
+        _ = try ResultWriteJob.check(destination, target, collection(target))
+    }
+
+    /// Removes collections that an unfinished $out of the last process left.
+    private func removeTemporaryCollections() {
+        for entry in catalog.collections.values where entry.isTemporary {
+            dropCollection(entry.namespace) { [logger] outcome in
+                if case .failure(let error) = outcome {
+                    logger.error("could not remove \(entry.namespace): \(error)")
+                }
+            }
+        }
     }
 
     /// Removes indexes whose build the last process didn't finish.

@@ -8,9 +8,9 @@ package final class DistinctRead {
     private let cursor: QueryCursor
     private let collector: DistinctCollector
 
-    init(_ cursor: QueryCursor, _ path: FieldPath) {
+    init(_ cursor: QueryCursor, _ path: FieldPath, _ collation: Collation?) {
         self.cursor = cursor
-        collector = DistinctCollector(path)
+        collector = DistinctCollector(path, collation)
     }
 
     /// Goes on for one slice; true when all values are known.
@@ -41,8 +41,8 @@ private final class DistinctCollector {
     /// What went wrong; the values are incomplete then.
     var failure: DBError?
 
-    init(_ path: FieldPath) {
-        values = DistinctValues(path)
+    init(_ path: FieldPath, _ collation: Collation?) {
+        values = DistinctValues(path, collation: collation)
     }
 }
 

@@ -42,6 +42,8 @@ package struct AggregateRequest: Sendable {
     package let pipeline: Pipeline
     package var hint: Value?
     package var deadline: ContinuousClock.Instant?
+    /// Whether $out and $merge store results without asking the collection's validator.
+    package var bypassesValidation = false
 
     package init(_ namespace: Namespace, pipeline: Pipeline) {
         self.namespace = namespace

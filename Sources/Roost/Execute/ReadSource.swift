@@ -29,6 +29,12 @@ enum ReadSource {
         }
     }
 
+    /// The order of strings in filter and sort.
+    var collation: Collation? {
+        if case .aggregate(let request, _) = self { return request.pipeline.collation }
+        return filter.collation
+    }
+
     var deadline: ContinuousClock.Instant? {
         switch self {
         case .find(let request): request.deadline
@@ -92,7 +98,7 @@ enum ReadSource {
         case .find(let request):
             var sort: SortPattern?
             if !plan.providesSort, let wanted = request.sort {
-                sort = try SortPattern.parse(wanted.view)
+                sort = try SortPattern.parse(wanted.view, collation: request.filter.collation)
             }
             let projection = request.projection.flatMap { $0.isIdentity ? nil : $0 }
             if sort == nil, projection == nil { return .direct }
@@ -113,6 +119,7 @@ enum ReadSource {
     /// - Throws: errors of a bad hint or sort.
     func question() throws(DBError) -> PlanQuestion {
         var question = PlanQuestion(filter: filter.root)
+        question.collation = collation
         switch self {
         case .find(let request):
             question.hint = try Hint(request.hint)
@@ -124,7 +131,8 @@ enum ReadSource {
                 if let direction = sort.view.value("$natural") {
                     question.naturalIsBackward = direction.isNegative
                 } else {
-                    question.sort = try SortPattern.parse(sort.view)
+                    question.sort = try SortPattern.parse(
+                        sort.view, collation: request.filter.collation)
                 }
             }
         case .aggregate(let request, let leading):

@@ -31,7 +31,8 @@ extension RoostEngine {
 
     /// Collects the distinct values of a path.
     package func distinct(_ request: DistinctRequest) -> DistinctRead {
-        DistinctRead(QueryCursor(self, .distinct(request)), request.path)
+        DistinctRead(
+            QueryCursor(self, .distinct(request)), request.path, request.filter.collation)
     }
 
     /// Explains a find; `filter` and `projection` are its documents as given.
@@ -85,20 +86,26 @@ extension RoostEngine {
 /// A count under way. One thread at a time uses it.
 package final class CountRead {
     private let cursor: QueryCursor
+    /// Whether what the cursor hands out is counted, and not what matched.
+    private let countsResults: Bool
 
-    init(_ cursor: QueryCursor) {
+    init(_ cursor: QueryCursor, countsResults: Bool = false) {
         self.cursor = cursor
+        self.countsResults = countsResults
     }
 
     /// Goes on for one slice; true when the count is known.
     /// - Throws: what `QueryCursor.advance` throws.
     package func advance(_ reader: Reader, _ budget: ReadBudget) throws(DBError) -> Bool {
         var sink = NoSink()
-        return try cursor.advance(reader, BatchLimits(), budget, into: &sink) == .exhausted
+        return try cursor.advance(
+            reader, BatchLimits(bytesMax: .max), budget, into: &sink) == .exhausted
     }
 
     /// The count, once known.
-    package var count: Int { cursor.counters.matched }
+    package var count: Int {
+        countsResults ? cursor.counters.returned : cursor.counters.matched
+    }
 
     /// Makes the next slice throw `cursorKilled`. From any thread.
     package func kill() { cursor.kill() }

@@ -18,7 +18,8 @@ struct Conjunct: Sendable {
     /// The full path of the innermost `$elemMatch`, which the node's own paths continue.
     var prefix: String? { scopes.last?.path }
 
-    /// The conditions of a filter: `$and` flattened, `$elemMatch` on objects opened.
+    /// The conditions of a filter: `$and` flattened, `$elemMatch` on objects opened, save an empty
+    /// one, which still wants an array with an object in it.
     static func all(of root: FilterNode) -> [Conjunct] {
         var conjuncts: [Conjunct] = []
         var scopeCount = 0
@@ -34,7 +35,7 @@ struct Conjunct: Sendable {
         case .alwaysTrue: break
         case .and(let nodes):
             for inner in nodes { collect(inner, scopes, &scopeCount, &conjuncts) }
-        case .elementObject(let path, let inner):
+        case .elementObject(let path, let inner) where inner != .alwaysTrue:
             let full = scopes.last.map { $0.path + "." + path.dotted } ?? path.dotted
             scopeCount += 1
             let scope = Scope(id: scopeCount, path: full)

@@ -236,6 +236,9 @@ struct Explanation {
             shape = IndexShape(index)
             writer.append("keyPattern", index.specification["key"] ?? .null)
             writer.append("indexName", index.name)
+            if let collation = shape.collation {
+                writer.append("collation", collation.document)
+            }
             writer.append("isMultiKey", plan.multikeyParts != 0)
             let paths = writer.openDocument("multiKeyPaths")
             for (part, path) in shape.paths.enumerated() {

@@ -7,6 +7,15 @@ import Query
 struct Implication {
     /// The conditions that every match satisfies.
     let conjuncts: [Conjunct]
+    /// The order of strings that they compare by.
+    let collation: Collation?
+    /// The order of strings that the index compares by.
+    private var indexCollation: Collation?
+
+    init(conjuncts: [Conjunct], _ collation: Collation?) {
+        self.conjuncts = conjuncts
+        self.collation = collation
+    }
 
     /// Whether every match is among the documents that `index` holds.
     func covers(_ index: IndexEntry) -> Bool {
@@ -14,7 +23,9 @@ struct Implication {
             guard index.pattern.parts.contains(where: { exists($0.path) }) else { return false }
         }
         guard let filter = index.partialFilter else { return true }
-        return implies(filter.root)
+        var implication = self
+        implication.indexCollation = filter.collation
+        return implication.implies(filter.root)
     }
 
     /// Whether every match also satisfies `node`, a node of a partial index's filter.
@@ -33,7 +44,9 @@ struct Implication {
                 return false
             }
             return branches.allSatisfy {
-                Implication(conjuncts: Conjunct.all(of: $0)).implies(node)
+                var branch = Implication(conjuncts: Conjunct.all(of: $0), collation)
+                branch.indexCollation = indexCollation
+                return branch.implies(node)
             }
         }
     }
@@ -41,7 +54,9 @@ struct Implication {
     /// Whether some condition allows only keys for which `node` holds. Taken as if the path had
     /// arrays, so that it is true of every document.
     private func contains(_ node: FilterNode, _ path: FieldPath) -> Bool {
-        let builder = PathBoundsBuilder(path: path, isMultikey: true)
+        let builder = PathBoundsBuilder(
+            path: path, isMultikey: true, collation: indexCollation,
+            comparesText: Collation.areSame(collation, indexCollation))
         guard let wanted = builder.bounds(of: node), wanted.isSound else { return false }
         return conjuncts.contains { conjunct in
             builder.bounds(of: conjunct.node, under: conjunct.prefix).map {

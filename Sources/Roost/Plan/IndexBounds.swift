@@ -17,6 +17,8 @@ struct IndexShape {
     let multikeyParts: UInt64
     /// How much of a key keeps the order of values when it was cut.
     let prefixBytesMax: Int
+    /// The order of strings in its keys.
+    var collation: Collation?
 
     func isMultikey(_ part: Int) -> Bool { multikeyParts >> UInt64(part) & 1 != 0 }
 
@@ -40,6 +42,7 @@ struct IndexShape {
         descending = index.pattern.parts.map(\.descending)
         multikeyParts = index.flags.multikeyParts
         prefixBytesMax = IndexEntryKey.prefixBytes
+        collation = index.pattern.collation
     }
 }
 
@@ -56,8 +59,9 @@ struct IndexBounds {
         impliesMatch = false
     }
 
-    /// The bounds of conditions that all must hold.
-    init(_ conjuncts: [Conjunct], _ shape: IndexShape) {
+    /// The bounds of conditions that all must hold, which compare strings by `collation`.
+    init(_ conjuncts: [Conjunct], _ shape: IndexShape, _ collation: Collation?) {
+        let comparesText = Collation.areSame(collation, shape.collation)
         var parts: [KeyIntervalSet] = []
         var isSaid = [Bool](repeating: false, count: conjuncts.count)
         /// For multikey parts, the condition that their bounds come from.
@@ -65,7 +69,9 @@ struct IndexBounds {
         for part in shape.paths.indices {
             let path = shape.paths[part]
             let isMultikey = shape.isMultikey(part)
-            let builder = PathBoundsBuilder(path: path, isMultikey: isMultikey)
+            let builder = PathBoundsBuilder(
+                path: path, isMultikey: isMultikey, collation: shape.collation,
+                comparesText: comparesText)
             var best: PathBounds?
             var source: Int?
             for (index, conjunct) in conjuncts.enumerated() {

@@ -24,10 +24,19 @@ struct PathBoundsBuilder {
     let path: FieldPath
     /// Whether some document has an array along the path.
     let isMultikey: Bool
+    /// The order of strings in the index's keys.
+    private let collation: Collation?
+    /// Whether the filter compares strings by that order too. If not, keys say nothing about
+    /// comparisons with values that may hold strings.
+    private let comparesText: Bool
     private let hasPosition: Bool
 
-    init(path: FieldPath, isMultikey: Bool) {
+    init(
+        path: FieldPath, isMultikey: Bool, collation: Collation? = nil, comparesText: Bool = true
+    ) {
         self.path = path
+        self.collation = collation
+        self.comparesText = comparesText
         self.isMultikey = isMultikey
         hasPosition = path.segments.dropFirst().contains { $0.arrayIndex != nil }
     }
@@ -48,7 +57,7 @@ struct PathBoundsBuilder {
             return names(other, prefix) ? bounds(types) : nil
         case .regex(let other, let pattern):
             guard names(other, prefix) else { return nil }
-            return PathBounds(set: KeyIntervalSet(union: Self.intervals(pattern)), isSound: false)
+            return PathBounds(set: KeyIntervalSet(union: intervals(pattern)), isSound: false)
         case .mod(let other, _, _):
             guard names(other, prefix) else { return nil }
             return PathBounds(set: Self.bracket(BSONType.double.canonicalRank), isSound: false)
@@ -137,6 +146,7 @@ struct PathBoundsBuilder {
     // MARK: Leaves
 
     private func bounds(_ comparison: ComparisonOperator, _ value: OwnedValue) -> PathBounds? {
+        guard comparesText || !value.type.mayHoldText else { return nil }
         if comparison == .equal { return equality(value) }
         let isOrEqual = comparison == .lessOrEqual || comparison == .greaterOrEqual
         switch value.type {
@@ -152,7 +162,7 @@ struct PathBoundsBuilder {
         if Self.isNaN(value) {
             return isOrEqual ? equality(value) : PathBounds(set: .none, isSound: true)
         }
-        let encoded = Self.encoded(value)
+        let encoded = key(of: value)
         let rank = value.type.canonicalRank
         let interval: KeyInterval =
             switch comparison {
@@ -174,7 +184,7 @@ struct PathBoundsBuilder {
 
     private func equality(_ value: OwnedValue) -> PathBounds {
         PathBounds(
-            set: KeyIntervalSet(union: Self.equalityIntervals(value)), isSound: isSound(value))
+            set: KeyIntervalSet(union: equalityIntervals(value)), isSound: isSound(value))
     }
 
     /// Whether a key equal to this operand implies a match.
@@ -187,22 +197,25 @@ struct PathBoundsBuilder {
         }
     }
 
-    private func bounds(in values: [OwnedValue], _ patterns: [RegexPredicate]) -> PathBounds {
+    private func bounds(in values: [OwnedValue], _ patterns: [RegexPredicate]) -> PathBounds? {
+        guard comparesText || !values.contains(where: { $0.type.mayHoldText }) else { return nil }
         var intervals: [KeyInterval] = []
         intervals.reserveCapacity(values.count)
         var isSound = patterns.isEmpty
         for value in values {
-            intervals += Self.equalityIntervals(value)
+            intervals += equalityIntervals(value)
             isSound = isSound && self.isSound(value)
         }
-        for pattern in patterns { intervals += Self.intervals(pattern) }
+        for pattern in patterns { intervals += self.intervals(pattern) }
         return PathBounds(set: KeyIntervalSet(union: intervals), isSound: isSound)
     }
 
     /// `$elemMatch` with operators: one element satisfies all of them, so they may be intersected
     /// even on a multikey path.
     private func elementBounds(_ node: FilterNode) -> PathBounds? {
-        PathBoundsBuilder(path: .wholeValue, isMultikey: false).bounds(of: node).map {
+        PathBoundsBuilder(
+            path: .wholeValue, isMultikey: false, collation: collation, comparesText: comparesText
+        ).bounds(of: node).map {
             PathBounds(set: $0.set, isSound: false)
         }
     }
@@ -237,23 +250,25 @@ struct PathBoundsBuilder {
     // MARK: Encodings
 
     /// The keys that documents equal to `value` have.
-    private static func equalityIntervals(_ value: OwnedValue) -> [KeyInterval] {
-        let whole = KeyInterval(point: encoded(value), value)
+    private func equalityIntervals(_ value: OwnedValue) -> [KeyInterval] {
+        let whole = KeyInterval(point: key(of: value), value)
         guard value.type == .array else { return [whole] }
         // An array gives keys of its elements; as an element of another array, its own.
         guard let first = value.view.array?.first else {
-            return [KeyInterval(point: encoded(.undefined), .undefined), whole]
+            return [KeyInterval(point: Self.encoded(.undefined), .undefined), whole]
         }
         let element = OwnedValue(copying: first.value)
-        return [KeyInterval(point: encoded(element), element), whole]
+        return [KeyInterval(point: key(of: element), element), whole]
     }
 
     /// The strings that begin with the pattern's literal prefix, and regular expressions (a stored
     /// one matches its equal).
-    private static func intervals(_ pattern: RegexPredicate) -> [KeyInterval] {
-        let stored = bracket(BSONType.regex.canonicalRank).intervals
-        guard let prefix = pattern.literalPrefix, !prefix.isEmpty else {
-            return bracket(BSONType.string.canonicalRank).intervals + stored
+    ///
+    /// Under a collation strings of one prefix needn't lie together.
+    private func intervals(_ pattern: RegexPredicate) -> [KeyInterval] {
+        let stored = Self.bracket(BSONType.regex.canonicalRank).intervals
+        guard collation == nil, let prefix = pattern.literalPrefix, !prefix.isEmpty else {
+            return Self.bracket(BSONType.string.canonicalRank).intervals + stored
         }
         var encoder = KeyEncoder()
         encoder.appendStringPrefix(prefix.span.bytes, .low)
@@ -265,6 +280,13 @@ struct PathBoundsBuilder {
                 high: KeyBound(
                     bytes: KeyBytes.successor(low), label: .text(end), isInclusive: false))
         ] + stored
+    }
+
+    /// The key of a value in the index.
+    private func key(of value: OwnedValue) -> [UInt8] {
+        var encoder = KeyEncoder()
+        encoder.append(value.view, order: collation)
+        return encoder.bytes
     }
 
     static func encoded(_ value: OwnedValue) -> [UInt8] {

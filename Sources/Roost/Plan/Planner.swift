@@ -60,7 +60,7 @@ struct Planner {
             plans.append(own)
         }
         guard !collection.indexes.isEmpty else { return plans }
-        let implication = Implication(conjuncts: conjuncts)
+        let implication = Implication(conjuncts: conjuncts, question.collation)
         for index in collection.indexes where index.isReady && !index.isHidden {
             guard question.sort != nil || restricts(index), implication.covers(index) else {
                 continue
@@ -91,14 +91,14 @@ struct Planner {
         }
         let shape = IndexShape.clustered
         return plan(
-            .table, shape, IndexBounds(conjuncts, shape),
+            .table, shape, IndexBounds(conjuncts, shape, question.collation),
             hasOrderedKeys: collection.hasOrderedRecords)
     }
 
     private func indexPlan(_ index: IndexEntry) -> QueryPlan {
         let shape = IndexShape(index)
         return plan(
-            .index(index), shape, IndexBounds(conjuncts, shape),
+            .index(index), shape, IndexBounds(conjuncts, shape, question.collation),
             hasOrderedKeys: !index.flags.hasCutKeys)
     }
 
@@ -108,7 +108,7 @@ struct Planner {
     ) -> QueryPlan {
         let ranges = KeyRanges(bounds, shape)
         var provision: SortProvision?
-        if let sort = question.sort {
+        if let sort = question.sort, Collation.areSame(question.collation, shape.collation) {
             provision = SortProvision(
                 sort, shape, bounds, hasOrderedKeys: hasOrderedKeys,
                 hasOrderedRecords: collection.hasOrderedRecords)
@@ -284,7 +284,7 @@ struct Planner {
         }
         let unbounded = IndexBounds(unbounded: shape)
         var provision: SortProvision?
-        if let sort = question.sort {
+        if let sort = question.sort, Collation.areSame(question.collation, shape.collation) {
             provision = SortProvision(
                 sort, shape, unbounded, hasOrderedKeys: hasOrderedKeys,
                 hasOrderedRecords: collection.hasOrderedRecords)
@@ -308,7 +308,8 @@ struct Planner {
             guard part < shape.paths.count, element.nameString == shape.paths[part].dotted else {
                 throw Self.incompatibleBounds
             }
-            encoder.append(element.value, descending: shape.descending[part])
+            encoder.append(
+                element.value, descending: shape.descending[part], order: shape.collation)
             part += 1
         }
         guard part == shape.paths.count else { throw Self.incompatibleBounds }

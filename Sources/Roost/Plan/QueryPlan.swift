@@ -52,6 +52,8 @@ struct QueryPlan: Sendable {
 struct PlanQuestion {
     /// The whole filter, normalised.
     let filter: FilterNode
+    /// The order of strings in filter and sort; nil for that of their bytes.
+    var collation: Collation?
     /// The order asked for; nil where none is.
     var sort: SortPattern?
     /// `{$natural: -1}` as sort: nil where it isn't asked for, else whether backward.

@@ -205,6 +205,12 @@ struct RecordWriter: ~Copyable {
         of statement: UpdateStatement, time: WriteTime
     ) throws(DBError) -> [UInt8] {
         var writer = DocumentWriter()
+        if let insertion = statement.insertion {
+            if try !prepareInsert(insertion.view, time: time, into: &writer) {
+                return insertion.bytes
+            }
+            return writer.take()
+        }
         let query = statement.target.filterDocument
         try statement.update.upsertDocument(
             query: query.view, time: time, into: &writer, &updateScratch)

@@ -68,7 +68,7 @@ enum DuplicateKey {
     static func error(
         _ namespace: Namespace, _ index: IndexEntry, parts: RawSpan, document: DocumentView
     ) -> DBError {
-        var search = KeyValueSearch(parts)
+        var search = KeyValueSearch(parts, index.pattern.collation)
         let values = Document { writer in
             for part in index.pattern.parts {
                 let value = search.value(of: part, in: document)
@@ -96,9 +96,11 @@ enum DuplicateKey {
 /// the value of a part is the one whose encoding the rest of the key begins with.
 private struct KeyValueSearch: ~Copyable {
     private let parts: [UInt8]
+    private let collation: Collation?
     private var offset = 0
 
-    init(_ parts: RawSpan) {
+    init(_ parts: RawSpan, _ collation: Collation?) {
+        self.collation = collation
         self.parts = [UInt8](copying: parts)
     }
 
@@ -154,7 +156,7 @@ private struct KeyValueSearch: ~Copyable {
         _ value: ValueView, descending: Bool, _ encoder: inout KeyEncoder
     ) -> Bool {
         encoder.removeAll()
-        encoder.append(value, descending: descending)
+        encoder.append(value, descending: descending, order: collation)
         return parts.span.bytes.extracting(offset..<parts.count)
             .starts(with: encoder.bytes.span.bytes)
     }

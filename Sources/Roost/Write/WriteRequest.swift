@@ -81,7 +81,7 @@ package struct WriteTarget: Sendable {
         self.filterDocument = filterDocument
         self.sort = sort
         self.hint = hint
-        point = PointFilter.recordKey(of: filter.root)
+        point = PointFilter.recordKey(of: filter.root, filter.collation)
     }
 }
 
@@ -95,16 +95,19 @@ package final class UpdateStatement: Sendable {
     package let isUpsert: Bool
     /// Whether results are stored without asking the collection's validator.
     package let bypassesValidation: Bool
+    /// What an upsert inserts, in place of what the update makes of the filter.
+    package let insertion: Document?
 
     package init(
         target: WriteTarget, update: Update, isMulti: Bool, isUpsert: Bool,
-        bypassesValidation: Bool = false
+        bypassesValidation: Bool = false, insertion: Document? = nil
     ) {
         self.bypassesValidation = bypassesValidation
         self.target = target
         self.update = update
         self.isMulti = isMulti
         self.isUpsert = isUpsert
+        self.insertion = insertion
     }
 }
 
@@ -151,16 +154,21 @@ package struct WriteOutcome: Sendable {
 /// Recognises filters that ask for one `_id`.
 package enum PointFilter {
     /// The record key of a filter that no document with another `_id` can match, else nil.
-    package static func recordKey(of node: FilterNode) -> [UInt8]? {
+    ///
+    /// Record keys hold strings as they are: under a collation several may be equal to one.
+    package static func recordKey(
+        of node: FilterNode, _ collation: Collation? = nil
+    ) -> [UInt8]? {
         switch node {
         case .compare(let path, .equal, let value)
-        where path.dotted == "_id" && value.type != .array && value.type != .regex:
+        where path.dotted == "_id" && value.type != .array && value.type != .regex
+            && (collation == nil || !value.type.mayHoldText):
             var encoder = KeyEncoder()
             _ = RecordKey.encode(value.view, into: &encoder)
             return encoder.bytes
         case .and(let children):
             for child in children {
-                if let key = recordKey(of: child) { return key }
+                if let key = recordKey(of: child, collation) { return key }
             }
             return nil
         default: return nil

@@ -86,7 +86,10 @@ final class WriterState: @unchecked Sendable {
     func collection(
         _ namespace: Namespace, _ transaction: inout WriteTransaction
     ) throws -> CollectionEntry {
-        if let entry = catalog[namespace] { return entry }
+        if let entry = catalog[namespace] {
+            try entry.checkIsNoView()
+            return entry
+        }
         return try create(namespace, options: Document(), &transaction)
     }
 
@@ -94,7 +97,7 @@ final class WriterState: @unchecked Sendable {
     func create(
         _ namespace: Namespace, options: Document, _ transaction: inout WriteTransaction
     ) throws -> CollectionEntry {
-        try namespace.validate()
+        try namespace.checkMayBeCreated()
         try Self.checkCase(of: namespace.database, in: catalog)
         let traits = try CollectionTraits(options)
         try Self.checkMayValidate(namespace, traits)
@@ -122,12 +125,13 @@ final class WriterState: @unchecked Sendable {
     }
 
     /// Two databases may not differ by case alone, as in MongoDB.
-    private static func checkCase(
+    static func checkCase(
         of database: String, in catalog: CatalogSnapshot
     ) throws(DBError) {
-        guard !catalog.databases.contains(database) else { return }
+        guard !catalog.databases.contains(where: { $0.hasSameBytes(as: database) }) else { return }
         let folded = database.lowercased()
-        if let other = catalog.databases.first(where: { $0.lowercased() == folded }) {
+        if let other = catalog.databases.first(where: { $0.lowercased().hasSameBytes(as: folded) })
+        {
             throw DBError(
                 DBError.Code(rawValue: 13297),
                 "db already exists with different case already have: [\(other)] trying to create "

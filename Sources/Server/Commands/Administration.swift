@@ -63,27 +63,26 @@ enum CurrentOp {
     static let definition = CommandDefinition(
         "currentOp", [.adminOnly, .takesAnyField], help: "shows index builds under way"
     ) { call, reply throws(DBError) in
-        let list = reply.openArray("inprog")
-        for build in call.core.engine.builds.all {
+        reply.append("inprog", .array(documents(call)))
+        return .done
+    }
+
+    /// The builds; $currentOp lists them too.
+    static func documents(_ call: borrowing CommandCall) -> [Value] {
+        call.core.engine.builds.all.map { build in
             let total = max(build.progress.total, 1)
             let percent = min(100, build.progress.scanned * 100 / total)
-            let element = reply.openElement()
-            reply.append("type", "op")
-            reply.append("op", "command")
-            reply.append("active", true)
-            reply.append("ns", build.namespace.description)
-            reply.append(
-                "msg",
-                "Index Build: \(build.indexes.joined(separator: ", ")): "
-                    + "\(build.progress.scanned)/\(total) \(percent)%")
-            let progress = reply.openDocument("progress")
-            reply.append("done", Int64(build.progress.scanned))
-            reply.append("total", Int64(total))
-            reply.close(progress)
-            reply.close(element)
+            return [
+                "type": "op", "op": "command", "active": true,
+                "ns": .string(build.namespace.description),
+                "msg": .string(
+                    "Index Build: \(build.indexes.joined(separator: ", ")): "
+                        + "\(build.progress.scanned)/\(total) \(percent)%"),
+                "progress": [
+                    "done": .int64(Int64(build.progress.scanned)), "total": .int64(Int64(total)),
+                ],
+            ]
         }
-        reply.close(list)
-        return .done
     }
 }
 

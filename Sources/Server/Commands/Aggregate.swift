@@ -35,12 +35,41 @@ enum Aggregate {
             return try Explain.run(aggregate: request, call, .queryPlanner, &reply)
         }
         let batchSize = try call.cursorBatchSize()
+        if let destination = request.pipeline.destination {
+            return try write(request, to: destination, call)
+        }
         var plan = BatchPlan(
             namespace: namespace, owner: call.cursorOwner,
             limits: BatchLimits(documentsMax: batchSize ?? BatchLimits.firstBatchDocuments))
         plan.isKeptWhenIdle = false
         let cursor = try call.core.engine.openCursor(request)
         return try BatchRun.start(cursor, plan, call, &reply)
+    }
+
+    /// Runs a pipeline that ends in $out or $merge: the results are written, the cursor is empty.
+    private static func write(
+        _ request: AggregateRequest, to destination: PipelineDestination,
+        _ call: borrowing CommandCall
+    ) throws(DBError) -> CommandOutcome {
+        guard call.document("readConcern")?.value("level")?.string != "linearizable" else {
+            throw DBError(
+                .invalidOptions,
+                "\(destination.stageName) cannot be used with a 'linearizable' read concern level")
+        }
+        let ticket = call.ticket()
+        let concern = call.special.writeConcern
+        let namespace = try namespace(call)
+        call.core.engine.write(resultsOf: request, to: destination) { outcome in
+            ticket.answer { reply throws(DBError) in
+                try outcome.get()
+                let cursor = reply.openDocument("cursor")
+                let batch = reply.openArray("firstBatch")
+                BatchRun.writeEnd(
+                    id: 0, namespace, &reply, cursorMark: cursor, batchMark: batch)
+                WriteReply.appendConcern(concern, &reply)
+            }
+        }
+        return .deferred
     }
 
     /// The collection, or the database's own namespace for `{aggregate: 1}`.
@@ -63,21 +92,25 @@ enum Aggregate {
     static func request(
         _ call: borrowing CommandCall, _ namespace: Namespace
     ) throws(DBError) -> AggregateRequest {
-        let compiler = try QueryCompiler(call)
+        let compiler = try QueryCompiler(call, namespace)
         guard let stages = call.value("pipeline")?.array else {
             throw DBError(
                 .typeMismatch, "'pipeline' option must be specified as an array")
         }
+        var namespace = namespace
         let pipeline: Pipeline
         if let listed = try ServerStages.replacing(stages, call) {
-            let value = OwnedValue(.array(listed))
-            pipeline = try compiler.pipeline(DocumentView(value.view.bytes))
+            pipeline = try compiler.pipeline(listed)
+        } else if let view = try call.core.engine.resolveView(namespace) {
+            namespace = view.namespace
+            pipeline = try compiler.pipeline(view.stages + ViewRead.values(stages))
         } else {
             pipeline = try compiler.pipeline(stages)
         }
         var request = AggregateRequest(namespace, pipeline: pipeline)
         request.hint = call.ownedValue("hint")
         request.deadline = call.special.deadline
+        request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         return request
     }
 }

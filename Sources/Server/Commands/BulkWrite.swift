@@ -23,18 +23,19 @@ enum BulkWrite {
         if call.value("nsInfo")?.array?.isEmpty == true {
             throw DBError(.badValue, "May not specify an empty array of namespaces (nsInfo)")
         }
-        let namespaces = try namespaces(call)
-        guard let first = namespaces.first else {
+        let collections = try collections(call)
+        guard let first = collections.first?.namespace else {
             throw DBError(.badValue, "bulkWrite needs nsInfo")
         }
         var request = WriteRequest(
             first, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
-        request.namespaces = namespaces
+        request.namespaces = collections.map(\.namespace)
         request.deadline = call.special.deadline
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         var kinds: [Kind] = []
         try StatementReader.forEach("ops", call) { document throws(DBError) in
-            kinds.append(try append(document, &request, compiler, count: namespaces.count))
+            kinds.append(
+                try append(document, &request, compiler, call.core.engine, collections))
         }
         let answer = Answer(
             kinds: kinds, errorsOnly: call.truth("errorsOnly") == true,
@@ -47,8 +48,15 @@ enum BulkWrite {
         return .deferred
     }
 
-    private static func namespaces(_ call: borrowing CommandCall) throws(DBError) -> [Namespace] {
-        var namespaces: [Namespace] = []
+    /// An element of nsInfo.
+    private struct Collection {
+        let namespace: Namespace
+        /// Why its statements are refused: it has another UUID than was said.
+        var refusal: DBError?
+    }
+
+    private static func collections(_ call: borrowing CommandCall) throws(DBError) -> [Collection] {
+        var collections: [Collection] = []
         try StatementReader.forEach("nsInfo", call) { document throws(DBError) in
             try StatementReader.check(
                 document, "bulkWrite.nsInfo",
@@ -63,9 +71,18 @@ enum BulkWrite {
             let namespace = Namespace(
                 String(name[..<dot]), String(name[name.index(after: dot)...]))
             try namespace.validate()
-            namespaces.append(namespace)
+            var collection = Collection(namespace: namespace)
+            if let value = document.value("collectionUUID") {
+                let uuid = try UUIDBytes(value)
+                do throws(DBError) {
+                    try uuid.check(namespace, in: call.core.engine.catalog)
+                } catch {
+                    collection.refusal = error
+                }
+            }
+            collections.append(collection)
         }
-        return namespaces
+        return collections
     }
 
     /// What a statement does.
@@ -99,7 +116,7 @@ enum BulkWrite {
 
     private static func append(
         _ document: DocumentView, _ request: inout WriteRequest, _ compiler: QueryCompiler,
-        count: Int
+        _ engine: RoostEngine, _ collections: [Collection]
     ) throws(DBError) -> Kind {
         guard let first = document.first else {
             throw DBError(.failedToParse, "an operation of bulkWrite is empty")
@@ -121,12 +138,15 @@ enum BulkWrite {
                 "BSON field 'bulkWrite.ops.\(first.nameString)' is an unknown field; an operation "
                     + "begins with insert, update or delete")
         }
-        guard (0..<count).contains(collection) else {
+        guard collections.indices.contains(collection) else {
             throw DBError(
                 .badValue, "BulkWrite ops entry has an invalid nsInfo index: \(collection)")
         }
-        try QueryCompiler.checkCollation(document.value("collation")?.document, "bulkWrite")
         do throws(DBError) {
+            if let refusal = collections[collection].refusal { throw refusal }
+            let compiler = try compiler.collated(
+                by: document.value("collation")?.document,
+                of: engine.collection(request.namespaces[collection]))
             try append(document, kind, collection, &request, compiler)
         } catch {
             request.refuse(error)

@@ -30,30 +30,43 @@ enum CollStats {
             reply.append("scaleFactor", Int32(clamping: scale))
             return .done
         }
+        try entry.checkIsNoView()
         let numbers = try engine.numbers(of: entry, call.connection.loop.reader)
-        reply.append("size", count: numbers.dataBytes / scale)
-        reply.append("count", count: numbers.documents)
-        if numbers.documents > 0 { reply.append("avgObjSize", count: numbers.averageBytes) }
-        reply.append("storageSize", count: numbers.dataBytes / scale)
-        reply.append("freeStorageSize", count: 0)
-        reply.append("capped", entry.traits.capped != nil)
-        if let capped = entry.traits.capped {
-            reply.append("max", count: Int(capped.documentsMax ?? 0))
-            reply.append("maxSize", count: Int(capped.bytesMax) / scale)
-        }
-        reply.append("nindexes", count: entry.indexes.count + 1)
-        reply.append("indexBuilds", .array([]))
-        reply.append("totalIndexSize", count: numbers.indexBytes / scale)
-        reply.append("totalSize", count: (numbers.dataBytes + numbers.indexBytes) / scale)
-        let sizes = Document { writer in
-            writer.append("_id_", Int32(0))
+        let document = document(entry, numbers, scale: scale)
+        reply.appendFields(of: document.view)
+        return .done
+    }
+
+    /// The numbers; $collStats shows them too.
+    static func document(
+        _ entry: CollectionEntry, _ numbers: CollectionNumbers, scale: Int
+    ) -> Document {
+        Document { writer in
+            func append(_ name: String, _ number: Int) {
+                writer.append(name, number.smallestValue)
+            }
+            append("size", numbers.dataBytes / scale)
+            append("count", numbers.documents)
+            if numbers.documents > 0 { append("avgObjSize", numbers.averageBytes) }
+            append("storageSize", numbers.dataBytes / scale)
+            append("freeStorageSize", 0)
+            writer.append("capped", entry.traits.capped != nil)
+            if let capped = entry.traits.capped {
+                append("max", Int(capped.documentsMax ?? 0))
+                append("maxSize", Int(capped.bytesMax) / scale)
+            }
+            append("nindexes", entry.indexes.count + 1)
+            writer.append("indexBuilds", .array([]))
+            append("totalIndexSize", numbers.indexBytes / scale)
+            append("totalSize", (numbers.dataBytes + numbers.indexBytes) / scale)
+            let sizes = writer.openDocument("indexSizes")
+            append("_id_", 0)
             for (name, count) in numbers.entries {
                 writer.append(name, Int64(count * CollectionNumbers.entryBytes / scale))
             }
+            writer.close(sizes)
+            writer.append("scaleFactor", Int32(clamping: scale))
         }
-        reply.append("indexSizes", document: sizes)
-        reply.append("scaleFactor", Int32(clamping: scale))
-        return .done
     }
 
     /// What sizes are divided by.
@@ -107,5 +120,12 @@ enum DBStats {
         reply.append("fsUsedSize", Double(engine.fileBytes) / scale)
         reply.append("fsTotalSize", Double(engine.quotaBytes) / scale)
         return .done
+    }
+}
+
+extension Int {
+    /// An int32 where it fits, else an int64.
+    var smallestValue: Value {
+        Int32(exactly: self).map { .int32($0) } ?? .int64(Int64(self))
     }
 }

@@ -19,7 +19,12 @@ enum Count {
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
-        let read = call.core.engine.count(try request(call))
+        let read: CountRead
+        if let view = try call.core.engine.resolveView(try call.namespace()) {
+            read = try call.core.engine.count(try ViewRead.count(call, view))
+        } else {
+            read = call.core.engine.count(try request(call))
+        }
         return try SlicedRead { reader, budget throws(DBError) in
             try read.advance(reader, budget)
         } write: { reply throws(DBError) in
@@ -31,7 +36,7 @@ enum Count {
     static func request(_ call: borrowing CommandCall) throws(DBError) -> CountRequest {
         let namespace = try call.namespace()
         try namespace.validate()
-        let compiler = try QueryCompiler(call)
+        let compiler = try QueryCompiler(call, namespace)
         var request = CountRequest(namespace, filter: try compiler.filter(call.document("query")))
         request.skip = Int(clamping: try Find.nonNegative("skip", call) ?? 0)
         request.limit = Int(clamping: (call.integer("limit") ?? 0).magnitude)

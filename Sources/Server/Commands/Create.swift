@@ -1,6 +1,7 @@
 // create: makes a collection.
 
 import BSON
+import Query
 import Roost
 import Wire
 
@@ -23,7 +24,7 @@ enum Create {
     /// Options that change what a collection does and that are not there yet: each is refused by
     /// its name, since ignoring it would be a lie.
     private static let unsupported: [StaticString] = [
-        "viewOn", "pipeline", "timeseries", "clusteredIndex", "expireAfterSeconds",
+        "timeseries", "clusteredIndex", "expireAfterSeconds",
         "encryptedFields", "changeStreamPreAndPostImages",
     ]
 
@@ -32,13 +33,13 @@ enum Create {
     ) throws(DBError) -> CommandOutcome {
         let namespace = try call.namespace()
         try namespace.validate()
-        try QueryCompiler.checkCollation(call.document("collation"), "create")
+        try CreateChecks.check(call)
         for option in unsupported where call.value(option) != nil {
             throw DBError(
                 .notImplemented, "create with the option '\(option)' is not supported yet")
         }
         if let index = call.document("idIndex") { try checkIDIndex(index) }
-        let options = try options(call)
+        let options = try keptOptions(call, namespace)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         call.core.engine.createCollection(namespace, options: options) { outcome in
@@ -48,6 +49,29 @@ enum Create {
             }
         }
         return .deferred
+    }
+
+    /// The options of a view; empty where none is meant.
+    private static func viewOptions(
+        _ call: borrowing CommandCall, _ namespace: Namespace
+    ) throws(DBError) -> Document {
+        guard let source = call.string("viewOn") else {
+            guard call.value("pipeline") == nil else {
+                throw DBError(.invalidOptions, "'pipeline' requires 'viewOn' to also be specified")
+            }
+            return Document()
+        }
+        try Namespace(call.database, source).validate()
+        try call.core.engine.checkView(namespace, on: source)
+        var stages: [Value] = []
+        if let list = call.value("pipeline")?.array { stages = ViewRead.values(list) }
+        let pipeline = try QueryCompiler(call).pipeline(stages)
+        if let destination = pipeline.destination {
+            throw DBError(
+                .optionNotSupportedOnView,
+                "The aggregation stage \(destination.stageName) is not supported in a view")
+        }
+        return ["viewOn": .string(source), "pipeline": .array(stages)]
     }
 
     /// Checks `idIndex`, which can say nothing that isn't so anyway.
@@ -62,10 +86,7 @@ enum Create {
         var fields = index.makeIterator()
         while let field = fields.next() {
             switch field.nameString {
-            case "key", "name", "v", "ns": continue
-            case "collation":
-                throw DBError(
-                    .badValue, "The _id index must have the same collation as the collection")
+            case "key", "name", "v", "ns", "collation": continue
             default:
                 throw DBError(
                     .invalidIndexSpecificationOption,
@@ -75,7 +96,42 @@ enum Create {
     }
 
     /// The options as they are kept and listed.
-    private static func options(_ call: borrowing CommandCall) throws(DBError) -> Document {
+    /// - Throws: what `Collation.parse` throws; 2 for an `_id` index with another collation.
+    private static func keptOptions(
+        _ call: borrowing CommandCall, _ namespace: Namespace
+    ) throws(DBError) -> Document {
+        let view = try viewOptions(call, namespace)
+        let collation = try collation(call)
+        // A view takes what is meant for collections, and does nothing with it.
+        let given = view.isEmpty ? try storageOptions(call) : view
+        let options = CollectionOptions.completed(
+            Document { writer in
+                writer.appendFields(of: given.view)
+                if let collation { writer.append("collation", collation.document) }
+            })
+        // What makes no sense is refused here, whether or not the collection is there already.
+        _ = try CollectionTraits(options)
+        return options
+    }
+
+    private static func collation(_ call: borrowing CommandCall) throws(DBError) -> Collation? {
+        var collation: Collation?
+        if let document = call.document("collation") {
+            collation = try Collation.parse(document)
+        }
+        if let wanted = call.document("idIndex")?.value("collation")?.document,
+            !Collation.areSame(try Collation.parse(wanted), collation)
+        {
+            throw DBError(
+                .badValue, "'idIndex' must have the same collation as the collection.")
+        }
+        return collation
+    }
+
+    /// Cap and validator.
+    private static func storageOptions(
+        _ call: borrowing CommandCall
+    ) throws(DBError) -> Document {
         var given: [(name: String, value: Value)] = []
         if call.truth("capped") == true { given.append(("capped", .bool(true))) }
         if let size = call.integer("size") {
@@ -90,10 +146,6 @@ enum Create {
         for name: StaticString in ["validationLevel", "validationAction"] {
             if let value = call.string(name) { given.append(("\(name)", .string(value))) }
         }
-        let options = CollectionOptions.completed(
-            Document { writer in for (name, value) in given { writer.append(name, value) } })
-        // What makes no sense is refused here, whether or not the collection is there already.
-        _ = try CollectionTraits(options)
-        return options
+        return Document { writer in for (name, value) in given { writer.append(name, value) } }
     }
 }

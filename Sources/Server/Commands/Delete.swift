@@ -25,14 +25,14 @@ enum Delete {
     ) throws(DBError) -> CommandOutcome {
         let namespace = try call.namespace()
         try namespace.validate()
-        let compiler = try QueryCompiler(call)
+        let compiler = try QueryCompiler(call, namespace)
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
+        let entry = call.core.engine.collection(namespace)
         var count = 0
         try StatementReader.forEach("deletes", call) { document throws(DBError) in
             try StatementReader.check(document, "delete.deletes", statementFields)
-            try QueryCompiler.checkCollation(document.value("collation")?.document, "delete")
             let limit = document.value("limit")?.truncatedInteger ?? 0
             guard limit == 0 || limit == 1 else {
                 throw DBError(
@@ -42,6 +42,8 @@ enum Delete {
             count += 1
             do throws(DBError) {
                 guard let filter = document.value("q")?.document else { return }
+                let compiler = try compiler.collated(
+                    by: document.value("collation")?.document, of: entry)
                 request.statements.append(
                     .delete(
                         DeleteStatement(

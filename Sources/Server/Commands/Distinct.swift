@@ -19,7 +19,14 @@ enum Distinct {
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
-        let read = call.core.engine.distinct(try request(call))
+        let read: DistinctRead
+        let request = try request(call)
+        if let view = try call.core.engine.resolveView(request.namespace) {
+            read = try call.core.engine.distinct(
+                request.path, in: try ViewRead.distinct(call, view))
+        } else {
+            read = call.core.engine.distinct(request)
+        }
         return try SlicedRead { reader, budget throws(DBError) in
             try read.advance(reader, budget)
         } write: { reply throws(DBError) in
@@ -38,7 +45,7 @@ enum Distinct {
     static func request(_ call: borrowing CommandCall) throws(DBError) -> DistinctRequest {
         let namespace = try call.namespace()
         try namespace.validate()
-        let compiler = try QueryCompiler(call)
+        let compiler = try QueryCompiler(call, namespace)
         let key = call.string("key") ?? ""
         guard !key.utf8.contains(0) else {
             throw DBError(

@@ -13,9 +13,11 @@ enum Drop {
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         let namespace = try call.namespace()
+        var uuid: UUIDBytes?
+        if let value = call.value("collectionUUID") { uuid = try UUIDBytes(value) }
         let ticket = call.ticket()
         let concern = call.special.writeConcern
-        call.core.engine.dropCollection(namespace) { outcome in
+        call.core.engine.dropCollection(namespace, uuid: uuid) { outcome in
             ticket.answer { reply throws(DBError) in
                 // Dropping what isn't there succeeds, and says less.
                 if let indexes = try outcome.get() {
@@ -42,11 +44,14 @@ enum DropDatabase {
             throw DBError(
                 DBError.Code(rawValue: 5_255_100), "Invalid command: dropDatabase must be 1")
         }
+        guard database != "admin" else {
+            throw DBError(.illegalOperation, "Dropping the '\(database)' database is prohibited.")
+        }
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         call.core.engine.dropDatabase(database) { outcome in
             ticket.answer { reply throws(DBError) in
-                if try outcome.get() { reply.append("dropped", database) }
+                _ = try outcome.get()
                 WriteReply.appendConcern(concern, &reply)
             }
         }

@@ -48,6 +48,6 @@ enum DropIndexes {
                 names.append(name)
             }
         }
-        return .names(names)
+        return names == ["*"] ? .all : .names(names)
     }
 }

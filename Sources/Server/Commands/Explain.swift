@@ -22,6 +22,12 @@ enum Explain {
         }
         let explained = try explainedCall(inner, call)
         let echo = Document(copying: inner)
+        if "\(explained.command.name)" != "aggregate",
+            try call.core.engine.resolveView(try explained.namespace()) != nil
+        {
+            throw DBError(
+                .commandNotSupportedOnView, "On a view only an aggregate can be explained")
+        }
         switch "\(explained.command.name)" {
         case "find":
             let request = try Find.findRequest(explained, try explained.namespace())
@@ -90,6 +96,7 @@ enum Explain {
         aggregate request: AggregateRequest, _ call: borrowing CommandCall,
         _ verbosity: ExplainVerbosity, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
+        try call.core.engine.checkDestination(of: request)
         let read = call.core.engine.explain(
             request, filter: firstMatch(call), sort: nil, verbosity)
         return try answer(read, Document(copying: call.body), call, &reply)
@@ -105,14 +112,17 @@ enum Explain {
 
     /// The first statement of a write command as the find that looks for its documents.
     private static func writeTarget(_ call: borrowing CommandCall) throws(DBError) -> FindRequest {
-        let compiler = try QueryCompiler(call)
         let namespace = try call.namespace()
+        var compiler = try QueryCompiler(call, namespace)
         var filter = Document()
         for field: StaticString in ["updates", "deletes"] {
             if let statement = call.value(field)?.array?.first?.value.document,
                 let query = statement.value("q")?.document
             {
                 filter = Document(copying: query)
+                compiler = try compiler.collated(
+                    by: statement.value("collation")?.document,
+                    of: call.core.engine.collection(namespace))
             }
         }
         if let query = call.ownedDocumentIfKnown("query") { filter = query }

@@ -33,6 +33,10 @@ enum Find {
         call.core.counters.queries.wrappingAdd(1, ordering: .relaxed)
         let namespace = try call.namespace()
         if try runPoint(call, namespace, &reply) { return .done }
+        if let view = try call.core.engine.resolveView(namespace) {
+            let cursor = try call.core.engine.openCursor(try ViewRead.find(call, view))
+            return try BatchRun.start(cursor, try plan(call, namespace), call, &reply)
+        }
         let request = try findRequest(call, namespace)
         let cursor = try call.core.engine.openCursor(request)
         return try BatchRun.start(cursor, try plan(call, namespace), call, &reply)
@@ -49,9 +53,13 @@ enum Find {
             let filter = call.document("filter"), let id = PointRead.id(in: filter),
             call.integer("limit") ?? 0 >= 0, call.integer("batchSize") ?? 1 > 0
         else { return false }
+        let found = call.core.engine.collection(namespace)
+        guard found?.view == nil else { return false }
+        // Under a collation several strings may be equal to this one.
+        if found?.collation != nil, id.type.mayHoldText { return false }
         let document = reply.openDocument("cursor")
         let batch = reply.openArray("firstBatch")
-        if let entry = call.core.engine.collection(namespace) {
+        if let entry = found {
             let loop = call.connection.loop
             _ = try loop.pointRead.read(id, of: entry, loop.reader, into: &reply)
         }
@@ -70,7 +78,7 @@ enum Find {
         _ call: borrowing CommandCall, _ namespace: Namespace
     ) throws(DBError) -> FindRequest {
         try namespace.validate()
-        let compiler = try QueryCompiler(call)
+        let compiler = try QueryCompiler(call, namespace)
         var request = FindRequest(namespace, filter: try compiler.filter(call.document("filter")))
         request.sort = call.ownedDocument("sort")
         request.projection = try compiler.projection(call.document("projection"))

@@ -10,7 +10,7 @@ enum ListCollections {
         "listCollections", .inStableAPI,
         fields: [
             FieldSpec("filter", .document), FieldSpec("nameOnly", .truth),
-            FieldSpec("authorizedCollections", .truth), FieldSpec("cursor", .document),
+            FieldSpec("authorizedCollections", .bool), FieldSpec("cursor", .document),
             FieldSpec("includePendingDrops", .truth),
         ], help: "lists a database's collections", run: run)
 
@@ -32,7 +32,7 @@ enum ListCollections {
             }
             let start = list.openDocument()
             list.append("name", entry.namespace.collection)
-            list.append("type", "collection")
+            list.append("type", entry.view == nil ? "collection" : "view")
             list.close(start)
         }
         try ListReply.write(
@@ -44,13 +44,14 @@ enum ListCollections {
     private static func document(_ entry: CollectionEntry) -> Document {
         Document { writer in
             writer.append("name", entry.namespace.collection)
-            writer.append("type", "collection")
+            let isView = entry.view != nil
+            writer.append("type", isView ? "view" : "collection")
             writer.append("options", entry.options)
             let information = writer.openDocument("info")
-            writer.append("readOnly", false)
-            writer.append("uuid", entry.uuid.value)
+            writer.append("readOnly", isView)
+            if !isView { writer.append("uuid", entry.uuid.value) }
             writer.close(information)
-            writer.append("idIndex", ListIndexes.idIndex)
+            if !isView { writer.append("idIndex", ListIndexes.idIndex(of: entry)) }
         }
     }
 }

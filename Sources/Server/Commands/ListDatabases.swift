@@ -10,7 +10,7 @@ enum ListDatabases {
         "listDatabases", [.adminOnly, .inStableAPI],
         fields: [
             FieldSpec("filter", .document), FieldSpec("nameOnly", .truth),
-            FieldSpec("authorizedDatabases", .truth),
+            FieldSpec("authorizedDatabases", .bool),
         ], help: "lists databases", run: run)
 
     private static func run(

@@ -1,6 +1,7 @@
 // listIndexes: a collection's indexes as they were asked for.
 
 import BSON
+import Query
 import Roost
 import Wire
 
@@ -13,7 +14,16 @@ enum ListIndexes {
         ], help: "lists a collection's indexes", run: run)
 
     /// The index that every collection has.
-    static let idIndex: Document = ["v": 2, "key": ["_id": 1], "name": "_id_"]
+    static func idIndex(of entry: CollectionEntry) -> Document {
+        Document { writer in
+            writer.append("v", 2 as Int32)
+            writer.append("key", ["_id": 1] as Document)
+            writer.append("name", "_id_")
+            if let collation = entry.collation {
+                writer.append("collation", collation.document)
+            }
+        }
+    }
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
@@ -23,7 +33,9 @@ enum ListIndexes {
         guard let entry = call.core.engine.collection(namespace) else {
             throw DBError(.namespaceNotFound, "ns does not exist: \(namespace)")
         }
+        try entry.checkIsNoView()
         var list = DocumentWriter()
+        let idIndex = idIndex(of: entry)
         list.appendRaw(copying: idIndex.view.bytes)
         for index in entry.indexes {
             let specification = index.specification

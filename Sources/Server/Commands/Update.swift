@@ -30,17 +30,19 @@ enum UpdateCommand {
     ) throws(DBError) -> CommandOutcome {
         let namespace = try call.namespace()
         try namespace.validate()
-        let compiler = try QueryCompiler(call)
+        let compiler = try QueryCompiler(call, namespace)
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
+        let entry = call.core.engine.collection(namespace)
         var count = 0
         try StatementReader.forEach("updates", call) { document throws(DBError) in
             try StatementReader.check(document, "update.updates", statementFields)
-            try QueryCompiler.checkCollation(document.value("collation")?.document, "update")
             count += 1
             do throws(DBError) {
+                let compiler = try compiler.collated(
+                    by: document.value("collation")?.document, of: entry)
                 request.statements.append(
                     .update(
                         try statement(

@@ -34,6 +34,7 @@ enum Validate {
             throw DBError(
                 .namespaceNotFound, "Collection '\(namespace)' does not exist to validate.")
         }
+        try entry.checkIsNoView()
         let ticket = call.ticket()
         engine.readerPool.submit { reader in
             ticket.answer { reply throws(DBError) in

@@ -69,6 +69,9 @@ struct ProjectionRow: Sendable, CustomTestStringConvertible {
         .init(
             ["a": ["$elemMatch": ["$gte": 2]], "b": 0], ["_id": 1, "a": [1, 2], "b": 9, "c": 3],
             ["_id": 1, "a": [2], "c": 3]),
+        // A pair that holds no two numbers is the expression, which passes null on.
+        .init(["a": ["$slice": [0, nil]]], ["_id": 1, "a": [1]], ["_id": 1, "a": nil]),
+        .init(["a": ["$slice": [nil, 2]]], ["_id": 1, "a": [1]], ["_id": 1, "a": nil]),
         // Positional.
         .init(
             ["g.$": 1], ["_id": 1, "g": [70, 87, 90], "h": 1], ["_id": 1, "g": [87]],
@@ -127,6 +130,8 @@ struct ProjectionRow: Sendable, CustomTestStringConvertible {
         (["a.$": ["x": 1]], .find, 31271), (["a.$": "x"], .find, 31308),
         (["a": ["$slice": "x"]], .find, 28667),
         (["a": ["$slice": [1, 0]]], .find, 28724), (["a": ["$slice": 1]], .stage, 28667),
+        (["a": ["$exists": "$a"]], .stage, 31325),
+        (["a": ["$exists": true]], .find, 31325),
         (["a": ["$meta": "textScore"]], .find, 40218), (["a": ["$meta": "x"]], .find, 17308),
         (["a": ["$add": [1], "b": 1]], .find, 15983), (["a": ["b": 1, "$add": 1]], .find, 16410),
         (["a.": 1], .find, 40353), (["": 1], .find, 40352), (["$a": 1], .find, 16410),

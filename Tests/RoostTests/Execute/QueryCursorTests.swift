@@ -77,6 +77,21 @@ import Testing
         #expect(sink.documents.first?["_id"] == .int32(297))
     }
 
+    /// The condition that an empty $elemMatch leaves is not lost on the way to the scan.
+    @Test func anEmptyElementMatchWantsAnObject() async throws {
+        let fixture = try ReadFixture()
+        let documents: [Document] = [
+            ["_id": 1, "a": [1, 2]], ["_id": 2, "a": []], ["_id": 3, "a": [["x": 1]]], ["_id": 4],
+        ]
+        try await fixture.insert(Self.names, documents)
+        let empty = Value.document(Document())
+        for _ in 0..<2 {
+            let request = try fixture.request(Self.names, ["a": ["$elemMatch": empty]])
+            #expect(try fixture.find(request) == [documents[2]])
+            try await fixture.createIndex(Self.names, ["key": ["a": 1], "name": "a_1"])
+        }
+    }
+
     @Test func skipAndLimit() async throws {
         let fixture = try await fixture()
         for sort: Document? in [nil, ["_id": -1], ["n": 1]] {

@@ -1,0 +1,334 @@
+// Writing a pipeline's results: $out and $merge.
+//
+//     reader pool   a chunk of results        (QueryCursor)
+//     writer        inserts or updates        (WriteJob)
+//     … again until the results are at their end
+//
+// $out fills a temporary collection with the target's options and indexes, which takes the target's
+// place in one operation at the end; an error before removes it and leaves the target as it was.
+// $merge changes the target as it goes, as MongoDB does: an error leaves what was written before.
+//
+// A job passes from thread to thread (caller, reader pool, writer, back) but is on one at a time.
+
+import BSON
+import Query
+import Storage
+
+/// One $out or $merge under way.
+// Unchecked: each step ends by handing the job on, so no two threads run it at once.
+final class ResultWriteJob: @unchecked Sendable {
+    /// Bounds of one chunk of results.
+    private static let chunk = BatchLimits(documentsMax: 1_000, bytesMax: 4 * 1024 * 1024)
+
+    private let engine: RoostEngine
+    private let request: AggregateRequest
+    private let destination: PipelineDestination
+    private let completion: @Sendable (Result<Void, DBError>) -> Void
+    private let target: Namespace
+    private let time: WriteTime
+    private var cursor: QueryCursor?
+    private var results = ResultSink()
+    /// What $out fills; nil for $merge.
+    private var replacement: Replacement?
+    /// Whether a unique index finds null and missing values; for $merge.
+    private var acceptsNull = false
+
+    /// A temporary collection on its way to replace the target.
+    struct Replacement: Sendable {
+        let temporary: Namespace
+        /// The indexes that the target had at the beginning.
+        let indexes: [Document]
+    }
+
+    init(
+        _ engine: RoostEngine, _ request: AggregateRequest, _ destination: PipelineDestination,
+        completion: @escaping @Sendable (Result<Void, DBError>) -> Void
+    ) {
+        self.engine = engine
+        self.request = request
+        self.destination = destination
+        self.completion = completion
+        target = Namespace(
+            destination.database ?? request.namespace.database, destination.collection)
+        time = engine.writeTime
+    }
+
+    func run() {
+        do throws(DBError) {
+            acceptsNull = try Self.check(destination, target, engine.collection(target))
+            cursor = try engine.openCursor(request)
+            if case .out = destination { beginReplacement() } else { look() }
+        } catch {
+            completion(.failure(error))
+        }
+    }
+
+    /// Checks that results may be written there, and says whether a $merge matches null and missing
+    /// values.
+    /// - Throws: 73, 17385, 31319, 31320 and 31321 for the name; 166 for a view, 17152 for a capped
+    ///   target of $out, 51183 for a $merge without a unique index.
+    static func check(
+        _ destination: PipelineDestination, _ target: Namespace, _ entry: CollectionEntry?
+    ) throws(DBError) -> Bool {
+        try target.checkIsWritable(by: destination.stageName)
+        try entry?.checkIsNoView()
+        switch destination {
+        case .out:
+            if entry?.options["capped"] == true {
+                throw DBError(
+                    DBError.Code(rawValue: 17152),
+                    "namespace '\(target)' is capped so it can't be used for $out")
+            }
+            return false
+        case .merge(let specification):
+            return try UniqueMatch.acceptsNull(specification.on, entry)
+        }
+    }
+
+    private func beginReplacement() {
+        let (writer, target) = (engine.writer, target)
+        engine.submit { transaction in
+            try writer.beginReplacement(of: target, &transaction)
+        } completion: { outcome in
+            switch outcome {
+            case .failure(let error): self.completion(.failure(error))
+            case .success(let replacement):
+                self.replacement = replacement
+                self.look()
+            }
+        }
+    }
+
+    // MARK: Chunks
+
+    /// Reads the next chunk on a reader thread.
+    private func look() {
+        do throws(DBError) {
+            try engine.readerPool.submitSlices { reader in self.slice(reader) }
+        } catch {
+            fail(error)
+        }
+    }
+
+    private func slice(_ reader: Reader) -> ReaderPool.Step {
+        do throws(DBError) {
+            guard let cursor else { return .done }
+            let status = try cursor.advance(reader, Self.chunk, .slice, into: &results)
+            if status == .budgetSpent { return .again }
+            try write(isLast: status == .exhausted)
+        } catch {
+            fail(error)
+        }
+        return .done
+    }
+
+    /// Hands a chunk to the writer.
+    private func write(isLast: Bool) throws(DBError) {
+        let documents = results.take()
+        var write = WriteRequest(replacement?.temporary ?? target, time: time)
+        // Like MongoDB, $merge goes on with the rest of a chunk after an error.
+        if case .merge = destination { write.isOrdered = false }
+        write.deadline = request.deadline
+        write.bypassesValidation = request.bypassesValidation
+        for document in documents {
+            switch destination {
+            case .out: try write.insert(document.view)
+            case .merge(let specification): try append(document, specification, &write)
+            }
+        }
+        guard !write.statements.isEmpty else { return isLast ? finish() : look() }
+        engine.write(write) { outcome in
+            switch outcome {
+            case .failure(let error): self.fail(error)
+            case .success(let outcome):
+                if let error = self.error(in: outcome) {
+                    self.fail(error)
+                } else if isLast {
+                    self.finish()
+                } else {
+                    self.look()
+                }
+            }
+        }
+    }
+
+    /// Adds the statement that a result means.
+    private func append(
+        _ result: Document, _ specification: MergeSpecification, _ write: inout WriteRequest
+    ) throws(DBError) {
+        var document = result
+        if specification.on.contains(where: { $0.dotted == "_id" }), document["_id"] == nil {
+            var writer = DocumentWriter()
+            if try prepareInsert(document.view, time: time, into: &writer) {
+                document = Document(unchecked: writer.take())
+            }
+        }
+        guard let update = try specification.update(for: document.view) else {
+            return try write.insert(document.view)
+        }
+        let filter = try specification.filter(for: document.view, acceptsNull: acceptsNull)
+        let isUpsert = specification.whenNotMatched == .insert
+        write.statements.append(
+            .update(
+                UpdateStatement(
+                    target: WriteTarget(
+                        filter: try Filter.parse(filter.view), filterDocument: filter),
+                    update: update, isMulti: false, isUpsert: isUpsert,
+                    bypassesValidation: request.bypassesValidation,
+                    insertion: specification.insertsResult ? document : nil)))
+    }
+
+    /// The first error of a chunk; a result without its document is one where the stage says so.
+    private func error(in outcome: WriteOutcome) -> DBError? {
+        if let error = outcome.results.lazy.compactMap(\.error).first {
+            return DBError(
+                error.code,
+                "PlanExecutor error during aggregation :: caused by :: \(error.message)",
+                details: error.details, underlying: error.underlying)
+        }
+        guard case .merge(let specification) = destination,
+            specification.whenNotMatched == .fail,
+            outcome.results.contains(where: { $0.n == 0 })
+        else { return nil }
+        return DBError(
+            DBError.Code(rawValue: 13113),
+            "$merge could not find a matching document in the target collection for at least one "
+                + "document in the source collection")
+    }
+
+    // MARK: End
+
+    private func finish() {
+        guard let replacement else { return completion(.success(())) }
+        let (writer, target) = (engine.writer, target)
+        engine.submit { transaction in
+            try writer.finish(replacement, of: target, &transaction)
+        } completion: { outcome in
+            switch outcome {
+            case .failure(let error): self.fail(error)
+            case .success: self.completion(.success(()))
+            }
+        }
+    }
+
+    private func fail(_ error: DBError) {
+        guard let replacement else { return completion(.failure(error)) }
+        // Where even the removal fails the store refuses writes; the next open removes it.
+        engine.dropCollection(replacement.temporary) { _ in self.completion(.failure(error)) }
+    }
+}
+
+/// Copies results.
+private struct ResultSink: DocumentSink {
+    private var documents: [Document] = []
+
+    mutating func append(_ document: DocumentView) {
+        documents.append(Document(copying: document))
+    }
+
+    /// Hands the results over.
+    mutating func take() -> [Document] {
+        defer { documents = [] }
+        return documents
+    }
+}
+
+/// The unique index that $merge needs, so that each result has one document at most.
+enum UniqueMatch {
+    /// Whether the index over just these paths also finds null and missing values.
+    /// - Throws: 51183 where there is no such index.
+    static func acceptsNull(
+        _ paths: [FieldPath], _ entry: CollectionEntry?
+    ) throws(DBError) -> Bool {
+        let wanted = Set(paths.map(\.dotted))
+        if wanted == ["_id"] { return true }
+        let fitting = (entry?.indexes ?? []).filter {
+            $0.isUnique && $0.isReady && $0.partialFilter == nil
+                && Set($0.pattern.parts.map(\.path.dotted)) == wanted
+        }
+        guard !fitting.isEmpty else {
+            throw DBError(
+                DBError.Code(rawValue: 51183),
+                "Cannot find index to verify that join fields will be unique; create a unique "
+                    + "index over just the fields of 'on'")
+        }
+        return fitting.contains { !$0.isSparse }
+    }
+}
+
+extension Namespace {
+    /// Refuses targets that no pipeline may write to.
+    /// - Throws: 73, 17385 and 31319 for system collections, 31320 and 31321 for databases.
+    fileprivate func checkIsWritable(by stage: String) throws(DBError) {
+        try validate()
+        let isOut = stage == "$out"
+        if collection.hasPrefix("system.") {
+            throw DBError(
+                DBError.Code(rawValue: isOut ? 17385 : 31319),
+                "Can't \(stage) to special collection: \(collection)")
+        }
+        if ["admin", "config", "local"].contains(database) {
+            throw DBError(
+                DBError.Code(rawValue: isOut ? 31321 : 31320),
+                "Can't \(stage) to internal database: \(database)")
+        }
+    }
+}
+
+extension CollectionEntry {
+    /// Whether this is what an unfinished $out left.
+    var isTemporary: Bool {
+        namespace.collection.hasPrefix(Self.temporaryPrefix) && options["temp"] == true
+    }
+
+    /// What the names of temporary collections begin with.
+    static let temporaryPrefix = "tmp.agg_out."
+}
+
+extension WriterState {
+    /// Makes an empty collection like `target`, to replace it.
+    fileprivate func beginReplacement(
+        of target: Namespace, _ transaction: inout WriteTransaction
+    ) throws -> ResultWriteJob.Replacement {
+        let entry = catalog[target]
+        let options = entry?.options ?? Document()
+        let name = UUIDBytes.random().bytes.map { String($0, radix: 16) }.joined()
+        let temporary = Namespace(target.database, CollectionEntry.temporaryPrefix + name)
+        var marked = DocumentWriter()
+        let start = marked.openDocument()
+        marked.appendFields(of: options.view)
+        if options["temp"] == nil { marked.append("temp", true) }
+        marked.close(start)
+        _ = try create(temporary, options: Document(unchecked: marked.take()), &transaction)
+        let indexes = entry?.indexes.map(\.specification) ?? []
+        if !indexes.isEmpty {
+            let specifications = try indexes.map { try IndexSpecification($0.view) }
+            _ = try addIndexes(temporary, specifications, &transaction)
+        }
+        return ResultWriteJob.Replacement(temporary: temporary, indexes: indexes)
+    }
+
+    /// Puts the filled collection in the target's place.
+    /// - Throws: 125 where the target's indexes are no longer what they were.
+    fileprivate func finish(
+        _ replacement: ResultWriteJob.Replacement, of target: Namespace,
+        _ transaction: inout WriteTransaction
+    ) throws {
+        guard let entry = catalog[replacement.temporary] else {
+            throw DBError(
+                .namespaceNotFound,
+                "The temporary collection \(replacement.temporary) of $out was dropped")
+        }
+        let occupant = catalog[target]
+        guard (occupant?.indexes.map(\.specification) ?? []) == replacement.indexes else {
+            throw DBError(
+                .commandFailed,
+                "indexes of target collection \(target) changed while processing $out"
+            )
+        }
+        if let occupant { try drop(occupant, &transaction) }
+        try remove(replacement.temporary, &transaction)
+        let renamed = try entry.renamed(target).with(options: occupant?.options ?? Document())
+        try save(renamed, &transaction)
+    }
+}

@@ -1,0 +1,124 @@
+// What commands refuse, and with which of MongoDB's codes.
+
+import BSON
+import Testing
+
+@testable import Server
+@testable import Wire
+
+@Suite struct ArgumentCheckTests {
+    struct Case: Sendable, CustomStringConvertible {
+        let command: Document
+        let code: Int32
+
+        init(_ command: Document, _ code: Int32) {
+            self.command = command
+            self.code = code
+        }
+
+        var description: String { "\(command)" }
+    }
+
+    private static let id: Value = ["_id": 1]
+
+    private static func create(idIndex: Value) -> Document {
+        ["create": "new", "idIndex": idIndex]
+    }
+
+    private static func create(engine: Value) -> Document {
+        ["create": "new", "storageEngine": ["wiredTiger": engine]]
+    }
+
+    private static let creation: [Case] = [
+        Case(create(idIndex: .document(Document())), 9), Case(create(idIndex: ["key": id]), 9),
+        Case(create(idIndex: ["name": "_id_"]), 9),
+        Case(create(idIndex: ["key": ["x": 1], "name": "_id_"]), 2),
+        Case(create(idIndex: ["key": ["_id": -1], "name": "_id_"]), 2),
+        Case(create(idIndex: ["key": nil, "name": "_id_"]), 14),
+        Case(create(idIndex: ["key": id, "name": 1]), 14),
+        Case(create(idIndex: ["key": id, "name": ""]), 67),
+        Case(create(idIndex: ["key": id, "name": "_id_", "v": 3]), 67),
+        Case(create(idIndex: ["key": id, "name": "_id_", "v": 2.5]), 2),
+        Case(create(idIndex: ["key": id, "name": "_id_", "v": "2"]), 14),
+        Case(create(idIndex: ["key": id, "name": "_id_", "unique": true]), 197),
+        Case(create(idIndex: ["key": id, "name": "_id_", "collation": ["locale": "en"]]), 2),
+        Case(create(engine: "x"), 2), Case(create(engine: ["badKey": 1]), 72),
+        Case(create(engine: ["configString": "invalid=bad"]), 2),
+        Case(create(engine: ["configString": "a\0b"]), 9),
+        Case(["create": "new", "storageEngine": ["other": ["x": 1]]], 72),
+        Case(["create": "new", "indexOptionDefaults": ["x": 1]], 40_415),
+        Case(["create": "new", "changeStreamPreAndPostImages": ["enabled": 1]], 14),
+        Case(["create": "new", "changeStreamPreAndPostImages": ["enabled": nil]], 40_414),
+        Case(["create": "new", "pipeline": []], 72), Case(["create": "system.x"], 73),
+    ]
+
+    private static let lists: [Case] = [
+        Case(["listCollections": 1, "authorizedCollections": 1], 14),
+        Case(["dropIndexes": "none", "index": "x"], 26), Case(["dropDatabase": 2], 5_255_100),
+        Case(["drop": "c", "collectionUUID": .binary(subtype: 3, [1])], 207),
+        Case(["drop": "c", "collectionUUID": uuid], 361),
+    ]
+
+    private static let uuid = Value.binary(subtype: 4, [UInt8](repeating: 7, count: 16))
+
+    @Test(arguments: creation + lists)
+    func refused(_ item: Case) async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            _ = try client.run(["insert": "c", "documents": [["_id": 1]]])
+            #expect(try client.run(item.command).errorCode == item.code)
+        }
+    }
+
+    private static let adminOnly: [Case] = [
+        Case(["listDatabases": 1, "authorizedDatabases": 1], 14),
+        Case(["dropDatabase": 1], 20), Case(["renameCollection": nil, "to": "test.d"], 40_414),
+        Case(["renameCollection": "test.c", "to": nil], 40_414),
+        Case(["renameCollection": "test.c", "to": "test.system.users"], 20),
+        Case(["renameCollection": "test.system.js", "to": "test.d"], 20),
+        Case(["renameCollection": "test.c", "to": "local.oplog.rs"], 20),
+        Case(["renameCollection": "test.c", "to": "TEST.c"], 13_297),
+        Case(["renameCollection": "test.c", "to": "test.d", "dropTarget": uuid], 361),
+        Case(["renameCollection": "test.c", "to": "other.d", "dropTarget": uuid], 72),
+        Case(["renameCollection": "test.c", "to": "test.d", "collectionUUID": uuid], 361),
+    ]
+
+    @Test(arguments: adminOnly)
+    func refusedOnAdmin(_ item: Case) async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            _ = try client.run(["insert": "c", "documents": [["_id": 1]]])
+            #expect(try client.run(item.command, database: "admin").errorCode == item.code)
+        }
+    }
+
+    /// A wrong UUID in bulkWrite spoils only the operations on that collection.
+    @Test func bulkWriteChecksUUIDs() async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            let reply = try client.run(
+                [
+                    "bulkWrite": 1, "ordered": false,
+                    "nsInfo": [["ns": "test.c", "collectionUUID": Self.uuid], ["ns": "test.d"]],
+                    "ops": [
+                        ["insert": 0, "document": ["_id": 1]],
+                        ["insert": 1, "document": ["_id": 1]],
+                    ],
+                ], database: "admin")
+            #expect(reply.integer("nErrors") == 1)
+            #expect(reply.integer("nInserted") == 1)
+            #expect(reply.nested("cursor").documents("firstBatch")[0].integer("code") == 361)
+        }
+    }
+
+    /// dropIndexes takes the star also alone in a list.
+    @Test func aListOfAStarIsAll() async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            let index: Value = ["key": ["v": 1], "name": "v_1"]
+            _ = try client.run(["createIndexes": "c", "indexes": .array([index])])
+            #expect(
+                try client.run(["dropIndexes": "c", "index": ["*"]]).integer("nIndexesWas") == 2)
+        }
+    }
+}
