@@ -110,6 +110,10 @@ extension WriterState {
     /// Removes a collection; the store frees its tables in the background.
     func drop(_ entry: CollectionEntry, _ transaction: inout WriteTransaction) throws {
         try transaction.dropTable(entry.table)
+        if let table = entry.idTable {
+            try transaction.dropTable(table)
+            ended.insert(entry.table)
+        }
         for index in entry.indexes {
             builds.end(index.table)
             try transaction.dropTable(index.table)

@@ -191,6 +191,10 @@ extension IndexSpecification {
                 isHidden = try flag(element)
             case "background":
                 _ = try flag(element, keep: false)
+                keep(element)
+            // What old versions wrote; MongoDB takes it and does nothing.
+            case "dropDups", "bucketSize", "safe", "key_v", "_id":
+                break
             case "v":
                 try checkVersion(value)
             case "ns":
@@ -245,7 +249,7 @@ extension IndexSpecification {
             options = Document { writer in
                 writer.appendFields(of: before.view)
                 if element.value.isNumeric, element.nameString != "expireAfterSeconds" {
-                    writer.append(element.nameString, true)
+                    writer.append(element.nameString, element.value.isTruthy)
                 } else {
                     writer.append(element)
                 }
