@@ -71,7 +71,7 @@ enum ServerStages {
     private static func indexStats(_ call: borrowing CommandCall) throws(DBError) -> [Value] {
         guard let entry = call.core.engine.collection(try call.namespace()) else { return [] }
         try entry.checkIsNoView()
-        let specifications = [ListIndexes.idIndex] + entry.indexes.map(\.specification)
+        let specifications = [ListIndexes.idIndex(of: entry)] + entry.indexes.map(\.specification)
         return specifications.map { specification in
             .document([
                 "name": specification["name"] ?? nil, "key": specification["key"] ?? nil,
