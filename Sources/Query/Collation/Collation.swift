@@ -126,16 +126,13 @@ final class Collator: @unchecked Sendable {
     }
 
     func appendSortKey(of utf8: RawSpan, to key: inout [UInt8]) {
-        let count = utf8.byteCount
-        guard count > 0 else { return }
+        // The empty string has a key of its own: that of all strings without weight.
+        let count = max(utf8.byteCount, 1)
         withUnsafeTemporaryAllocation(of: UInt16.self, capacity: count) { scratch in
-            // Most keys are about as long as their strings.
-            var capacity = 2 * count + 32
-            var size = write(utf8, scratch, &key, capacity: capacity)
-            if size > capacity {
-                capacity = size + 1
-                size = write(utf8, scratch, &key, capacity: capacity)
-            }
+            // Most keys are not longer than this.
+            let guess = 2 * count + 32
+            let size = write(utf8, scratch, &key, capacity: guess)
+            if size > guess { _ = write(utf8, scratch, &key, capacity: size) }
         }
     }
 
@@ -144,22 +141,21 @@ final class Collator: @unchecked Sendable {
         _ utf8: RawSpan, _ scratch: UnsafeMutableBufferPointer<UInt16>, _ key: inout [UInt8],
         capacity: Int
     ) -> Int {
-        let start = key.count
-        // ICU writes the zero behind the key too.
-        key.append(contentsOf: repeatElement(0, count: capacity + 1))
-        // SAFETY: the span's owner and the array keep the bytes for the closures' duration; the
-        // array has `capacity + 1` bytes from `start` on, the scratch as many units as there are
-        // bytes of UTF-8.
-        let size = utf8.withUnsafeBytes { source in
-            key.withUnsafeMutableBufferPointer { target in
+        // One more for the zero that ICU writes behind the key.
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: capacity + 1) { target in
+            // SAFETY: the span's owner keeps its bytes for the closures' duration; the scratch has
+            // as many units as there are bytes of UTF-8.
+            let size = utf8.withUnsafeBytes { source in
                 Int(
                     cicu_sort_key(
                         handle, source.baseAddress?.assumingMemoryBound(to: CChar.self),
-                        Int32(clamping: source.count), scratch.baseAddress,
-                        target.baseAddress.map { $0 + start }, Int32(clamping: capacity + 1)))
+                        Int32(clamping: source.count), scratch.baseAddress, target.baseAddress,
+                        Int32(clamping: capacity + 1)))
             }
+            if size <= capacity {
+                key.append(contentsOf: UnsafeBufferPointer(rebasing: target[..<size]))
+            }
+            return size
         }
-        key.removeLast(key.count - start - (size <= capacity ? size : 0))
-        return size
     }
 }

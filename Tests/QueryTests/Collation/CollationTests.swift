@@ -5,13 +5,15 @@ import Testing
 
 @Suite struct CollationTests {
     private static func collation(_ json: String) throws -> Collation? {
-        try Collation.parse(try ExtendedJSON.parse(json).view)
+        let document = try ExtendedJSON.parse(json)
+        return try Collation.parse(document.view)
     }
 
     private static func order(_ left: String, _ right: String, _ collation: Collation?) -> Int {
         let left = OwnedValue(.string(left))
         let right = OwnedValue(.string(right))
-        return left.view.compare(right.view, collation).signum()
+        let order = left.view.compare(right.view, collation)
+        return order.signum()
     }
 
     @Test(arguments: [
@@ -32,8 +34,12 @@ import Testing
     ])
     func refused(_ json: String, _ code: Int) throws {
         let document = try ExtendedJSON.parse(json)
-        let error = #expect(throws: DBError.self) { _ = try Collation.parse(document.view) }
-        #expect(error.map { Int($0.code.rawValue) } == code)
+        do throws(DBError) {
+            _ = try Collation.parse(document.view)
+            Issue.record("accepted")
+        } catch {
+            #expect(Int(error.code.rawValue) == code)
+        }
     }
 
     @Test func completed() throws {
@@ -43,12 +49,14 @@ import Testing
             "normalization":false,"backwards":false,"version":"57.1"}
             """
         let plain = try #require(try Self.collation(#"{"locale": "en", "caseLevel": null}"#))
-        #expect(ExtendedJSON.string(of: plain.document.view, canonical: false) == expected)
+        let document = plain.document
+        let text = ExtendedJSON.string(of: document.view, canonical: false)
+        #expect(text == expected)
         // What a locale itself decides is filled in too.
         let canadian = try #require(try Self.collation(#"{"locale": "fr_CA"}"#))
         #expect(canadian.document["backwards"] == .bool(true))
         // The completed document gives the same collation again.
-        let again = try Collation.parse(plain.document.view)
+        let again = try Collation.parse(document.view)
         #expect(Collation.areSame(plain, again))
         #expect(!Collation.areSame(plain, canadian))
         #expect(!Collation.areSame(plain, nil))
@@ -106,7 +114,8 @@ import Testing
                 default: pair.append(OwnedValue(text()))
                 }
             }
-            let order = pair[0].view.compare(pair[1].view, collation).signum()
+            let (left, right) = (pair[0], pair[1])
+            let order = left.view.compare(right.view, collation).signum()
             for descending in [false, true] {
                 var keys: [[UInt8]] = []
                 for value in pair {
@@ -114,7 +123,8 @@ import Testing
                     encoder.append(value.view, descending: descending, order: collation)
                     keys.append(encoder.bytes)
                 }
-                let bytes = keys[0].span.bytes.compareBytes(keys[1].span.bytes).signum()
+                let (low, high) = (keys[0], keys[1])
+                let bytes = low.span.bytes.compareBytes(high.span.bytes).signum()
                 #expect(bytes == (descending ? -order : order), "\(pair)")
                 if order != 0 {
                     #expect(!keys[0].starts(with: keys[1]) && !keys[1].starts(with: keys[0]))
@@ -126,7 +136,7 @@ import Testing
     /// Long strings' keys outgrow the first guess of their size.
     @Test func longKeys() throws {
         let collation = try #require(try Self.collation(#"{"locale": "en", "strength": 4}"#))
-        for count in [1, 100, 10_000, 1_000_000] {
+        for count in [0, 1, 100, 10_000, 100_000] {
             let text = String(repeating: "Ǻ", count: count)
             #expect(Self.order(text, text + "a", collation) == -1)
             var keys: [[UInt8]] = []
@@ -135,8 +145,7 @@ import Testing
                 encoder.append(OwnedValue(.string(value)).view, order: collation)
                 keys.append(encoder.bytes)
             }
-            let order = keys[0].span.bytes.compareBytes(keys[1].span.bytes)
-            #expect(order < 0)
+            #expect(keys[0].lexicographicallyPrecedes(keys[1]))
         }
     }
 
@@ -162,12 +171,12 @@ import Testing
     func filters(_ filter: String, _ document: String, _ expected: Bool) throws {
         var scope = ExpressionScope()
         scope.collation = try Self.collation(#"{"locale": "en", "strength": 2}"#)
-        let compiled = try Filter.parse(
-            try ExtendedJSON.parse(filter).view, scope.filterOptions(.find))
+        let parsed = try ExtendedJSON.parse(filter)
+        let compiled = try Filter.parse(parsed.view, scope.filterOptions(.find))
         var scratch = MatchScratch()
         let subject = try ExtendedJSON.parse(document)
-        let isMatch = try compiled.matches(subject.view, &scratch)
-        #expect(isMatch == expected)
+        let matches = try compiled.matches(subject.view, &scratch)
+        #expect(matches == expected)
     }
 
     @Test(arguments: [

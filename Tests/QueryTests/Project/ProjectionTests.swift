@@ -130,7 +130,7 @@ struct ProjectionRow: Sendable, CustomTestStringConvertible {
         (["a.$": ["x": 1]], .find, 31271), (["a.$": "x"], .find, 31308),
         (["a": ["$slice": "x"]], .find, 28667),
         (["a": ["$slice": [1, 0]]], .find, 28724), (["a": ["$slice": 1]], .stage, 28667),
-        (["a": ["$slice": ["x", 1]]], .find, 28724), (["a": ["$exists": "$a"]], .stage, 31325),
+        (["a": ["$exists": "$a"]], .stage, 31325),
         (["a": ["$exists": true]], .find, 31325),
         (["a": ["$meta": "textScore"]], .find, 40218), (["a": ["$meta": "x"]], .find, 17308),
         (["a": ["$add": [1], "b": 1]], .find, 15983), (["a": ["b": 1, "$add": 1]], .find, 16410),

@@ -28,12 +28,14 @@ import Testing
         #expect(fixture.engine.catalog.databases == ["test"])
     }
 
-    @Test(arguments: [
+    private static let names: [(String, Int32)] = [
         ("c", 0), ("a.b", 0), ("a.", 0), ("system", 0), ("system.views", 0), ("system.js", 0),
         ("System.x", 0), ("", 73), (".a", 73), ("a$b", 73), ("a\0b", 73), ("system.x", 73),
         ("system.version", 73), (String(repeating: "x", count: 250), 0),
         (String(repeating: "x", count: 251), 73),
-    ])
+    ]
+
+    @Test(arguments: names)
     func mayBeCreated(_ collection: String, _ code: Int32) {
         var thrown: Int32 = 0
         do throws(DBError) {

@@ -92,7 +92,7 @@ import Testing
         let shape = IndexShape(
             paths: item.key.map { FieldPath($0.0) }, descending: item.key.map { $0.1 < 0 },
             multikeyParts: item.multikey, prefixBytesMax: IndexEntryKey.prefixBytes)
-        let bounds = IndexBounds(Conjunct.all(of: filter.root), shape)
+        let bounds = IndexBounds(Conjunct.all(of: filter.root), shape, nil)
         let texts = bounds.parts.map { set in
             set.intervals.map { $0.text(isReversed: false) }
         }
@@ -107,7 +107,7 @@ import Testing
         let shape = IndexShape(
             paths: ["a", "b", "c"].map { FieldPath($0) }, descending: [false, true, false],
             multikeyParts: 0, prefixBytesMax: 343)
-        let ranges = KeyRanges(IndexBounds(Conjunct.all(of: filter.root), shape), shape)
+        let ranges = KeyRanges(IndexBounds(Conjunct.all(of: filter.root), shape, nil), shape)
         #expect(ranges.count == 6)
         #expect(ranges.isExact)
         for index in 1..<ranges.count {
@@ -122,7 +122,7 @@ import Testing
             (["a": ["$in": .array(values)]] as Document).view, FilterOptions())
         let shape = IndexShape(
             paths: [FieldPath("a")], descending: [false], multikeyParts: 0, prefixBytesMax: 343)
-        let ranges = KeyRanges(IndexBounds(Conjunct.all(of: filter.root), shape), shape)
+        let ranges = KeyRanges(IndexBounds(Conjunct.all(of: filter.root), shape, nil), shape)
         #expect(ranges.count == 2)
         #expect(!ranges.isExact)
     }
