@@ -49,10 +49,17 @@ import Testing
         Case(["create": "new", "indexOptionDefaults": ["x": 1]], 40_415),
         Case(["create": "new", "changeStreamPreAndPostImages": ["enabled": 1]], 14),
         Case(["create": "new", "changeStreamPreAndPostImages": ["enabled": nil]], 40_414),
+        Case(["create": "new", "changeStreamPreAndPostImages": ["enabled": true]], 0),
         Case(["create": "new", "pipeline": []], 72), Case(["create": "system.x"], 73),
     ]
 
+    private static func index(_ specification: Document) -> Document {
+        ["createIndexes": "c", "indexes": .array([.document(specification)])]
+    }
+
     private static let lists: [Case] = [
+        Case(index(["key": ["a": 1], "name": "x", "hidden": 1]), 14),
+        Case(index(["key": ["a": 1], "name": "x", "unique": 1]), 0),
         Case(["listCollections": 1, "authorizedCollections": 1], 14),
         Case(["dropIndexes": "none", "index": "x"], 26), Case(["dropDatabase": 2], 5_255_100),
         Case(["drop": "c", "collectionUUID": .binary(subtype: 3, [1])], 207),
@@ -145,6 +152,25 @@ import Testing
             #expect(reply.integer("nErrors") == 1)
             #expect(reply.integer("nInserted") == 1)
             #expect(reply.nested("cursor").documents("firstBatch")[0].integer("code") == 361)
+        }
+    }
+
+    /// The order of a partial filter's conditions makes no other index.
+    @Test func partialFiltersAreCompared() async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            let wanted: [Document] = [["b": 2, "a": 1], ["$and": [["a": 1], ["b": 2]]]]
+            for filter in wanted {
+                let reply = try client.run(
+                    Self.index([
+                        "key": ["a": 1], "name": "x", "partialFilterExpression": .document(filter),
+                    ]))
+                #expect(reply.integer("numIndexesAfter") == 2)
+            }
+            let other = Self.index([
+                "key": ["a": 1], "name": "x", "partialFilterExpression": ["a": 1],
+            ])
+            #expect(try client.run(other).errorCode == 86)
         }
     }
 

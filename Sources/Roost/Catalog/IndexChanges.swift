@@ -174,17 +174,18 @@ extension IndexSpecification {
 }
 
 extension Document {
-    /// Whether two specifications ask for the same; how the build runs doesn't count.
+    /// Whether two specifications ask for the same; how the build runs doesn't count, nor in what
+    /// order a partial filter names its conditions.
     fileprivate func isSameIndex(as other: Document) -> Bool {
-        withoutBackground == other.withoutBackground
+        plainOptions == other.plainOptions && IndexIdentity(self) == IndexIdentity(other)
     }
 
-    private var withoutBackground: Document {
-        guard self["background"] != nil else { return self }
-        return Document { writer in
+    private var plainOptions: Document {
+        Document { writer in
             var fields = view.makeIterator()
             while let field = fields.next() {
-                if !field.name.equals("background") { writer.append(field) }
+                if field.name.equals("background") { continue }
+                if !field.name.equals("partialFilterExpression") { writer.append(field) }
             }
         }
     }
@@ -194,11 +195,21 @@ extension Document {
 /// filter, collation.
 private struct IndexIdentity: Hashable {
     private let parts: [Value?]
+    /// The conditions of the partial filter, which may come in any order.
+    private let conditions: Set<FilterNode>
 
     init(_ specification: Document) {
-        parts = ["key", "unique", "sparse", "partialFilterExpression", "collation"].map {
-            specification[$0]
+        parts = ["key", "unique", "sparse", "collation"].map { specification[$0] }
+        conditions = Self.conditions(specification.view.value("partialFilterExpression")?.document)
+    }
+
+    private static func conditions(_ filter: DocumentView?) -> Set<FilterNode> {
+        // Whoever made the specification has parsed the filter before, so it parses.
+        guard let filter, let root = try? Filter.parse(filter, FilterOptions()).root else {
+            return []
         }
+        if case .and(let nodes) = root { return Set(nodes) }
+        return [root]
     }
 }
 

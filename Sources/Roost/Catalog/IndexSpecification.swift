@@ -188,6 +188,8 @@ extension IndexSpecification {
             case "sparse":
                 isSparse = try flag(element)
             case "hidden":
+                // Numbers are no truth here, unlike in the older options.
+                guard value.bool != nil else { throw Self.mismatch(field, value, "bool") }
                 isHidden = try flag(element)
             case "background":
                 _ = try flag(element, keep: false)

@@ -25,7 +25,7 @@ enum Create {
     /// its name, since ignoring it would be a lie.
     private static let unsupported: [StaticString] = [
         "timeseries", "clusteredIndex", "expireAfterSeconds",
-        "encryptedFields", "changeStreamPreAndPostImages",
+        "encryptedFields",
     ]
 
     private static func run(
@@ -38,7 +38,6 @@ enum Create {
             throw DBError(
                 .notImplemented, "create with the option '\(option)' is not supported yet")
         }
-        if let index = call.document("idIndex") { try checkIDIndex(index) }
         let options = try keptOptions(call, namespace)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
@@ -74,27 +73,6 @@ enum Create {
         return ["viewOn": .string(source), "pipeline": .array(stages)]
     }
 
-    /// Checks `idIndex`, which can say nothing that isn't so anyway.
-    private static func checkIDIndex(_ index: DocumentView) throws(DBError) {
-        let specification = try IndexSpecification(index)
-        guard specification.isIDIndex else {
-            throw DBError(
-                .badValue,
-                "The field 'key' for an _id index must be {_id: 1}, but got "
-                    + ShellNotation.string(specification.key.view))
-        }
-        var fields = index.makeIterator()
-        while let field = fields.next() {
-            switch field.nameString {
-            case "key", "name", "v", "ns", "collation": continue
-            default:
-                throw DBError(
-                    .invalidIndexSpecificationOption,
-                    "The field '\(field.nameString)' is not valid for an _id index specification.")
-            }
-        }
-    }
-
     /// The options as they are kept and listed.
     /// - Throws: what `Collation.parse` throws; 2 for an `_id` index with another collation.
     private static func keptOptions(
@@ -128,7 +106,7 @@ enum Create {
         return collation
     }
 
-    /// Cap and validator.
+    /// Cap, validator, and what change streams are to show of the collection.
     private static func storageOptions(
         _ call: borrowing CommandCall
     ) throws(DBError) -> Document {
@@ -145,6 +123,11 @@ enum Create {
         }
         for name: StaticString in ["validationLevel", "validationAction"] {
             if let value = call.string(name) { given.append(("\(name)", .string(value))) }
+        }
+        if let images = call.ownedDocument("changeStreamPreAndPostImages"),
+            images["enabled"] == true
+        {
+            given.append(("changeStreamPreAndPostImages", .document(images)))
         }
         return Document { writer in for (name, value) in given { writer.append(name, value) } }
     }

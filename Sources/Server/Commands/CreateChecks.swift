@@ -19,6 +19,11 @@ enum CreateChecks {
             try StatementReader.check(
                 images, "create.changeStreamPreAndPostImages",
                 [FieldSpec("enabled", .bool, required: true)])
+            if images.value("enabled")?.bool == true, call.value("viewOn") != nil {
+                throw DBError(
+                    .invalidOptions,
+                    "changeStreamPreAndPostImages cannot be enabled on a view")
+            }
         }
     }
 
