@@ -240,6 +240,7 @@ extension CommandCall {
                     .idlUnknownField,
                     "BSON field '\(command.name).cursor.\(field.nameString)' is an unknown field.")
             }
+            if field.value.type == .null { continue }
             guard let number = field.value.truncatedInteger else {
                 throw DBError(
                     .typeMismatch,

@@ -39,7 +39,7 @@ extension RoostEngine {
         _ namespace: Namespace, uuid: UUIDBytes? = nil, completion: @escaping Completion<Int?>
     ) {
         let writer = writer
-        submit { transaction in
+        submit(OperationOptions(mayUseReserve: true)) { transaction in
             try uuid?.check(namespace, in: writer.catalog)
             guard let entry = writer.catalog[namespace] else { return nil }
             try writer.drop(entry, &transaction)
@@ -52,7 +52,7 @@ extension RoostEngine {
     /// Removes every collection of a database. Answers whether there was any.
     package func dropDatabase(_ database: String, completion: @escaping Completion<Bool>) {
         let writer = writer
-        submit { transaction in
+        submit(OperationOptions(mayUseReserve: true)) { transaction in
             let entries = writer.catalog.collections(of: database)
             for entry in entries { try writer.drop(entry, &transaction) }
             return !entries.isEmpty

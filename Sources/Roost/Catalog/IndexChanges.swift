@@ -56,7 +56,7 @@ extension RoostEngine {
         _ namespace: Namespace, _ selection: IndexSelection, completion: @escaping Completion<Int>
     ) {
         let writer = writer
-        submit { transaction in
+        submit(OperationOptions(mayUseReserve: true)) { transaction in
             guard let entry = writer.catalog[namespace] else {
                 throw DBError(.namespaceNotFound, "ns not found \(namespace)")
             }

@@ -267,7 +267,9 @@ extension IndexSpecification {
 
         private func checkVersion(_ value: ValueView) throws(DBError) {
             guard value.isNumeric else { throw Self.mismatch("v", value, "number") }
-            let version = value.int32.map { Int64($0) } ?? value.int64 ?? Int64(value.double ?? 0)
+            let version =
+                value.int32.map { Double($0) } ?? value.int64.map { Double($0) } ?? value.double
+                ?? .nan
             guard version == 1 || version == 2 else {
                 throw DBError(
                     .cannotCreateIndex,

@@ -76,6 +76,9 @@ package final class RoostEngine: Sendable {
         startExpiry()
     }
 
+    /// Whether a folder holds a database; opening one that doesn't makes it.
+    package static func exists(at path: String) -> Bool { Store.exists(at: path) }
+
     /// Finishes what runs and closes the folder. Cursors must not be used afterwards.
     package func close() {
         expiry.stop()

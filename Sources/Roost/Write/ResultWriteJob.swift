@@ -81,7 +81,7 @@ final class ResultWriteJob: @unchecked Sendable {
             }
             return false
         case .merge(let specification):
-            return try UniqueMatch.acceptsNull(specification.on, entry)
+            return try UniqueMatch.acceptsNull(specification, entry)
         }
     }
 
@@ -172,7 +172,9 @@ final class ResultWriteJob: @unchecked Sendable {
             .update(
                 UpdateStatement(
                     target: WriteTarget(
-                        filter: try Filter.parse(filter.view), filterDocument: filter),
+                        filter: try Filter.parse(
+                            filter.view, FilterOptions(collation: specification.collation)),
+                        filterDocument: filter),
                     update: update, isMulti: false, isUpsert: isUpsert,
                     bypassesValidation: request.bypassesValidation,
                     insertion: specification.insertsResult ? document : nil)))
@@ -238,12 +240,16 @@ enum UniqueMatch {
     /// Whether the index over just these paths also finds null and missing values.
     /// - Throws: 51183 where there is no such index.
     static func acceptsNull(
-        _ paths: [FieldPath], _ entry: CollectionEntry?
+        _ specification: MergeSpecification, _ entry: CollectionEntry?
     ) throws(DBError) -> Bool {
-        let wanted = Set(paths.map(\.dotted))
-        if wanted == ["_id"] { return true }
+        let collation = specification.collation
+        let wanted = Set(specification.on.map(\.dotted))
+        if wanted == ["_id"], entry.map({ Collation.areSame($0.collation, collation) }) ?? true {
+            return true
+        }
         let fitting = (entry?.indexes ?? []).filter {
             $0.isUnique && $0.isReady && $0.partialFilter == nil
+                && Collation.areSame($0.pattern.collation, collation)
                 && Set($0.pattern.parts.map(\.path.dotted)) == wanted
         }
         guard !fitting.isEmpty else {

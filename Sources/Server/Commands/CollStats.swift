@@ -116,7 +116,7 @@ enum DBStats {
         reply.append("indexes", Int64(indexes))
         reply.append("indexSize", Double(indexBytes) / scale)
         reply.append("totalSize", Double(dataBytes + indexBytes) / scale)
-        reply.append("scaleFactor", Int64(scale))
+        reply.append("scaleFactor", Int64(try CollStats.scale(call)))
         reply.append("fsUsedSize", Double(engine.fileBytes) / scale)
         reply.append("fsTotalSize", Double(engine.quotaBytes) / scale)
         return .done
