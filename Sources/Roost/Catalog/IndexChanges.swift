@@ -129,7 +129,7 @@ extension [IndexEntry] {
         for specification in specifications where !specification.isIDIndex {
             let identity = IndexIdentity(specification.document)
             if let other = names[specification.name] {
-                if other == specification.document { continue }
+                if other.withoutBackground == specification.document.withoutBackground { continue }
                 if IndexIdentity(other) == identity {
                     throw DBError(
                         .indexOptionsConflict,
@@ -220,6 +220,18 @@ extension CollectionEntry {
                         + "\(ShellNotation.string(pattern.view)); drop one by its name")
             }
             return [first.name]
+        }
+    }
+}
+
+extension Document {
+    /// An index's specification without `background`, which makes no difference to the index.
+    fileprivate var withoutBackground: Document {
+        var fields = view.makeIterator()
+        return Document { writer in
+            while let field = fields.next() {
+                if !field.name.equals("background") { writer.append(field) }
+            }
         }
     }
 }

@@ -190,10 +190,13 @@ extension IndexSpecification {
             case "hidden":
                 isHidden = try flag(element)
             case "background":
+                // Kept because tools show it; every build runs beside other commands.
                 _ = try flag(element, keep: false)
+                keep(element)
             case "v":
                 try checkVersion(value)
-            case "ns":
+            case "ns", "dropDups":
+                // From old drivers; MongoDB ignores them too.
                 break
             case "expireAfterSeconds":
                 expireAfterSeconds = try Self.seconds(value)
