@@ -129,6 +129,7 @@ final class ResultWriteJob: @unchecked Sendable {
         // Like MongoDB, $merge goes on with the rest of a chunk after an error.
         if case .merge = destination { write.isOrdered = false }
         write.deadline = request.deadline
+        write.bypassesValidation = request.bypassesValidation
         for document in documents {
             switch destination {
             case .out: try write.insert(document.view)
@@ -175,6 +176,7 @@ final class ResultWriteJob: @unchecked Sendable {
                             filter.view, FilterOptions(collation: specification.collation)),
                         filterDocument: filter),
                     update: update, isMulti: false, isUpsert: isUpsert,
+                    bypassesValidation: request.bypassesValidation,
                     insertion: specification.insertsResult ? document : nil)))
     }
 
@@ -332,7 +334,7 @@ extension WriterState {
         }
         if let occupant { try drop(occupant, &transaction) }
         try remove(replacement.temporary, &transaction)
-        let renamed = entry.renamed(target).with(options: occupant?.options ?? Document())
+        let renamed = try entry.renamed(target).with(options: occupant?.options ?? Document())
         try save(renamed, &transaction)
     }
 }
