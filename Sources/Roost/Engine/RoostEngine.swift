@@ -166,7 +166,8 @@ package final class RoostEngine: Sendable {
         guard let destination = request.pipeline.destination else { return }
         let target = Namespace(
             destination.database ?? request.namespace.database, destination.collection)
-        _ = try ResultWriteJob.check(destination, target, collection(target))
+        _ = try ResultWriteJob.check(
+            destination, target, collection(target), request.pipeline.collation)
     }
 
     /// Removes collections that an unfinished $out of the last process left.

@@ -30,7 +30,7 @@ package struct PointRead: ~Copyable {
     package mutating func read<Sink: DocumentSink>(
         _ id: ValueView, of collection: CollectionEntry, _ reader: Reader, into sink: inout Sink
     ) throws(DBError) -> Bool {
-        let isCut = RecordKey.encode(id, into: &key)
+        let isCut = RecordKey.encode(id, collection.collation, into: &key)
         do throws(StorageError) {
             return try reader.read { transaction throws(StorageError) in
                 guard let value = try transaction.value(collection.table, key.bytes.span.bytes)
@@ -38,7 +38,9 @@ package struct PointRead: ~Copyable {
                 let document = DocumentView(value)
                 if isCut {
                     // Another `_id` may share the cut key.
-                    guard let stored = document.value("_id"), stored.equals(id) else {
+                    guard let stored = document.value("_id"),
+                        stored.equals(id, collection.collation)
+                    else {
                         return false
                     }
                 }

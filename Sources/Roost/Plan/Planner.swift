@@ -81,7 +81,7 @@ struct Planner {
     }
 
     private func tablePlan() -> QueryPlan {
-        let shape = IndexShape.clustered
+        let shape = IndexShape.clustered(collection.collation)
         return plan(
             .table, shape, IndexBounds(conjuncts, shape, question.collation),
             hasOrderedKeys: !collection.flags.hasCutKeys)
@@ -103,7 +103,8 @@ struct Planner {
         if let sort = question.sort, Collation.areSame(question.collation, shape.collation) {
             provision = SortProvision(
                 sort, shape, bounds, hasOrderedKeys: hasOrderedKeys,
-                hasOrderedRecords: !collection.flags.hasCutKeys)
+                hasOrderedRecords: !collection.flags.hasCutKeys && comparesRecords,
+                hasUniqueIDs: question.collation == nil || comparesRecords)
         }
         return QueryPlan(
             access: bounds.isEmpty ? .nothing : access, ranges: ranges,
@@ -112,6 +113,11 @@ struct Planner {
             impliesMatch: bounds.impliesMatch && ranges.isExact,
             deduplicates: shape.multikeyParts != 0, bounds: bounds,
             multikeyParts: shape.multikeyParts)
+    }
+
+    /// Whether the query compares strings as record keys do.
+    private var comparesRecords: Bool {
+        Collation.areSame(question.collation, collection.collation)
     }
 
     // MARK: Choice
@@ -264,7 +270,7 @@ struct Planner {
         case .index(let index):
             shape = IndexShape(index)
             hasOrderedKeys = !index.flags.hasCutKeys
-        default: shape = .clustered
+        default: shape = .clustered(collection.collation)
         }
         let low = try question.min.map { bound throws(DBError) in try key(bound, shape) } ?? []
         let high = try question.max.map { bound throws(DBError) in try key(bound, shape) } ?? []
@@ -277,7 +283,8 @@ struct Planner {
         if let sort = question.sort, Collation.areSame(question.collation, shape.collation) {
             provision = SortProvision(
                 sort, shape, unbounded, hasOrderedKeys: hasOrderedKeys,
-                hasOrderedRecords: !collection.flags.hasCutKeys)
+                hasOrderedRecords: !collection.flags.hasCutKeys && comparesRecords,
+                hasUniqueIDs: question.collation == nil || comparesRecords)
         }
         var access = chosen.access
         if case .nothing = access { access = .table }

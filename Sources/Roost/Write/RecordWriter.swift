@@ -40,7 +40,9 @@ struct RecordWriter: ~Copyable {
         guard let id = document.value("_id") else {
             throw DBError(.invalidIdField, "The document has no _id")
         }
-        if RecordKey.encode(id, into: &recordKey), entry.flags.noteCutKey() { flagsChanged = true }
+        if RecordKey.encode(id, entry.collation, into: &recordKey), entry.flags.noteCutKey() {
+            flagsChanged = true
+        }
         if try transaction.value(entry.table, recordKey.bytes.span.bytes) != nil {
             throw DuplicateKey.error(entry.namespace, id: id)
         }

@@ -32,6 +32,8 @@ final class ResultWriteJob: @unchecked Sendable {
     private var replacement: Replacement?
     /// Whether a unique index finds null and missing values; for $merge.
     private var acceptsNull = false
+    /// The target's own collation.
+    private var recordCollation: Collation?
 
     /// A temporary collection on its way to replace the target.
     struct Replacement: Sendable {
@@ -55,7 +57,10 @@ final class ResultWriteJob: @unchecked Sendable {
 
     func run() {
         do throws(DBError) {
-            acceptsNull = try Self.check(destination, target, engine.collection(target))
+            let entry = engine.collection(target)
+            acceptsNull = try Self.check(
+                destination, target, entry, request.pipeline.collation)
+            recordCollation = entry?.collation
             cursor = try engine.openCursor(request)
             if case .out = destination { beginReplacement() } else { look() }
         } catch {
@@ -68,7 +73,8 @@ final class ResultWriteJob: @unchecked Sendable {
     /// - Throws: 73, 17385, 31319, 31320 and 31321 for the name; 166 for a view, 17152 for a capped
     ///   target of $out, 51183 for a $merge without a unique index.
     static func check(
-        _ destination: PipelineDestination, _ target: Namespace, _ entry: CollectionEntry?
+        _ destination: PipelineDestination, _ target: Namespace, _ entry: CollectionEntry?,
+        _ collation: Collation?
     ) throws(DBError) -> Bool {
         try target.checkIsWritable(by: destination.stageName)
         try entry?.checkIsNoView()
@@ -81,7 +87,7 @@ final class ResultWriteJob: @unchecked Sendable {
             }
             return false
         case .merge(let specification):
-            return try UniqueMatch.acceptsNull(specification.on, entry)
+            return try UniqueMatch.acceptsNull(specification.on, entry, collation)
         }
     }
 
@@ -171,7 +177,9 @@ final class ResultWriteJob: @unchecked Sendable {
             .update(
                 UpdateStatement(
                     target: WriteTarget(
-                        filter: try Filter.parse(filter.view), filterDocument: filter),
+                        filter: try Filter.parse(
+                            filter.view, FilterOptions(collation: request.pipeline.collation)),
+                        filterDocument: filter, recordCollation: recordCollation),
                     update: update, isMulti: false, isUpsert: isUpsert,
                     insertion: specification.insertsResult ? document : nil)))
     }
@@ -236,19 +244,21 @@ enum UniqueMatch {
     /// Whether the index over just these paths also finds null and missing values.
     /// - Throws: 51183 where there is no such index.
     static func acceptsNull(
-        _ paths: [FieldPath], _ entry: CollectionEntry?
+        _ paths: [FieldPath], _ entry: CollectionEntry?, _ collation: Collation?
     ) throws(DBError) -> Bool {
         let wanted = Set(paths.map(\.dotted))
-        if wanted == ["_id"] { return true }
+        let isOfRecords = entry.map { Collation.areSame($0.collation, collation) } ?? true
+        if wanted == ["_id"], isOfRecords { return true }
         let fitting = (entry?.indexes ?? []).filter {
             $0.isUnique && $0.isReady && $0.partialFilter == nil
+                && Collation.areSame($0.pattern.collation, collation)
                 && Set($0.pattern.parts.map(\.path.dotted)) == wanted
         }
         guard !fitting.isEmpty else {
             throw DBError(
                 DBError.Code(rawValue: 51183),
                 "Cannot find index to verify that join fields will be unique; create a unique "
-                    + "index over just the fields of 'on'")
+                    + "index over just the fields of 'on', of the pipeline's collation")
         }
         return fitting.contains { !$0.isSparse }
     }
