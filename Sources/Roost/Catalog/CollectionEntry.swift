@@ -49,6 +49,11 @@ package final class CollectionEntry: Sendable {
         }
     }
 
+    /// Whether record or index keys hold sort keys of a collation.
+    var hasCollatedKeys: Bool {
+        collation != nil || indexes.contains { $0.pattern.collation != nil }
+    }
+
     /// The collation in a collection's options.
     /// - Throws: what `Collation.parse` throws.
     static func collation(in options: Document) throws(DBError) -> Collation? {

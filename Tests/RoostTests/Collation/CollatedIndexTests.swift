@@ -194,4 +194,28 @@ import Testing
             #expect(explained.description.contains("IXSCAN") == item.usesIndex, "\(item)")
         }
     }
+
+    /// Sort keys of another ICU's data are in another order: such a collection isn't opened.
+    @Test func otherKeyVersion() async throws {
+        let fixture = try ReadFixture()
+        try await fixture.createIndex(
+            Self.names, ["key": ["a": 1], "name": "x", "collation": ["locale": "en"]])
+        let entry = try #require(fixture.engine.collection(Self.names))
+        let record = CatalogRecord.encode(entry)
+        let again = try CatalogRecord.decode(Self.names, record.view)
+        #expect(again.indexes.first?.pattern.collation === entry.indexes[0].pattern.collation)
+        let other = Document { writer in
+            var fields = record.view.makeIterator()
+            while let field = fields.next() {
+                if field.name.equals("collationKeys") {
+                    writer.append("collationKeys", Collation.keyVersion + 1)
+                } else {
+                    writer.append(field)
+                }
+            }
+        }
+        #expect(throws: DBError.self) {
+            _ = try CatalogRecord.decode(Self.names, other.view)
+        }
+    }
 }
