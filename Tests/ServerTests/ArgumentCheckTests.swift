@@ -59,9 +59,37 @@ import Testing
         Case(["drop": "c", "collectionUUID": uuid], 361),
     ]
 
+    private static let stages: Value = [["$match": ["x": 1]]]
+
+    private static let aggregation: [Case] = [
+        Case(["aggregate": 1, "pipeline": [], "cursor": [:]], 73),
+        Case(["aggregate": 1, "pipeline": stages, "cursor": [:]], 73),
+        Case(["aggregate": 1, "pipeline": [["$documents": []]], "cursor": [:]], 0),
+        Case(["aggregate": "c", "pipeline": nil, "cursor": [:]], 14),
+        Case(["aggregate": "c", "pipeline": [], "cursor": nil], 14),
+        Case(["aggregate": "c", "pipeline": [], "cursor": ["batchSize": nil]], 0),
+        Case(["aggregate": "c", "pipeline": [], "cursor": ["batchSize": -1], "explain": true], 2),
+        Case(["aggregate": "c", "pipeline": [], "cursor": [:], "explain": 1], 14),
+        Case(["aggregate": "c", "pipeline": [], "explain": true, "writeConcern": ["w": 1]], 9),
+        Case(["aggregate": "c", "pipeline": [], "cursor": [:], "hint": 1], 9),
+    ]
+
+    /// Variables of `let` may use earlier ones; one without a value stays without.
+    @Test func variablesUseEarlierOnes() async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            _ = try client.run(["insert": "c", "documents": [["_id": 1]]])
+            let reply = try client.run([
+                "aggregate": "c", "pipeline": [["$set": ["x": "$$b", "y": "$$none"]]],
+                "cursor": [:], "let": ["a": 10, "b": "$$a", "none": "$$REMOVE"],
+            ])
+            #expect(reply.nested("cursor").documents("firstBatch") == [["_id": 1, "x": 10]])
+        }
+    }
+
     private static let uuid = Value.binary(subtype: 4, [UInt8](repeating: 7, count: 16))
 
-    @Test(arguments: creation + lists)
+    @Test(arguments: creation + lists + aggregation)
     func refused(_ item: Case) async throws {
         try await RunningServer.with { port in
             let client = try WireClient(port: port)

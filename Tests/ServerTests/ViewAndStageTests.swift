@@ -89,7 +89,8 @@ import Testing
         ("c", ["$collStats": ["count": [:], "storageStats": ["scale": 2]]], 0),
         ("c", ["$collStats": 1], 5_447_000), ("c", ["$collStats": ["x": [:]]], 40415),
         ("c", ["$collStats": ["count": ["x": 1]]], 31170), ("c", ["$collStats": ["count": 1]], 14),
-        ("none", ["$collStats": ["count": [:]]], 26), ("odd", ["$collStats": [:]], 166),
+        ("none", ["$collStats": ["count": [:]]], 26), ("odd", ["$collStats": ["count": [:]]], 166),
+        ("odd", ["$collStats": ["latencyStats": [:]]], 0),
     ]
 
     @Test func serverStages() async throws {

@@ -43,7 +43,7 @@ package final class Collation: Sendable, TextOrder {
         try options.apply(to: collator)
         let collation = Collation(collator, options)
         // Different documents of one meaning give one collation, so that comparing them is short.
-        let completed = [UInt8](copying: collation.document.bytes.span.bytes)
+        let completed = collation.document.bytes
         return cache.withLock { known in
             if known.count >= cacheCountMax { known.removeAll() }
             let shared = known[completed] ?? collation

@@ -4,7 +4,7 @@
 // collection. In memory it is an immutable snapshot. The writer thread edits its own copy inside a
 // commit group and publishes it after the commit; a failed group throws the copy away.
 //
-//     {uuid, table, options, cut, indexes: [{spec, table, ready, multikey, cut}]}
+//     {uuid, table, idTable?, options, cut, indexes: [{spec, table, ready, multikey, cut}]}
 
 import BSON
 import Query
@@ -70,6 +70,9 @@ enum CatalogRecord {
         Document { writer in
             writer.append("uuid", entry.uuid.value)
             writer.append("table", Int64(bitPattern: entry.table.rawValue))
+            if let table = entry.idTable {
+                writer.append("idTable", Int64(bitPattern: table.rawValue))
+            }
             writer.append("options", entry.options)
             writer.append("cut", entry.flags.hasCutKeys)
             if entry.hasCollatedKeys { writer.append("collationKeys", Collation.keyVersion) }
@@ -112,10 +115,12 @@ enum CatalogRecord {
             guard let item = element.value.document else { throw damaged(namespace) }
             indexes.append(try decodeIndex(namespace, item))
         }
-        let given = Document(copying: options)
+        let idTable = record.value("idTable")?.int64
         return CollectionEntry(
             namespace: namespace, uuid: uuid, table: TableID(rawValue: UInt64(bitPattern: table)),
-            options: given, collation: try CollectionEntry.collation(in: given), indexes: indexes,
+            idTable: idTable.map { TableID(rawValue: UInt64(bitPattern: $0)) },
+            options: Document(copying: options),
+            traits: try CollectionTraits(Document(copying: options)), indexes: indexes,
             flags: RecordFlags(hasCutKeys: record.value("cut")?.bool ?? false))
     }
 

@@ -56,7 +56,7 @@ extension RoostEngine {
         _ namespace: Namespace, _ selection: IndexSelection, completion: @escaping Completion<Int>
     ) {
         let writer = writer
-        submit { transaction in
+        submit(OperationOptions(mayUseReserve: true)) { transaction in
             guard let entry = writer.catalog[namespace] else {
                 throw DBError(.namespaceNotFound, "ns not found \(namespace)")
             }
@@ -129,7 +129,7 @@ extension [IndexEntry] {
         for specification in specifications where !specification.isIDIndex {
             let identity = IndexIdentity(specification.document)
             if let other = names[specification.name] {
-                if other == specification.document { continue }
+                if other.isSameIndex(as: specification.document) { continue }
                 if IndexIdentity(other) == identity {
                     throw DBError(
                         .indexOptionsConflict,
@@ -171,6 +171,23 @@ extension [IndexEntry] {
 extension IndexSpecification {
     /// The specification for messages.
     fileprivate var text: String { ShellNotation.string(document.view) }
+}
+
+extension Document {
+    /// Whether two specifications ask for the same; how the build runs doesn't count.
+    fileprivate func isSameIndex(as other: Document) -> Bool {
+        withoutBackground == other.withoutBackground
+    }
+
+    private var withoutBackground: Document {
+        guard self["background"] != nil else { return self }
+        return Document { writer in
+            var fields = view.makeIterator()
+            while let field = fields.next() {
+                if !field.name.equals("background") { writer.append(field) }
+            }
+        }
+    }
 }
 
 /// What makes two indexes the same: key pattern, uniqueness, sparseness, partial

@@ -32,7 +32,10 @@ package final class QueryCursor: @unchecked Sendable {
     let filter: Filter
     let countsOnly: Bool
     let needsArrayPosition: Bool
-    private let deadline: ContinuousClock.Instant?
+    /// The last document that a tailable read is done with.
+    var tailKey: [UInt8]?
+    /// What is left of the time for this read; time between batches doesn't count.
+    private var timeLeft: Duration?
     private let isKilled = Atomic<Bool>(false)
 
     /// The collection as it was when planned; nil before, and where there is none.
@@ -59,7 +62,7 @@ package final class QueryCursor: @unchecked Sendable {
         self.source = source
         namespace = source.namespace
         filter = source.filter
-        deadline = source.deadline
+        timeLeft = source.deadline.map { ContinuousClock.now.duration(to: $0) }
         countsOnly = source.countsOnly
         needsArrayPosition = source.needsArrayPosition
         output = .unplanned
@@ -81,7 +84,9 @@ package final class QueryCursor: @unchecked Sendable {
         do {
             try checkInterrupt()
             batch.limits = limits
+            let start = timeLeft == nil ? nil : ContinuousClock.now
             let status = try run(reader, budget, &sink)
+            if let start { timeLeft? -= start.duration(to: .now) }
             if status != .budgetSpent { batch = BatchMeter() }
             return status
         } catch {
@@ -103,6 +108,9 @@ package final class QueryCursor: @unchecked Sendable {
         return status
     }
 
+    /// Whether the read has a time limit.
+    package var hasTimeLimit: Bool { timeLeft != nil }
+
     /// Makes the next call (or the slice that runs now, at its end) throw `cursorKilled`.
     package func kill() {
         isKilled.store(true, ordering: .releasing)
@@ -119,7 +127,7 @@ package final class QueryCursor: @unchecked Sendable {
         if isKilled.load(ordering: .acquiring) {
             throw DBError(.cursorKilled, "the cursor was killed")
         }
-        if let deadline, ContinuousClock.now > deadline { throw .timeExpired }
+        if let timeLeft, timeLeft < .zero { throw .timeExpired }
     }
 
     private func run<Sink: DocumentSink>(
@@ -163,6 +171,7 @@ package final class QueryCursor: @unchecked Sendable {
             return true
         }
         guard before === now else { return false }
+        try checkTailable(now)
         let chosen: QueryPlan
         if let now, !source.readsNothing {
             collection = now

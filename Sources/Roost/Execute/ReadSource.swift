@@ -75,6 +75,11 @@ enum ReadSource {
         return request.projection?.isPositional ?? false
     }
 
+    /// Whether the read waits at the end of a capped collection.
+    var isTailable: Bool {
+        if case .find(let request) = self { request.isTailable } else { false }
+    }
+
     /// Whether only the number of matches is of interest.
     var countsOnly: Bool {
         switch self {
@@ -119,6 +124,7 @@ enum ReadSource {
         case .find(let request):
             question.hint = try Hint(request.hint)
             question.min = request.min
+            if request.isTailable { question.naturalIsBackward = false }
             question.max = request.max
             if request.limit > 0 { question.limit = request.limit &+ request.skip }
             if let sort = request.sort, !sort.isEmpty {

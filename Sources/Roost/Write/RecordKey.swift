@@ -66,6 +66,15 @@ package enum IndexEntryKey {
         parts.byteCount > prefixBytes ? parts.extracting(0..<prefixBytes) : parts
     }
 
+    /// Encoded parts as far as they are those of the values: without the hash of a cut key.
+    @_lifetime(copy parts)
+    static func withoutHash(_ parts: RawSpan) -> RawSpan {
+        let isCut =
+            parts.byteCount == prefixBytes + 17
+            && parts.unsafeLoad(fromByteOffset: prefixBytes, as: UInt8.self) == CutKey.marker
+        return isCut ? parts.extracting(0..<prefixBytes) : parts
+    }
+
     /// The record key in an index entry's key, or nil where the key is damaged.
     @_lifetime(copy key)
     package static func record(in key: RawSpan) -> RawSpan? {

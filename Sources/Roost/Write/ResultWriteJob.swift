@@ -58,8 +58,7 @@ final class ResultWriteJob: @unchecked Sendable {
     func run() {
         do throws(DBError) {
             let entry = engine.collection(target)
-            acceptsNull = try Self.check(
-                destination, target, entry, request.pipeline.collation)
+            acceptsNull = try Self.check(destination, target, entry)
             recordCollation = entry?.collation
             cursor = try engine.openCursor(request)
             if case .out = destination { beginReplacement() } else { look() }
@@ -73,8 +72,7 @@ final class ResultWriteJob: @unchecked Sendable {
     /// - Throws: 73, 17385, 31319, 31320 and 31321 for the name; 166 for a view, 17152 for a capped
     ///   target of $out, 51183 for a $merge without a unique index.
     static func check(
-        _ destination: PipelineDestination, _ target: Namespace, _ entry: CollectionEntry?,
-        _ collation: Collation?
+        _ destination: PipelineDestination, _ target: Namespace, _ entry: CollectionEntry?
     ) throws(DBError) -> Bool {
         try target.checkIsWritable(by: destination.stageName)
         try entry?.checkIsNoView()
@@ -87,7 +85,7 @@ final class ResultWriteJob: @unchecked Sendable {
             }
             return false
         case .merge(let specification):
-            return try UniqueMatch.acceptsNull(specification.on, entry, collation)
+            return try UniqueMatch.acceptsNull(specification, entry)
         }
     }
 
@@ -135,6 +133,7 @@ final class ResultWriteJob: @unchecked Sendable {
         // Like MongoDB, $merge goes on with the rest of a chunk after an error.
         if case .merge = destination { write.isOrdered = false }
         write.deadline = request.deadline
+        write.bypassesValidation = request.bypassesValidation
         for document in documents {
             switch destination {
             case .out: try write.insert(document.view)
@@ -178,9 +177,10 @@ final class ResultWriteJob: @unchecked Sendable {
                 UpdateStatement(
                     target: WriteTarget(
                         filter: try Filter.parse(
-                            filter.view, FilterOptions(collation: request.pipeline.collation)),
+                            filter.view, FilterOptions(collation: specification.collation)),
                         filterDocument: filter, recordCollation: recordCollation),
                     update: update, isMulti: false, isUpsert: isUpsert,
+                    bypassesValidation: request.bypassesValidation,
                     insertion: specification.insertsResult ? document : nil)))
     }
 
@@ -244,11 +244,13 @@ enum UniqueMatch {
     /// Whether the index over just these paths also finds null and missing values.
     /// - Throws: 51183 where there is no such index.
     static func acceptsNull(
-        _ paths: [FieldPath], _ entry: CollectionEntry?, _ collation: Collation?
+        _ specification: MergeSpecification, _ entry: CollectionEntry?
     ) throws(DBError) -> Bool {
-        let wanted = Set(paths.map(\.dotted))
-        let isOfRecords = entry.map { Collation.areSame($0.collation, collation) } ?? true
-        if wanted == ["_id"], isOfRecords { return true }
+        let collation = specification.collation
+        let wanted = Set(specification.on.map(\.dotted))
+        if wanted == ["_id"], entry.map({ Collation.areSame($0.collation, collation) }) ?? true {
+            return true
+        }
         let fitting = (entry?.indexes ?? []).filter {
             $0.isUnique && $0.isReady && $0.partialFilter == nil
                 && Collation.areSame($0.pattern.collation, collation)
@@ -336,7 +338,7 @@ extension WriterState {
         }
         if let occupant { try drop(occupant, &transaction) }
         try remove(replacement.temporary, &transaction)
-        let renamed = entry.renamed(target).with(options: occupant?.options ?? Document())
+        let renamed = try entry.renamed(target).with(options: occupant?.options ?? Document())
         try save(renamed, &transaction)
     }
 }

@@ -16,6 +16,8 @@ package struct WriteRequest: Sendable {
     package var documents = DocumentWriter()
     /// Whether the first error ends the request.
     package var isOrdered: Bool
+    /// Whether inserts are stored without asking the collection's validator.
+    package var bypassesValidation = false
     /// When the request gives up with `maxTimeMSExpired`, on the monotonic clock.
     package var deadline: ContinuousClock.Instant?
     /// The command's time.
@@ -94,13 +96,16 @@ package final class UpdateStatement: Sendable {
     package let isMulti: Bool
     /// Whether a document is made where none matches.
     package let isUpsert: Bool
+    /// Whether results are stored without asking the collection's validator.
+    package let bypassesValidation: Bool
     /// What an upsert inserts, in place of what the update makes of the filter.
     package let insertion: Document?
 
     package init(
         target: WriteTarget, update: Update, isMulti: Bool, isUpsert: Bool,
-        insertion: Document? = nil
+        bypassesValidation: Bool = false, insertion: Document? = nil
     ) {
+        self.bypassesValidation = bypassesValidation
         self.target = target
         self.update = update
         self.isMulti = isMulti

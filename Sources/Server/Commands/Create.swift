@@ -24,7 +24,7 @@ enum Create {
     /// Options that change what a collection does and that are not there yet: each is refused by
     /// its name, since ignoring it would be a lie.
     private static let unsupported: [StaticString] = [
-        "validator", "timeseries", "clusteredIndex", "expireAfterSeconds",
+        "timeseries", "clusteredIndex", "expireAfterSeconds",
         "encryptedFields", "changeStreamPreAndPostImages",
     ]
 
@@ -38,13 +38,7 @@ enum Create {
             throw DBError(
                 .notImplemented, "create with the option '\(option)' is not supported yet")
         }
-        if call.truth("capped") == true {
-            throw DBError(.notImplemented, "capped collections are not supported yet")
-        }
-        if call.value("size") != nil || call.value("max") != nil {
-            throw DBError(
-                .invalidOptions, "the 'size' and 'max' options need capped: true")
-        }
+        if let index = call.document("idIndex") { try checkIDIndex(index) }
         let options = try keptOptions(call, namespace)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
@@ -80,12 +74,47 @@ enum Create {
         return ["viewOn": .string(source), "pipeline": .array(stages)]
     }
 
-    /// What of the options is kept: a view's definition, and the default collation with all its
-    /// fields.
+    /// Checks `idIndex`, which can say nothing that isn't so anyway.
+    private static func checkIDIndex(_ index: DocumentView) throws(DBError) {
+        let specification = try IndexSpecification(index)
+        guard specification.isIDIndex else {
+            throw DBError(
+                .badValue,
+                "The field 'key' for an _id index must be {_id: 1}, but got "
+                    + ShellNotation.string(specification.key.view))
+        }
+        var fields = index.makeIterator()
+        while let field = fields.next() {
+            switch field.nameString {
+            case "key", "name", "v", "ns", "collation": continue
+            default:
+                throw DBError(
+                    .invalidIndexSpecificationOption,
+                    "The field '\(field.nameString)' is not valid for an _id index specification.")
+            }
+        }
+    }
+
+    /// The options as they are kept and listed.
     /// - Throws: what `Collation.parse` throws; 2 for an `_id` index with another collation.
     private static func keptOptions(
         _ call: borrowing CommandCall, _ namespace: Namespace
     ) throws(DBError) -> Document {
+        let view = try viewOptions(call, namespace)
+        let collation = try collation(call)
+        // A view takes what is meant for collections, and does nothing with it.
+        let given = view.isEmpty ? try storageOptions(call) : view
+        let options = CollectionOptions.completed(
+            Document { writer in
+                writer.appendFields(of: given.view)
+                if let collation { writer.append("collation", collation.document) }
+            })
+        // What makes no sense is refused here, whether or not the collection is there already.
+        _ = try CollectionTraits(options)
+        return options
+    }
+
+    private static func collation(_ call: borrowing CommandCall) throws(DBError) -> Collation? {
         var collation: Collation?
         if let document = call.document("collation") {
             collation = try Collation.parse(document)
@@ -96,10 +125,27 @@ enum Create {
             throw DBError(
                 .badValue, "'idIndex' must have the same collation as the collection.")
         }
-        let view = try viewOptions(call, namespace)
-        return Document { writer in
-            writer.appendFields(of: view.view)
-            if let collation { writer.append("collation", collation.document) }
+        return collation
+    }
+
+    /// Cap and validator.
+    private static func storageOptions(
+        _ call: borrowing CommandCall
+    ) throws(DBError) -> Document {
+        var given: [(name: String, value: Value)] = []
+        if call.truth("capped") == true { given.append(("capped", .bool(true))) }
+        if let size = call.integer("size") {
+            given.append(("size", CollectionOptions.number(try CappedLimits.checkedSize(size))))
         }
+        if let count = call.integer("max"), try CappedLimits.checkedCount(count) != nil {
+            given.append(("max", CollectionOptions.number(count)))
+        }
+        if let validator = call.ownedDocument("validator"), !validator.isEmpty {
+            given.append(("validator", .document(validator)))
+        }
+        for name: StaticString in ["validationLevel", "validationAction"] {
+            if let value = call.string(name) { given.append(("\(name)", .string(value))) }
+        }
+        return Document { writer in for (name, value) in given { writer.append(name, value) } }
     }
 }

@@ -1,6 +1,7 @@
 // getParameter: the few settings that drivers and their tests look at.
 
 import BSON
+import Roost
 import Wire
 
 enum GetParameter {
@@ -22,6 +23,8 @@ enum GetParameter {
             ("quiet", false),
             ("requireApiVersion", false),
             ("transactionLifetimeLimitSeconds", 60),
+            ("ttlMonitorEnabled", .bool(core.engine.expiry.isEnabled)),
+            ("ttlMonitorSleepSecs", .int32(Int32(clamping: core.engine.expiry.sleepSeconds))),
             ("replicaSetName", topology.setName.map { .string($0) } ?? ""),
         ]
     }
@@ -55,19 +58,5 @@ enum GetParameter {
         }
         reply.appendFields(of: answer.view)
         return .done
-    }
-}
-
-/// setParameter: nothing can be set while the server runs, and it says so.
-enum SetParameter {
-    static let definition = CommandDefinition(
-        "setParameter", [.adminOnly, .takesAnyField], help: "changes a setting; none can be"
-    ) { call, _ throws(DBError) in
-        var fields = call.body.makeIterator()
-        _ = fields.next()
-        let name = fields.next()?.nameString ?? ""
-        throw DBError(
-            .invalidOptions,
-            "attempted to set unrecognized parameter [\(name)], use help:true to see options")
     }
 }
