@@ -48,6 +48,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var wantsRead = false
     private var closesWhenIdle = false
     private var isProcessing = false
+    /// Whether `out` is being written; events of the channel may come in the middle of that.
+    private var isFlushing = false
     /// When the connection last brought bytes, on the coarse clock.
     private var lastBytesAt = Clock.coarseNanos
     private var hasSentAMessage = false
@@ -104,11 +106,22 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable {
-            process()
-            flush()
-            resumeReading()
+            if isFlushing {
+                // The event comes from inside the write, while `out` still holds what was written.
+                let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
+                context.eventLoop.execute { handler.value.goOnWriting() }
+            } else {
+                goOnWriting()
+            }
         }
         context.fireChannelWritabilityChanged()
+    }
+
+    /// The client has taken enough of what was written.
+    private func goOnWriting() {
+        process()
+        flush()
+        resumeReading()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -121,7 +134,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Performs the state machine's actions until it waits.
     private func process() {
-        guard !isProcessing, let context else { return }
+        guard !isProcessing, !isFlushing, let context else { return }
         isProcessing = true
         defer { isProcessing = false }
         while context.channel.isWritable {
@@ -312,8 +325,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     // MARK: Writing and reading
 
     private func flush() {
-        guard let context, out.buffer.readableBytes > 0 else { return }
+        guard let context, !isFlushing, out.buffer.readableBytes > 0 else { return }
         core.counters.bytesOut.wrappingAdd(out.buffer.readableBytes, ordering: .relaxed)
+        isFlushing = true
+        defer { isFlushing = false }
         context.writeAndFlush(wrapOutboundOut(out.buffer), promise: nil)
         out.reset(keepingAtMost: Self.keptBufferBytesMax)
     }

@@ -72,6 +72,10 @@ import Testing
         Case(["aggregate": "c", "pipeline": [], "cursor": [:], "explain": 1], 14),
         Case(["aggregate": "c", "pipeline": [], "explain": true, "writeConcern": ["w": 1]], 9),
         Case(["aggregate": "c", "pipeline": [], "cursor": [:], "hint": 1], 9),
+        Case(["aggregate": "c", "pipeline": [], "cursor": [:], "hint": ["$natural": 2]], 2),
+        Case(["find": "c", "hint": ["$natural": 0]], 2),
+        Case(["find": "c", "sort": ["$natural": 1, "x": 1]], 2),
+        Case(["find": "c", "sort": ["$natural": .double(-1)]], 0),
     ]
 
     /// Variables of `let` may use earlier ones; one without a value stays without.
@@ -100,6 +104,11 @@ import Testing
 
     private static let adminOnly: [Case] = [
         Case(["listDatabases": 1, "authorizedDatabases": 1], 14),
+        Case(["getParameter": ["setAt": 1, "allParameters": true]], 14),
+        Case(["getParameter": ["setAt": "x", "allParameters": true]], 2),
+        Case(["getParameter": ["x": true], "logLevel": 1], 40_415),
+        Case(["getParameter": ["showDetails": "x"], "logLevel": 1], 14),
+        Case(["getLog": nil], 40_414),
         Case(["dropDatabase": 1], 20), Case(["renameCollection": nil, "to": "test.d"], 40_414),
         Case(["renameCollection": "test.c", "to": nil], 40_414),
         Case(["renameCollection": "test.c", "to": "test.system.users"], 20),
@@ -136,6 +145,16 @@ import Testing
             #expect(reply.integer("nErrors") == 1)
             #expect(reply.integer("nInserted") == 1)
             #expect(reply.nested("cursor").documents("firstBatch")[0].integer("code") == 361)
+        }
+    }
+
+    /// serverStatus leaves out what the client doesn't want.
+    @Test func sectionsCanBeLeftOut() async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            let reply = try client.run(["serverStatus": 1, "metrics": 0, "network": 1])
+            #expect(reply["metrics"] == nil)
+            #expect(reply["network"] != nil && reply["opcounters"] != nil)
         }
     }
 

@@ -53,7 +53,6 @@ import Testing
                 (["create": "c", "capped": true, "size": 0], 2),
                 (["create": "c", "validator": ["$nope": 1]], 2),
                 (["create": "c", "validationLevel": "none"], 2),
-                (["create": "system.x", "validator": ["a": 1]], 72),
             ] as [(Document, Int32)] {
                 #expect(try client.run(command).errorCode == code, "\(command)")
             }

@@ -131,4 +131,23 @@ import Testing
             #expect(clash.errorCode == 11000 && clash["keyPattern"] == ["_id": 1])
         }
     }
+
+    @Test func backgroundIsShownAndChangesNothing() async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            let index: Value = [
+                "key": ["a": 1], "name": "a", "background": false, "dropDups": true,
+            ]
+            let plain: Value = ["key": ["a": 1], "name": "a"]
+            for specification in [index, plain] {
+                let made = try client.run(["createIndexes": "c", "indexes": [specification]])
+                #expect(made.errorCode == 0)
+            }
+            let listed = try Self.batch(client.run(["listIndexes": "c"]))
+            #expect(listed.count == 2)
+            #expect(listed.last?["background"] == false && listed.last?["dropDups"] == nil)
+            let both: Document = ["validate": "c", "full": true, "background": true]
+            #expect(try client.run(both).errorCode == 72)
+        }
+    }
 }

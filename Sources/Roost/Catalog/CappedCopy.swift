@@ -30,7 +30,7 @@ extension WriterState {
         _ source: Namespace, to target: Namespace, bytesMax: Int64,
         _ transaction: inout WriteTransaction
     ) throws {
-        try target.validate()
+        try target.checkMayBeCreated()
         guard let entry = catalog[source] else {
             throw DBError(.namespaceNotFound, "source collection \(source) does not exist")
         }

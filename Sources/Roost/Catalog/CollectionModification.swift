@@ -14,11 +14,28 @@ package struct CollectionModification: Sendable {
     package var cappedBytes: Int64?
     package var cappedDocuments: Int64?
     package var index: IndexModification?
+    /// What a view is to show: `viewOn` and `pipeline`.
+    package var view: Document?
 
     package init() {}
 
+    /// Whether nothing is asked for.
+    var isEmpty: Bool {
+        validator == nil && validationLevel == nil && validationAction == nil
+            && cappedBytes == nil && cappedDocuments == nil && index == nil && view == nil
+    }
+
     /// The options with these changes.
     func changed(_ old: Document) -> Document {
+        if let view {
+            return Document { writer in
+                writer.appendFields(of: view.view)
+                var others = old.view.makeIterator()
+                while let other = others.next() {
+                    if view[other.nameString] == nil { writer.append(other) }
+                }
+            }
+        }
         var fields: [(name: String, value: Value?)] = Self.order.map { ($0, old[$0]) }
         func set(_ name: String, _ value: Value?) {
             if let place = fields.firstIndex(where: { $0.name == name }) {
@@ -94,6 +111,12 @@ extension RoostEngine {
                 guard entry.traits.capped != nil else {
                     throw DBError(.invalidOptions, "Collection must be capped.")
                 }
+            }
+            guard (modification.view == nil) == (entry.view == nil) || modification.isEmpty else {
+                throw DBError(
+                    .invalidOptions,
+                    "'viewOn' and 'pipeline' are for views, the other options for collections: "
+                        + "\(namespace)")
             }
             var changed = try entry.with(options: modification.changed(entry.options))
             try WriterState.checkMayValidate(namespace, changed.traits)

@@ -32,6 +32,8 @@ extension QueryCursor {
         _ transaction: borrowing ReadTransaction, _ meter: inout BudgetMeter, _ sink: inout Sink
     ) throws -> ReadStatus {
         guard let collection, let plan else { return .exhausted }
+        // Behind its limit the cursor stays open and gives nothing, as in MongoDB.
+        if wanted == 0 { return .batchFull }
         var cursor = transaction.cursor(collection.table)
         var isFound = try startTail(&cursor)
         while isFound {
@@ -44,8 +46,8 @@ extension QueryCursor {
                 if try cursor.previous() { tailKey = [UInt8](copying: cursor.key) }
                 return .batchFull
             case .finished:
-                isInputEnded = true
-                return .exhausted
+                wanted = 0
+                return .batchFull
             }
             if meter.spend() {
                 tailKey = [UInt8](copying: cursor.key)

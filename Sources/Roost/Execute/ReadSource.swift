@@ -128,8 +128,8 @@ enum ReadSource {
             question.max = request.max
             if request.limit > 0 { question.limit = request.limit &+ request.skip }
             if let sort = request.sort, !sort.isEmpty {
-                if let direction = sort.view.value("$natural") {
-                    question.naturalIsBackward = direction.isNegative
+                if let isBackward = try sort.naturalIsBackward {
+                    question.naturalIsBackward = isBackward
                 } else {
                     question.sort = try SortPattern.parse(
                         sort.view, collation: request.filter.collation)

@@ -19,7 +19,7 @@ enum CollMod {
 
     /// Options of collections that are not there yet: each is refused by its name.
     private static let unsupported: [StaticString] = [
-        "viewOn", "pipeline", "expireAfterSeconds", "timeseries", "changeStreamPreAndPostImages",
+        "expireAfterSeconds", "timeseries", "changeStreamPreAndPostImages",
     ]
 
     private static func run(
@@ -27,7 +27,7 @@ enum CollMod {
     ) throws(DBError) -> CommandOutcome {
         let namespace = try call.namespace()
         try namespace.validate()
-        guard call.core.engine.collection(namespace) != nil else {
+        guard let entry = call.core.engine.collection(namespace) else {
             throw DBError(.namespaceNotFound, "ns does not exist: \(namespace)")
         }
         for option in unsupported where call.value(option) != nil {
@@ -50,6 +50,9 @@ enum CollMod {
                 "dryRun is only for turning an index into a unique one, which is not supported yet")
         }
         if let index = call.document("index") { modification.index = try read(index) }
+        if call.string("viewOn") != nil || call.value("pipeline")?.array != nil {
+            modification.view = try view(call, entry)
+        }
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         call.core.engine.modifyCollection(namespace, modification) { outcome in
@@ -60,6 +63,19 @@ enum CollMod {
             }
         }
         return .deferred
+    }
+
+    private static func view(
+        _ call: borrowing CommandCall, _ entry: CollectionEntry
+    ) throws(DBError) -> Document {
+        guard entry.view != nil, call.string("viewOn") != nil,
+            call.value("pipeline")?.array != nil
+        else {
+            throw DBError(
+                .invalidOptions, "a view is changed by 'viewOn' and 'pipeline' together")
+        }
+        if call.string("viewOn") == "" { throw DBError(.badValue, "'viewOn' cannot be empty") }
+        return try Create.viewOptions(call, entry.namespace)
     }
 
     private static let indexFields = [

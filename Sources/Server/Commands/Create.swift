@@ -52,7 +52,7 @@ enum Create {
     }
 
     /// The options of a view; empty where none is meant.
-    private static func viewOptions(
+    static func viewOptions(
         _ call: borrowing CommandCall, _ namespace: Namespace
     ) throws(DBError) -> Document {
         guard let source = call.string("viewOn") else {

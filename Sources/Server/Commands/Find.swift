@@ -106,13 +106,13 @@ enum Find {
         guard request.isTailable else { return }
         if call.truth("singleBatch") == true || call.integer("limit") ?? 0 < 0 {
             throw DBError(
-                .failedToParse, "Cannot use tailable cursors with the 'singleBatch' option")
+                .badValue, "Cannot use tailable cursors with the 'singleBatch' option")
         }
         if let sort = request.sort, !sort.isEmpty,
             sort.view.count != 1 || sort.view.value("$natural")?.truncatedInteger != 1
         {
             throw DBError(
-                .failedToParse,
+                .badValue,
                 "cannot use tailable option with a sort other than {$natural: 1}")
         }
     }

@@ -34,22 +34,24 @@ enum GetParameter {
     ) throws(DBError) -> CommandOutcome {
         let settings = settings(call.core)
         let command = call.commandValue
+        if let form = command.document { try check(form) }
         let wantsAll =
             command.string == "*"
             || command.document?.value("allParameters")?.isTruthy == true
+        let showsDetails = command.document?.value("showDetails")?.isTruthy == true
         var found = 0
         var fields = call.body.makeIterator()
         _ = fields.next()
         let answer = Document { writer in
             if wantsAll {
-                for (name, value) in settings { writer.append(name, value) }
+                for (name, value) in settings { append(name, value, showsDetails, &writer) }
                 found = settings.count
                 return
             }
             while let field = fields.next() {
                 let name = field.nameString
                 guard let setting = settings.first(where: { $0.name == name }) else { continue }
-                writer.append(name, setting.value)
+                append(name, setting.value, showsDetails, &writer)
                 found += 1
             }
         }
@@ -58,5 +60,32 @@ enum GetParameter {
         }
         reply.appendFields(of: answer.view)
         return .done
+    }
+
+    /// With details: none can be set, neither now nor at the start under MongoDB's name for it.
+    private static func append(
+        _ name: String, _ value: Value, _ showsDetails: Bool, _ writer: inout DocumentWriter
+    ) {
+        guard showsDetails else { return writer.append(name, value) }
+        let details = writer.openDocument(name)
+        writer.append("value", value)
+        writer.append("settableAtRuntime", false)
+        writer.append("settableAtStartup", false)
+        writer.close(details)
+    }
+
+    /// Checks the form `{getParameter: {showDetails, allParameters, setAt}}`.
+    private static func check(_ form: DocumentView) throws(DBError) {
+        try StatementReader.check(
+            form, "getParameter",
+            [
+                FieldSpec("showDetails", .truth), FieldSpec("allParameters", .truth),
+                FieldSpec("setAt", .string),
+            ])
+        guard let time = form.value("setAt")?.string, !["startup", "runtime"].contains(time)
+        else { return }
+        throw DBError(
+            .badValue,
+            "Enumeration value '\(time)' for field 'getParameter.setAt' is not a valid value.")
     }
 }

@@ -134,6 +134,21 @@ import TestSupport
         #expect(try next() == [])
     }
 
+    @Test func tailableReadStaysBehindItsLimit() async throws {
+        let fixture = try await Self.fixture(["capped": true, "size": 4_096])
+        try await fixture.insert(Self.names, [["_id": 0]])
+        var request = try fixture.request(Self.names, limit: 2)
+        request.isTailable = true
+        let cursor = try fixture.engine.openCursor(request)
+        var sink = DocumentCollector()
+        for id in 1..<4 {
+            let status = try cursor.advance(fixture.reader, BatchLimits(), .slice, into: &sink)
+            #expect(status == .batchFull)
+            try await fixture.insert(Self.names, [["_id": .int32(Int32(id))]])
+        }
+        #expect(Self.ids(sink.documents) == [0, 1])
+    }
+
     @Test func tailableReadOfNothingEnds() async throws {
         let fixture = try await Self.fixture(["capped": true, "size": 4_096])
         var request = try fixture.request(Self.names)
