@@ -75,6 +75,7 @@ enum CatalogRecord {
             }
             writer.append("options", entry.options)
             writer.append("cut", entry.flags.hasCutKeys)
+            if entry.hasCollatedKeys { writer.append("collationKeys", Collation.keyVersion) }
             let list = writer.openArray("indexes")
             for (position, index) in entry.indexes.enumerated() {
                 writer.appendHeader(.document, index: position)
@@ -101,6 +102,13 @@ enum CatalogRecord {
             let options = record.value("options")?.document,
             let list = record.value("indexes")?.array
         else { throw damaged(namespace) }
+        if let version = record.value("collationKeys")?.int64, version != Collation.keyVersion {
+            throw DBError(
+                .internalError,
+                "The keys of \(namespace) were ordered by a collation of another version of ICU "
+                    + "(\(version); this one is \(Collation.keyVersion)); open the folder with that "
+                    + "version to dump it, and restore the dump here")
+        }
         var indexes: [IndexEntry] = []
         var elements = list.makeIterator()
         while let element = elements.next() {

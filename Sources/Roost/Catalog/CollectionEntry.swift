@@ -56,6 +56,11 @@ package final class CollectionEntry: Sendable {
         }
     }
 
+    /// Whether record or index keys hold sort keys of a collation.
+    var hasCollatedKeys: Bool {
+        collation != nil || indexes.contains { $0.pattern.collation != nil }
+    }
+
     /// The same collection with other indexes.
     package func with(indexes: [IndexEntry]) -> CollectionEntry {
         CollectionEntry(

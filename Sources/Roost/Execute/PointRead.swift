@@ -30,7 +30,7 @@ package struct PointRead: ~Copyable {
     package mutating func read<Sink: DocumentSink>(
         _ id: ValueView, of collection: CollectionEntry, _ reader: Reader, into sink: inout Sink
     ) throws(DBError) -> Bool {
-        let isCut = RecordKey.encode(id, into: &key)
+        let isCut = RecordKey.encode(id, collection.collation, into: &key)
         do throws(StorageError) {
             return try reader.read { transaction throws(StorageError) in
                 let found =
@@ -43,7 +43,9 @@ package struct PointRead: ~Copyable {
                 let document = DocumentView(found)
                 if isCut {
                     // Another `_id` may share the cut key.
-                    guard let stored = document.value("_id"), stored.equals(id) else {
+                    guard let stored = document.value("_id"),
+                        stored.equals(id, collection.collation)
+                    else {
                         return false
                     }
                 }

@@ -89,7 +89,7 @@ struct Planner {
         guard collection.isClustered else {
             return collectionScan(isBackward: false, providesSort: question.sort == nil)
         }
-        let shape = IndexShape.clustered
+        let shape = IndexShape.clustered(collection.collation)
         return plan(
             .table, shape, IndexBounds(conjuncts, shape, question.collation),
             hasOrderedKeys: collection.hasOrderedRecords)
@@ -111,7 +111,8 @@ struct Planner {
         if let sort = question.sort, Collation.areSame(question.collation, shape.collation) {
             provision = SortProvision(
                 sort, shape, bounds, hasOrderedKeys: hasOrderedKeys,
-                hasOrderedRecords: collection.hasOrderedRecords)
+                hasOrderedRecords: collection.hasOrderedRecords && comparesRecords,
+                hasUniqueIDs: question.collation == nil || comparesRecords)
         }
         return QueryPlan(
             access: bounds.isEmpty ? .nothing : access, ranges: ranges,
@@ -120,6 +121,11 @@ struct Planner {
             impliesMatch: bounds.impliesMatch && ranges.isExact,
             deduplicates: shape.multikeyParts != 0, bounds: bounds,
             multikeyParts: shape.multikeyParts)
+    }
+
+    /// Whether the query compares strings as record keys do.
+    private var comparesRecords: Bool {
+        Collation.areSame(question.collation, collection.collation)
     }
 
     // MARK: Choice
@@ -274,7 +280,7 @@ struct Planner {
             hasOrderedKeys = !index.flags.hasCutKeys
         default:
             guard collection.isClustered else { throw Self.incompatibleBounds }
-            shape = .clustered
+            shape = .clustered(collection.collation)
         }
         let low = try question.min.map { bound throws(DBError) in try key(bound, shape) } ?? []
         let high = try question.max.map { bound throws(DBError) in try key(bound, shape) } ?? []
@@ -287,7 +293,8 @@ struct Planner {
         if let sort = question.sort, Collation.areSame(question.collation, shape.collation) {
             provision = SortProvision(
                 sort, shape, unbounded, hasOrderedKeys: hasOrderedKeys,
-                hasOrderedRecords: collection.hasOrderedRecords)
+                hasOrderedRecords: collection.hasOrderedRecords && comparesRecords,
+                hasUniqueIDs: question.collation == nil || comparesRecords)
         }
         var access = chosen.access
         if case .nothing = access { access = .table }

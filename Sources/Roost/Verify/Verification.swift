@@ -110,7 +110,7 @@ private struct CollectionCheck: ~Copyable {
             report.add("\(entry.namespace)", "\(describe(key)): the document has no _id")
             return
         }
-        _ = RecordKey.encode(id, into: &recordKey)
+        _ = RecordKey.encode(id, entry.collation, into: &recordKey)
         if !(try isInPlace(key, transaction)) {
             report.add(
                 "\(entry.namespace)",

@@ -138,7 +138,7 @@ extension RecordWriter {
         _ = try transaction.delete(entry.table, key: recordKey.bytes.span.bytes)
         builds.note(recordKey.bytes, entry)
         guard let idTable = entry.idTable else { return }
-        try Self.encodeID(of: oldDocument, into: &idKey)
+        try Self.encodeID(of: oldDocument, in: entry, into: &idKey)
         _ = try transaction.delete(idTable, key: idKey.bytes.span.bytes)
         try CappedRecords.add(-oldDocument.count, to: idTable, &transaction)
     }
@@ -156,10 +156,12 @@ extension RecordWriter {
         try transaction.copyValue(entry.table, key.span.bytes, into: &document)
     }
 
-    private static func encodeID(of document: [UInt8], into key: inout KeyEncoder) throws(DBError) {
+    private static func encodeID(
+        of document: [UInt8], in entry: CollectionEntry, into key: inout KeyEncoder
+    ) throws(DBError) {
         guard let id = DocumentView(document.span.bytes).value("_id") else {
             throw DBError(.dataCorruptionDetected, "A stored document has no _id")
         }
-        _ = RecordKey.encode(id, into: &key)
+        _ = RecordKey.encode(id, entry.collation, into: &key)
     }
 }

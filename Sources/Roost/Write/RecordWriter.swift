@@ -45,7 +45,9 @@ struct RecordWriter: ~Copyable {
         if !bypassesValidation, let validator = entry.traits.validator {
             try validator.check(document, in: entry.namespace, &scratch)
         }
-        if RecordKey.encode(id, into: &recordKey), entry.flags.noteCutKey() { flagsChanged = true }
+        if RecordKey.encode(id, entry.collation, into: &recordKey), entry.flags.noteCutKey() {
+            flagsChanged = true
+        }
         let idTable = entry.idTable ?? entry.table
         if try transaction.value(idTable, recordKey.bytes.span.bytes) != nil {
             throw DuplicateKey.error(entry.namespace, id: id)

@@ -32,6 +32,8 @@ final class ResultWriteJob: @unchecked Sendable {
     private var replacement: Replacement?
     /// Whether a unique index finds null and missing values; for $merge.
     private var acceptsNull = false
+    /// The target's own collation.
+    private var recordCollation: Collation?
 
     /// A temporary collection on its way to replace the target.
     struct Replacement: Sendable {
@@ -55,7 +57,9 @@ final class ResultWriteJob: @unchecked Sendable {
 
     func run() {
         do throws(DBError) {
-            acceptsNull = try Self.check(destination, target, engine.collection(target))
+            let entry = engine.collection(target)
+            acceptsNull = try Self.check(destination, target, entry)
+            recordCollation = entry?.collation
             cursor = try engine.openCursor(request)
             if case .out = destination { beginReplacement() } else { look() }
         } catch {
@@ -174,7 +178,7 @@ final class ResultWriteJob: @unchecked Sendable {
                     target: WriteTarget(
                         filter: try Filter.parse(
                             filter.view, FilterOptions(collation: specification.collation)),
-                        filterDocument: filter),
+                        filterDocument: filter, recordCollation: recordCollation),
                     update: update, isMulti: false, isUpsert: isUpsert,
                     bypassesValidation: request.bypassesValidation,
                     insertion: specification.insertsResult ? document : nil)))
@@ -256,7 +260,7 @@ enum UniqueMatch {
             throw DBError(
                 DBError.Code(rawValue: 51183),
                 "Cannot find index to verify that join fields will be unique; create a unique "
-                    + "index over just the fields of 'on'")
+                    + "index over just the fields of 'on', of the pipeline's collation")
         }
         return fitting.contains { !$0.isSparse }
     }

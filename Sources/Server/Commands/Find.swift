@@ -55,8 +55,6 @@ enum Find {
         else { return false }
         let found = call.core.engine.collection(namespace)
         guard found?.view == nil else { return false }
-        // Under a collation several strings may be equal to this one.
-        if found?.collation != nil, id.type.mayHoldText { return false }
         let document = reply.openDocument("cursor")
         let batch = reply.openArray("firstBatch")
         if let entry = found {

@@ -87,6 +87,7 @@ enum UpdateCommand {
         if let given = document.value("hint") { hint = Value(given) }
         return WriteTarget(
             collection: collection, filter: try compiler.filter(filter),
-            filterDocument: Document(copying: filter), sort: sort, hint: hint)
+            filterDocument: Document(copying: filter), sort: sort, hint: hint,
+            recordCollation: compiler.recordCollation)
     }
 }
