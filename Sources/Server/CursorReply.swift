@@ -54,6 +54,7 @@ enum BatchRun {
                 forget(plan, call.core)
                 throw error
             }
+            call.connection.runningRead = cursor.interrupt
             return .deferred
         }
         let id = try finish(
