@@ -11,6 +11,7 @@
 import BSON
 import Logging
 import NIOCore
+import Query
 import Roost
 import Synchronization
 import Wire
@@ -37,6 +38,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     var hasOwnCursors = false
     /// Tells work on other threads that nobody waits for it any more.
     let end = ConnectionEnd()
+
+    /// Ends the read that a reader of the pool runs for the connection.
+    var runningRead: Interrupt?
 
     private var context: ChannelHandlerContext?
     private var state = ConnectionState()
@@ -76,6 +80,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         waitingHello?.cancel()
         exhausting = nil
         end.note()
+        runningRead?.kill(.interrupted)
         if hasOwnCursors { core.cursors.killAll(of: [.connection(id)]) }
         loop.remove(self)
         core.releaseConnection()
@@ -242,6 +247,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// A reply that another thread has written is here.
     func finishDeferred(_ reply: ByteBuffer?, replyID: Int32, exhausting request: Request?) {
+        runningRead = nil
         guard let context else { return }
         flush()
         if let reply {
@@ -341,9 +347,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     // MARK: Ending
 
-    /// Closes after the running request.
+    /// Closes after the running request; a read is ended.
     func stop() {
         closesWhenIdle = true
+        runningRead?.kill(.interruptedAtShutdown)
         if !state.isBusy || exhausting != nil || waitingHello != nil { closeAfterFlush() }
     }
 

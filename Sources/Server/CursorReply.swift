@@ -57,6 +57,7 @@ enum BatchRun {
                 forget(plan, call.core)
                 throw error
             }
+            call.connection.runningRead = cursor.interrupt
             return .deferred
         }
         if status == .batchFull, plan.cursorID != nil, cursor.counters.returned == returned,

@@ -2,21 +2,26 @@
 // carried on by the reader pool, a slice at a time.
 
 import BSON
+import Query
 import Roost
 import Wire
 
 /// A read that goes on in slices.
 final class SlicedRead {
+    private let interrupt: Interrupt
     private let advance: (Reader, ReadBudget) throws(DBError) -> Bool
     private let write: (inout ReplyWriter) throws(DBError) -> Void
 
     /// - Parameters:
+    ///   - interrupt: ends it.
     ///   - advance: runs one slice; true when the answer is known.
     ///   - write: writes the answer's fields.
     init(
+        _ interrupt: Interrupt,
         advance: @escaping (Reader, ReadBudget) throws(DBError) -> Bool,
         write: @escaping (inout ReplyWriter) throws(DBError) -> Void
     ) {
+        self.interrupt = interrupt
         self.advance = advance
         self.write = write
     }
@@ -31,6 +36,7 @@ final class SlicedRead {
         }
         let job = Job(self, call.ticket())
         try call.core.engine.readerPool.submitSlices { reader in job.run(reader) }
+        call.connection.runningRead = interrupt
         return .deferred
     }
 

@@ -26,4 +26,72 @@ import Testing
             for _ in 0..<3 { #expect(try client.run(["ping": 1]) == ["ok": 1.0]) }
         }
     }
+
+    /// Thousands of millions of documents out of one.
+    static let endless: Document = [
+        "aggregate": "c",
+        "pipeline": [
+            ["$project": ["a": 1, "b": "$a", "c": "$a"]], ["$unwind": "$a"], ["$unwind": "$b"],
+            ["$unwind": "$c"], ["$count": "n"],
+        ], "cursor": Value.document([:]),
+    ]
+
+    static func fill(_ client: WireClient) throws {
+        let numbers = Value.array((0..<6_000).map { .int32($0) })
+        _ = try client.run(["insert": "c", "documents": [["_id": 1, "a": numbers]]])
+    }
+
+    /// The time limit holds inside one document, and other connections are served meanwhile.
+    @Test func oneDocumentKeepsTheTimeLimit() async throws {
+        try await RunningServer.with({ $0.eventLoops = 1 }) { port in
+            let client = try WireClient(port: port)
+            try Self.fill(client)
+            let limited = Document { writer in
+                writer.appendFields(of: Self.endless.view)
+                writer.append("maxTimeMS", Int32(300))
+            }
+            client.post(limited)
+            let other = try WireClient(port: port)
+            #expect(try other.run(["ping": 1]) == ["ok": 1.0])
+            #expect(try client.receive()?.document.errorCode == 50)
+            let wanted = Value.array((6_000..<30_000).map { .int32($0) })
+            let all = try client.run([
+                "count": "c",
+                "query": ["a": ["$in": [1], "$not": ["$elemMatch": ["$all": wanted]]]],
+                "maxTimeMS": 1,
+            ])
+            #expect(all.errorCode == 50)
+        }
+    }
+
+    @Test func readsEndWhenTheServerStops() async throws {
+        var client: WireClient?
+        try await RunningServer.with { port in
+            let connected = try WireClient(port: port)
+            try Self.fill(connected)
+            connected.post(Self.endless)
+            // The read runs by the time that a second connection is answered, or is not begun.
+            #expect(try WireClient(port: port).run(["ping": 1]) == ["ok": 1.0])
+            client = connected
+        }
+        let reply = try client?.receive()
+        #expect(reply == nil || reply?.document.errorCode == 11_600)
+    }
+
+    @Test func readsEndWithTheirConnection() async throws {
+        try await RunningServer.with { port in
+            try Self.fill(try WireClient(port: port))
+            for _ in 0..<8 {
+                let client = try WireClient(port: port)
+                client.post(Self.endless)
+            }
+            // The pool's threads are free again, or this one would wait for ever.
+            let client = try WireClient(port: port)
+            let counted = try client.run([
+                "aggregate": "c", "pipeline": [["$unwind": "$a"], ["$count": "n"]],
+                "cursor": Value.document([:]),
+            ])
+            #expect(counted.nested("cursor").documents("firstBatch") == [["n": 6_000]])
+        }
+    }
 }

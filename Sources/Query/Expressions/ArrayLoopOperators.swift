@@ -66,7 +66,7 @@ enum ArrayLoopOperators {
             context.variables[call.slot] = ValueRef(element.value)
             let value = try call(1, &context)
             context.stack.append(value)
-            try context.checkMemory()
+            try context.checkBounds()
         }
         return context.makeArray(fromStack: start)
     }
@@ -111,7 +111,7 @@ enum ArrayLoopOperators {
             let value = ValueRef(element.value)
             context.variables[call.slot] = value
             if try call(1, &context).isTruthy { context.stack.append(value) }
-            try context.checkMemory()
+            try context.checkBounds()
         }
         return context.makeArray(fromStack: start)
     }
@@ -148,7 +148,7 @@ enum ArrayLoopOperators {
             context.variables[call.slot] = ValueRef(element.value)
             context.variables[call.slot + 1] = value
             value = try call(2, &context)
-            try context.checkMemory()
+            try context.checkBounds()
         }
         return value
     }

@@ -169,7 +169,7 @@ enum ArrayOperators {
         for value in stride(from: start, to: end, by: step) {
             let number = context.make(Int32(truncatingIfNeeded: value))
             context.stack.append(number)
-            if value & 0xFFFF == 0 { try context.checkMemory() }
+            try context.checkBounds()
         }
         return context.makeArray(fromStack: base)
     }

@@ -22,11 +22,15 @@ package struct EvaluationContext: ~Copyable {
     /// The order of strings of the expression being evaluated.
     var collation: Collation?
 
+    /// Counts what loops do, so that they can be ended.
+    var interrupts: InterruptMeter
+
     /// Most memory that the intermediate values of one document may take.
     static let arenaBytesMax = 256 * 1024 * 1024
 
     /// An empty context.
-    package init() {
+    package init(_ interrupt: Interrupt? = nil) {
+        interrupts = InterruptMeter(interrupt)
         stack.reserveCapacity(64)
     }
 
@@ -44,9 +48,12 @@ package struct EvaluationContext: ~Copyable {
         while variables.count < count { variables.append(.missing) }
     }
 
-    /// Refuses evaluations whose intermediate values outgrow their bound.
-    func checkMemory() throws(DBError) {
-        if arena.byteCount > Self.arenaBytesMax {
+    /// Counts a round of a loop; refuses evaluations whose intermediate values outgrow their
+    /// bound, and those that were ended.
+    mutating func checkBounds() throws(DBError) {
+        try interrupts.spend(16)
+        let bytes = arena.byteCount + stack.count * MemoryLayout<ValueRef>.stride
+        if bytes > Self.arenaBytesMax {
             throw DBError(
                 .exceededMemoryLimit,
                 "An expression's intermediate values for one document exceed "

@@ -57,6 +57,8 @@ package final class Expression: Sendable {
     private let collation: Collation?
     /// What the expression reads of the document; nil for all of it.
     package let requiredPaths: [FieldPath]?
+    /// Whether it may do much for a small document.
+    package let loops: Bool
 
     /// Where a field name lies in the constant pool.
     struct ConstantName: Sendable {
@@ -81,6 +83,7 @@ package final class Expression: Sendable {
         lazyOperators = program.lazyOperators
         rootNode = root
         slotCount = program.slotCount
+        loops = program.loops
         collation = program.scope.collation
         requiredPaths = program.readsWholeDocument ? nil : program.rootPaths
     }

@@ -14,6 +14,8 @@ struct ProgramBuilder {
     private(set) var slotCount = 0
     private(set) var rootPaths: [FieldPath] = []
     private(set) var readsWholeDocument = false
+    /// Whether an operator is called that may do much for a small document.
+    private(set) var loops = false
     /// The names in force at the node being parsed.
     var scope: ExpressionScope
 
@@ -38,6 +40,9 @@ struct ProgramBuilder {
         }
     }
 
+    /// Operators whose work is not bounded by the bytes that they are given.
+    private static let loopingOperators: Set<String> = ["$map", "$filter", "$reduce", "$range"]
+
     /// Compiles a document: an operator call if its one field starts with `$`, else an object.
     private mutating func parseObject(_ object: DocumentView) throws(DBError) -> Int {
         if let first = object.first, first.name.starts(with: RawSpan("$")) {
@@ -48,6 +53,7 @@ struct ProgramBuilder {
                     "An object representing an expression must have exactly one field: it has "
                         + "'\(name)' and others")
             }
+            if Self.loopingOperators.contains(name) { loops = true }
             return try OperatorTable.parse(name, first.value, &self)
         }
         return try parseFields(object)

@@ -232,7 +232,7 @@ enum StringOperators {
                 context.stack.append(empty)
                 break
             }
-            try context.checkMemory()
+            try context.checkBounds()
         }
         return context.makeArray(fromStack: start)
     }

@@ -95,6 +95,16 @@ package final class Filter: Sendable {
     /// Whether the filter asks for nothing.
     package var isEmpty: Bool { root == .alwaysTrue }
 
+    /// Whether `$expr` may do much for a small document.
+    package var loops: Bool { program.expressions.contains { $0.loops } }
+
+    /// The most steps that a document of so many bytes may cost: each condition looks at all of it.
+    package func stepsMax(byteCount: Int) -> Int {
+        let (steps, overflow) = byteCount.multipliedReportingOverflow(
+            by: program.instructions.count)
+        return overflow ? .max : steps
+    }
+
     /// Whether a document matches. Allocates nothing; O(bytes of the document). Errors: 51156 from
     /// a runaway pattern, and what `$expr` throws.
     package func matches(

@@ -154,9 +154,12 @@ package final class ExpressionPredicate: Sendable, Hashable {
     let test: Test
     /// The paths that the expression reads; nil for the whole document.
     package let requiredPaths: [FieldPath]?
+    /// Whether the expression may do much for a small document.
+    let loops: Bool
 
     /// A predicate that asks `test`.
-    package init(requiredPaths: [FieldPath]?, _ test: @escaping Test) {
+    package init(requiredPaths: [FieldPath]?, loops: Bool = false, _ test: @escaping Test) {
+        self.loops = loops
         self.requiredPaths = requiredPaths
         self.test = test
     }

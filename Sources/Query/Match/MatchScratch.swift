@@ -11,14 +11,22 @@ package struct MatchScratch: ~Copyable, @unchecked Sendable {
     package var arrayPosition: Int?
 
     /// Intermediate values of `$expr`.
-    var evaluation = EvaluationContext()
+    var evaluation: EvaluationContext
 
     private var regex: RegexMemory?
     /// State of the generator behind `$sampleRate`; zero until the first number.
     private var randomState: UInt64 = 0
 
-    /// An empty scratch.
-    package init() {}
+    /// An empty scratch; `interrupt` ends a match that takes long.
+    package init(_ interrupt: Interrupt? = nil) {
+        evaluation = EvaluationContext(interrupt)
+    }
+
+    /// Counts a walk over so many bytes.
+    @inline(__always)
+    mutating func spend(byteCount: Int) throws(DBError) {
+        try evaluation.interrupts.spend(byteCount &>> 3)
+    }
 
     /// The memory of regex searches, made at the first one.
     mutating func regexMemory() throws(DBError) -> (data: OpaquePointer, context: OpaquePointer) {

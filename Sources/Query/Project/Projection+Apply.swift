@@ -278,7 +278,7 @@ extension Projection {
         _ context: borrowing EvaluationContext
     ) throws(DBError) {
         guard let array = element.value.array else { return }
-        var scratch = MatchScratch()
+        var scratch = MatchScratch(context.interrupts.interrupt)
         guard try filters[index].matches(context.root.nested, &scratch),
             let wanted = scratch.arrayPosition
         else { return }

@@ -110,6 +110,11 @@ package final class Projection: Sendable {
     /// Whether documents come out as they went in.
     package var isIdentity: Bool { isWholeDocument }
 
+    /// Whether it may do much for a small document.
+    package var loops: Bool {
+        expressions.contains { $0.loops } || filters.contains { $0.loops }
+    }
+
     /// What is read of the document; nil for all of it.
     package var requiredPaths: [FieldPath]? {
         guard mode == .inclusion, !isPositional else { return nil }

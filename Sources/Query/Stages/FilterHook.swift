@@ -8,8 +8,9 @@ extension ExpressionScope {
     package func filterOptions(_ context: FilterContext) -> FilterOptions {
         FilterOptions(context: context, collation: collation) { value throws(DBError) in
             let expression = try Expression.parse(value, self)
-            return ExpressionPredicate(requiredPaths: expression.requiredPaths) {
-                document, scratch throws(DBError) in
+            return ExpressionPredicate(
+                requiredPaths: expression.requiredPaths, loops: expression.loops
+            ) { document, scratch throws(DBError) in
                 try expression.evaluate(document, &scratch.evaluation).isTruthy
             }
         }

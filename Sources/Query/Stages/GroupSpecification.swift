@@ -16,6 +16,9 @@ struct GroupSpecification: Sendable {
     /// The order of strings in keys, extremes and sets.
     let collation: Collation?
 
+    /// Whether it may do much for a small document.
+    var loops: Bool { key.loops || outputs.contains { $0.argument.loops } }
+
     /// What the stage reads of its input; nil for all of it.
     var requiredPaths: [FieldPath]? {
         guard var paths = key.requiredPaths else { return nil }

@@ -15,10 +15,13 @@ final class GroupStage: StageExecution {
     private var writer = DocumentWriter()
     private var emitted = 0
 
-    init(_ specification: GroupSpecification, memoryBytesMax: Int, _ next: StageExecution) {
+    init(
+        _ specification: GroupSpecification, memoryBytesMax: Int, _ interrupt: Interrupt?,
+        _ next: StageExecution
+    ) {
         self.specification = specification
         self.memoryBytesMax = memoryBytesMax
-        state = GroupState(specification)
+        state = GroupState(specification, interrupt)
         super.init(next)
     }
 
@@ -70,7 +73,7 @@ struct GroupState: ~Copyable {
 
     private let inputs: GroupInputs
     private let collation: Collation?
-    private var context = EvaluationContext()
+    private var context: EvaluationContext
     private var encoder = KeyEncoder()
     private var groups = KeyTable()
     /// The keys as they came first.
@@ -82,7 +85,8 @@ struct GroupState: ~Copyable {
     private var columns: [AccumulatorColumn] = []
     private var pushesUntilCheck = 0
 
-    init(_ specification: GroupSpecification) {
+    init(_ specification: GroupSpecification, _ interrupt: Interrupt?) {
+        context = EvaluationContext(interrupt)
         inputs = GroupInputs(specification)
         collation = specification.collation
         context.usesCompiledCodes = true

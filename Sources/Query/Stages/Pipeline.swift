@@ -19,19 +19,33 @@ package enum PipelineStage: Sendable {
     case count(String)
 
     /// The stage at work before `next`.
-    func execution(_ next: StageExecution, memoryBytesMax: Int) -> StageExecution {
+    func execution(
+        _ next: StageExecution, memoryBytesMax: Int, _ interrupt: Interrupt?
+    ) -> StageExecution {
         switch self {
-        case .match(let filter): MatchStage(filter, next)
-        case .project(let projection): ProjectStage(projection, next)
+        case .match(let filter): MatchStage(filter, interrupt, next)
+        case .project(let projection): ProjectStage(projection, interrupt, next)
         case .sort(let pattern, let limit):
             SortStage(pattern, limit: limit, memoryBytesMax: memoryBytesMax, next)
         case .skip(let count): SkipStage(count, next)
         case .limit(let count): LimitStage(count, next)
         case .group(let box):
-            GroupStage(box.specification, memoryBytesMax: memoryBytesMax, next)
-        case .unwind(let box): UnwindStage(box.specification, next)
-        case .replaceRoot(let root): ReplaceRootStage(root, next)
+            GroupStage(box.specification, memoryBytesMax: memoryBytesMax, interrupt, next)
+        case .unwind(let box): UnwindStage(box.specification, interrupt, next)
+        case .replaceRoot(let root): ReplaceRootStage(root, interrupt, next)
         case .count(let name): CountStage(name, next)
+        }
+    }
+
+    /// Whether one small document may mean much work.
+    var multiplies: Bool {
+        switch self {
+        case .unwind: true
+        case .match(let filter): filter.loops
+        case .project(let projection): projection.loops
+        case .group(let box): box.specification.loops
+        case .replaceRoot(let root): root.loops
+        case .sort, .skip, .limit, .count: false
         }
     }
 }
@@ -79,6 +93,12 @@ package final class Pipeline: Sendable {
         self.stages = stages
         self.documents = documents
         self.destination = destination
+    }
+
+    /// Whether one small document may mean much work, so that threads which must not wait should
+    /// not run the pipeline.
+    package var multiplies: Bool {
+        documents?.loops == true || stages.contains { $0.multiplies }
     }
 
     /// Whether the pipeline makes its own documents: it must run on the database, not on a

@@ -17,6 +17,7 @@ package final class PipelineExecution {
     private let entrance: StageExecution
     private let sink: ResultSink
     private let documents: Expression?
+    private var interrupts: InterruptMeter
     /// The first stage that may have results to drain; nil until the input has ended.
     private var draining: Int?
 
@@ -26,16 +27,17 @@ package final class PipelineExecution {
     /// Starts a pipeline.
     ///
     /// `skippingLeading` leaves out the leading stages that the caller has done itself
-    /// (`Pipeline.leading.stageCount`).
+    /// (`Pipeline.leading.stageCount`). `interrupt` is asked while stages multiply documents.
     package init(
         _ pipeline: Pipeline, skippingLeading count: Int = 0,
-        memoryBytesMax: Int = PipelineExecution.memoryBytesMax
+        memoryBytesMax: Int = PipelineExecution.memoryBytesMax, interrupt: Interrupt? = nil
     ) {
+        interrupts = InterruptMeter(interrupt)
         let sink = ResultSink()
         var chain: [StageExecution] = []
         var next: StageExecution = sink
         for stage in pipeline.stages.dropFirst(count).reversed() {
-            next = stage.execution(next, memoryBytesMax: memoryBytesMax)
+            next = stage.execution(next, memoryBytesMax: memoryBytesMax, interrupt)
             chain.append(next)
         }
         stages = chain.reversed()
@@ -92,6 +94,7 @@ package final class PipelineExecution {
         guard var index = draining else { return }
         defer { draining = index }
         while index < stages.count, sink.writer.count < Self.chunkBytes {
+            try interrupts.spend(16)
             if try stages[index].drainOne() { continue }
             index += 1
             if index < stages.count { try stages[index].endInput() }
@@ -103,7 +106,7 @@ package final class PipelineExecution {
 
     /// The source of a pipeline that begins with $documents.
     private func pushDocuments(_ expression: Expression) throws(DBError) {
-        var context = EvaluationContext()
+        var context = EvaluationContext(interrupts.interrupt)
         let empty = Document()
         let value = try expression.evaluate(empty.view, &context)
         guard value.isType(.array) else {

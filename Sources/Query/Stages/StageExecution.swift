@@ -74,7 +74,17 @@ final class ResultSink: StageExecution {
                 "A result of \(size) bytes is larger than a document may be "
                     + "(\(Limits.documentBytesMax))")
         }
+        guard writer.count <= Self.waitingBytesMax else { throw Self.tooManyWaiting }
         offsets.append(start)
+    }
+
+    /// Most bytes of results that one document may become.
+    private static let waitingBytesMax = 256 * 1024 * 1024
+
+    private static var tooManyWaiting: DBError {
+        DBError(
+            .exceededMemoryLimit,
+            "The results that one document becomes exceed \(waitingBytesMax / 1_048_576) MiB")
     }
 
     /// Results waiting to be taken.

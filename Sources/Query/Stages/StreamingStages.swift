@@ -6,10 +6,11 @@ import BSON
 /// $match.
 final class MatchStage: StageExecution {
     private let filter: Filter
-    private var scratch = MatchScratch()
+    private var scratch: MatchScratch
 
-    init(_ filter: Filter, _ next: StageExecution) {
+    init(_ filter: Filter, _ interrupt: Interrupt?, _ next: StageExecution) {
         self.filter = filter
+        scratch = MatchScratch(interrupt)
         super.init(next)
     }
 
@@ -22,13 +23,14 @@ final class MatchStage: StageExecution {
 /// $project, $addFields, $set, $unset and find's projection.
 final class ProjectStage: StageExecution {
     private let projection: Projection
-    private var context = EvaluationContext()
+    private var context: EvaluationContext
     private var writer = DocumentWriter()
     /// The next stage if it is the end: then results are written where they will lie.
     private let sink: ResultSink?
 
-    init(_ projection: Projection, _ next: StageExecution) {
+    init(_ projection: Projection, _ interrupt: Interrupt?, _ next: StageExecution) {
         self.projection = projection
+        context = EvaluationContext(interrupt)
         sink = next as? ResultSink
         super.init(next)
     }
@@ -86,10 +88,11 @@ final class LimitStage: StageExecution {
 /// $replaceRoot and $replaceWith.
 final class ReplaceRootStage: StageExecution {
     private let root: Expression
-    private var context = EvaluationContext()
+    private var context: EvaluationContext
 
-    init(_ root: Expression, _ next: StageExecution) {
+    init(_ root: Expression, _ interrupt: Interrupt?, _ next: StageExecution) {
         self.root = root
+        context = EvaluationContext(interrupt)
         super.init(next)
     }
 

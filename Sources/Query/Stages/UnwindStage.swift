@@ -91,9 +91,11 @@ final class UnwindStage: StageExecution {
     private let specification: UnwindSpecification
     private var writer = DocumentWriter()
     private var indexed = DocumentWriter()
+    private var interrupts: InterruptMeter
 
-    init(_ specification: UnwindSpecification, _ next: StageExecution) {
+    init(_ specification: UnwindSpecification, _ interrupt: Interrupt?, _ next: StageExecution) {
         self.specification = specification
+        interrupts = InterruptMeter(interrupt)
         super.init(next)
     }
 
@@ -109,6 +111,7 @@ final class UnwindStage: StageExecution {
             writer.removeAll()
             writer.write(document, setting: specification.path, to: ValueRef(element.value))
             let bytes = writer.bytes
+            try interrupts.spend(16 &+ bytes.count &>> 6)
             guard try emit(DocumentView(bytes.span.bytes), index: index) else { return false }
             index += 1
         }

@@ -1,7 +1,7 @@
 // The distinct values of a path over the documents that match.
 
 package import BSON
-import Query
+package import Query
 
 /// A distinct under way. One thread at a time uses it.
 package final class DistinctRead {
@@ -31,8 +31,8 @@ package final class DistinctRead {
         collector.values.write(into: &writer)
     }
 
-    /// Makes the next slice throw `cursorKilled`. From any thread.
-    package func kill() { cursor.kill() }
+    /// Ends the read, from any thread.
+    package var interrupt: Interrupt { cursor.interrupt }
 }
 
 /// Holds the values between slices.

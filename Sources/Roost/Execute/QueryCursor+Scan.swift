@@ -14,6 +14,8 @@ enum Acceptance {
     case refused
     /// Taken or not: no more are wanted.
     case finished
+    /// Not looked at: too much work for a thread that others wait for.
+    case deferred
 }
 
 extension QueryCursor {
@@ -72,6 +74,9 @@ extension QueryCursor {
                 walk.suspend(cursor, isDone: false)
                 return .batchFull
             case .finished: return nil
+            case .deferred:
+                walk.suspend(cursor, isDone: false)
+                return .budgetSpent
             }
             if meter.spend() {
                 walk.suspend(cursor, isDone: true)
@@ -104,6 +109,9 @@ extension QueryCursor {
                 walk.suspend(cursor, isDone: false)
                 return .batchFull
             case .finished: return nil
+            case .deferred:
+                walk.suspend(cursor, isDone: false)
+                return .budgetSpent
             }
             if meter.spend() {
                 walk.suspend(cursor, isDone: true)
@@ -139,7 +147,9 @@ extension QueryCursor {
         } else {
             acceptance = try accept(DocumentView(Self.emptyDocument.span.bytes), &sink)
         }
-        if plan.deduplicates, acceptance != .refused { _ = seen.insert(record) }
+        if plan.deduplicates, acceptance != .refused, acceptance != .deferred {
+            _ = seen.insert(record)
+        }
         return acceptance
     }
 
@@ -147,6 +157,7 @@ extension QueryCursor {
     func examine<Sink: DocumentSink>(
         _ bytes: RawSpan, _ plan: QueryPlan, _ sink: inout Sink
     ) throws -> Acceptance {
+        if filter.stepsMax(byteCount: bytes.byteCount) > stepsMax { return .deferred }
         counters.documentsExamined += 1
         let document = DocumentView(bytes)
         if !plan.impliesMatch || needsArrayPosition {

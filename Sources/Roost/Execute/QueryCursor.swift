@@ -12,14 +12,13 @@
 // old or new form, or not at all if the change moves it; one that doesn't change is met once.
 
 package import BSON
-import Query
+package import Query
 import Storage
-import Synchronization
 
 /// A read that hands its results out in batches.
 ///
 /// One thread at a time uses it; `kill()` may be called from any.
-// Unchecked: all mutable state but `killReason` belongs to the one thread that is in `advance`; the
+// Unchecked: all mutable state belongs to the one thread that is in `advance`; the
 // owner hands the cursor on only between calls.
 package final class QueryCursor: @unchecked Sendable {
     /// What is read.
@@ -34,16 +33,19 @@ package final class QueryCursor: @unchecked Sendable {
     let needsArrayPosition: Bool
     /// The last document that a tailable read is done with.
     var tailKey: [UInt8]?
-    /// What is left of the time for this read; time between batches doesn't count.
-    private var timeLeft: Duration?
-    private let isKilled = Atomic<Bool>(false)
+    /// Ends the read, also in the middle of a document.
+    package let interrupt: Interrupt
+    /// Whether one small document may mean much work.
+    private let multiplies: Bool
 
     /// The collection as it was when planned; nil before, and where there is none.
     var collection: CollectionEntry?
     var plan: QueryPlan?
     var rejectedPlans: [QueryPlan] = []
     var walk = RangeWalk(.all, isBackward: false)
-    var scratch = MatchScratch()
+    var scratch: MatchScratch
+    /// The most steps that matching one document may take in this call.
+    var stepsMax = Int.max
     var seen = RecordKeySet()
     var output: ReadOutput
     /// How results are shown, where not as they are.
@@ -62,7 +64,9 @@ package final class QueryCursor: @unchecked Sendable {
         self.source = source
         namespace = source.namespace
         filter = source.filter
-        timeLeft = source.deadline.map { ContinuousClock.now.duration(to: $0) }
+        interrupt = Interrupt(deadline: source.deadline)
+        scratch = MatchScratch(interrupt)
+        multiplies = source.multiplies
         countsOnly = source.countsOnly
         needsArrayPosition = source.needsArrayPosition
         output = .unplanned
@@ -82,12 +86,16 @@ package final class QueryCursor: @unchecked Sendable {
         _ reader: Reader, _ limits: BatchLimits, _ budget: ReadBudget, into sink: inout Sink
     ) throws(DBError) -> ReadStatus {
         do {
-            try checkInterrupt()
+            interrupt.goOn()
+            try interrupt.check()
+            if multiplies, budget.isInPlace { return .budgetSpent }
+            stepsMax = budget.stepsMax
             batch.limits = limits
-            let start = timeLeft == nil ? nil : ContinuousClock.now
             let status = try run(reader, budget, &sink)
-            if let start { timeLeft? -= start.duration(to: .now) }
-            if status != .budgetSpent { batch = BatchMeter() }
+            if status != .budgetSpent {
+                batch = BatchMeter()
+                interrupt.rest()
+            }
             return status
         } catch {
             isInputEnded = true
@@ -109,11 +117,11 @@ package final class QueryCursor: @unchecked Sendable {
     }
 
     /// Whether the read has a time limit.
-    package var hasTimeLimit: Bool { timeLeft != nil }
+    package var hasTimeLimit: Bool { interrupt.hasTimeLimit }
 
-    /// Makes the next call (or the slice that runs now, at its end) throw `cursorKilled`.
+    /// Makes the call that runs now, or the next one, throw `cursorKilled`, soon.
     package func kill() {
-        isKilled.store(true, ordering: .releasing)
+        interrupt.kill()
     }
 
     /// Memory held between calls, in bytes; roughly.
@@ -121,13 +129,6 @@ package final class QueryCursor: @unchecked Sendable {
         var bytes = 1_024 + seen.byteCount
         if case .pipeline(let execution) = output { bytes += execution.memoryBytes }
         return bytes
-    }
-
-    private func checkInterrupt() throws(DBError) {
-        if isKilled.load(ordering: .acquiring) {
-            throw DBError(.cursorKilled, "the cursor was killed")
-        }
-        if let timeLeft, timeLeft < .zero { throw .timeExpired }
     }
 
     private func run<Sink: DocumentSink>(
@@ -183,7 +184,7 @@ package final class QueryCursor: @unchecked Sendable {
         }
         plan = chosen
         walk = RangeWalk(chosen.ranges, isBackward: chosen.isBackward)
-        output = try source.output(chosen)
+        output = try source.output(chosen, interrupt)
         shape = ResultShape(source, chosen)
         return true
     }

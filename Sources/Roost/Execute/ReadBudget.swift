@@ -8,14 +8,21 @@ package struct ReadBudget: Sendable {
     package let examinedMax: Int
     /// Longest time, in nanoseconds.
     package let nanosecondsMax: Int64
+    /// Whether others wait for the thread: nothing is begun then that can't be left soon.
+    let isInPlace: Bool
 
-    package init(examinedMax: Int, nanosecondsMax: Int64) {
+    package init(examinedMax: Int, nanosecondsMax: Int64, isInPlace: Bool = false) {
+        self.isInPlace = isInPlace
         self.examinedMax = examinedMax
         self.nanosecondsMax = nanosecondsMax
     }
 
     /// For an event loop: what takes longer goes to the reader pool.
-    package static let inPlace = ReadBudget(examinedMax: 128, nanosecondsMax: 200_000)
+    package static let inPlace = ReadBudget(
+        examinedMax: 128, nanosecondsMax: 200_000, isInPlace: true)
+    /// The most steps that matching one document may take.
+    var stepsMax: Int { isInPlace ? 4_000_000 : .max }
+
     /// For a thread of the reader pool; short beside the second that a snapshot may live.
     package static let slice = ReadBudget(examinedMax: .max, nanosecondsMax: 10_000_000)
 }

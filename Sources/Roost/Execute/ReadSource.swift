@@ -80,6 +80,15 @@ enum ReadSource {
         if case .find(let request) = self { request.isTailable } else { false }
     }
 
+    /// Whether one small document may mean much work.
+    var multiplies: Bool {
+        switch self {
+        case .find(let request): request.filter.loops || request.projection?.loops == true
+        case .aggregate(let request, _): request.pipeline.multiplies
+        case .count, .distinct: filter.loops
+        }
+    }
+
     /// Whether only the number of matches is of interest.
     var countsOnly: Bool {
         switch self {
@@ -91,7 +100,7 @@ enum ReadSource {
     }
 
     /// What becomes of matches under a plan.
-    func output(_ plan: QueryPlan) throws(DBError) -> ReadOutput {
+    func output(_ plan: QueryPlan, _ interrupt: Interrupt) throws(DBError) -> ReadOutput {
         switch self {
         case .count: return .counting
         case .distinct: return .direct
@@ -104,14 +113,16 @@ enum ReadSource {
             if sort == nil, projection == nil { return .direct }
             let pipeline = Pipeline.find(
                 sort: sort, skip: request.skip, limit: request.limit, projection: projection)
-            return .pipeline(PipelineExecution(pipeline))
+            return .pipeline(PipelineExecution(pipeline, interrupt: interrupt))
         case .aggregate(let request, let leading):
             var done = leading.filterStageCount
             if leading.sort != nil, plan.providesSort { done += 1 }
             if done == request.pipeline.stages.count, !request.pipeline.isCollectionless {
                 return .direct
             }
-            return .pipeline(PipelineExecution(request.pipeline, skippingLeading: done))
+            return .pipeline(
+                PipelineExecution(
+                    request.pipeline, skippingLeading: done, interrupt: interrupt))
         }
     }
 

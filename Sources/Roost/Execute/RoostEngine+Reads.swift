@@ -2,7 +2,7 @@
 // while that is quick (`ReadBudget.inPlace`), else on the reader pool (`ReadBudget.slice`).
 
 package import BSON
-import Query
+package import Query
 
 extension RoostEngine {
     /// A cursor over a find's results. Nothing is read yet; a collection that doesn't exist has no
@@ -107,8 +107,8 @@ package final class CountRead {
         countsResults ? cursor.counters.returned : cursor.counters.matched
     }
 
-    /// Makes the next slice throw `cursorKilled`. From any thread.
-    package func kill() { cursor.kill() }
+    /// Ends the read, from any thread.
+    package var interrupt: Interrupt { cursor.interrupt }
 }
 
 /// Takes nothing.
@@ -156,6 +156,6 @@ package final class ExplainRead {
         explanation.write(verbosity, into: &writer)
     }
 
-    /// Makes the next slice throw `cursorKilled`. From any thread.
-    package func kill() { cursor.kill() }
+    /// Ends the read, from any thread.
+    package var interrupt: Interrupt { cursor.interrupt }
 }
