@@ -90,6 +90,17 @@ int cicu_compare(const cicu_collator *collator, const char *left, int32_t left_c
     return (int)ucol_strcollUTF8(icu(collator), left, left_count, right, right_count, &status);
 }
 
+uint32_t cicu_key_version(void) {
+    UErrorCode status = U_ZERO_ERROR;
+    UCollator *root = ucol_open("", &status);
+    if (U_FAILURE(status)) return 0;
+    UVersionInfo version;
+    ucol_getVersion(root, version);
+    ucol_close(root);
+    return (uint32_t)version[0] << 24 | (uint32_t)version[1] << 16 | (uint32_t)version[2] << 8 |
+           version[3];
+}
+
 int32_t cicu_sort_key(const cicu_collator *collator, const char *utf8, int32_t count,
                       uint16_t *scratch, uint8_t *key, int32_t capacity) {
     UErrorCode status = U_ZERO_ERROR;

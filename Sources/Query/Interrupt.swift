@@ -9,13 +9,23 @@ import Synchronization
 
 /// The end of one operation, shared by the thread that runs it and those that may end it.
 package final class Interrupt: Sendable {
-    private let deadline: ContinuousClock.Instant?
+    private let start = ContinuousClock.now
+    /// The deadline in nanoseconds after `start`; the greatest number for none.
+    private let nanosecondsMax = Atomic<Int64>(.max)
     /// The code of the error that ends the operation; 0 while it may go on.
     private let code = Atomic<Int32>(0)
 
     /// An operation that may go on until `deadline`; nil for no limit.
     package init(deadline: ContinuousClock.Instant? = nil) {
-        self.deadline = deadline
+        if let deadline { setDeadline(deadline) }
+    }
+
+    /// Moves the deadline: time between a cursor's batches doesn't count.
+    package func setDeadline(_ deadline: ContinuousClock.Instant) {
+        let (seconds, attoseconds) = start.duration(to: deadline).components
+        let (nanoseconds, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        nanosecondsMax.store(
+            overflow ? .max : nanoseconds &+ attoseconds / 1_000_000_000, ordering: .relaxed)
     }
 
     /// Makes the operation fail with `code` at its next check. The first call decides.
@@ -28,7 +38,8 @@ package final class Interrupt: Sendable {
     package func check() throws(DBError) {
         let code = code.load(ordering: .acquiring)
         if code != 0 { throw Self.error(DBError.Code(rawValue: code)) }
-        if let deadline, ContinuousClock.now > deadline {
+        let limit = nanosecondsMax.load(ordering: .relaxed)
+        if limit != .max, start.duration(to: .now) > .nanoseconds(limit) {
             throw DBError(.maxTimeMSExpired, "operation exceeded time limit")
         }
     }

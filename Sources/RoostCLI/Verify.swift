@@ -25,6 +25,9 @@ struct Verify: AsyncParsableCommand {
         guard access(folder, F_OK) == 0 else {
             throw FailureMessage(description: "there is no folder '\(folder)'")
         }
+        guard RoostEngine.exists(at: folder) else {
+            throw FailureMessage(description: "'\(folder)' holds no database")
+        }
         let isSound: Bool
         do throws(DBError) {
             var logger = Logger(label: "roost")

@@ -16,11 +16,14 @@ enum CollStatsStage {
         try check(object)
         let namespace = try call.namespace()
         let entry = call.core.engine.collection(namespace)
-        try entry?.checkIsNoView()
+        let readsCollection = ["storageStats", "count", "queryExecStats"].contains {
+            object.has($0)
+        }
+        if readsCollection { try entry?.checkIsNoView() }
         var numbers = CollectionNumbers()
         if let entry {
             numbers = try call.core.engine.numbers(of: entry, call.connection.loop.reader)
-        } else if ["storageStats", "count", "queryExecStats"].contains(where: { object.has($0) }) {
+        } else if readsCollection {
             throw DBError(
                 .namespaceNotFound,
                 "Unable to retrieve statistics in $collStats stage :: caused by :: Collection "
@@ -34,7 +37,7 @@ enum CollStatsStage {
             writer.append("ns", namespace.description)
             writer.append("host", HostInfo.hostName)
             writer.append("localTime", dateMillis: Clock.wallMillis)
-            if object.value("latencyStats") != nil { writer.append("latencyStats", latency) }
+            if object.has("latencyStats") { writer.append("latencyStats", latency) }
             if let entry, object.has("storageStats") {
                 writer.append("storageStats", CollStats.document(entry, numbers, scale: scale))
             }
@@ -85,7 +88,7 @@ enum CollStatsStage {
                     .idlUnknownField,
                     "BSON field '$collStats.latencyStats.\(field.nameString)' is an unknown field.")
             }
-            guard field.value.isNullish || field.value.type == .bool else {
+            guard field.value.type == .bool else {
                 throw DBError(
                     .typeMismatch,
                     "BSON field '$collStats.latencyStats.histograms' is the wrong type "

@@ -38,6 +38,9 @@ enum BatchRun {
         let document = reply.openDocument("cursor")
         let batch = reply.openArray(plan.cursorID == nil ? "firstBatch" : "nextBatch")
         let status: ReadStatus
+        let table = cursor.tailTable
+        let returned = cursor.counters.returned
+        let generation = table.map { call.core.engine.tails.generation($0) } ?? 0
         do throws(DBError) {
             status = try cursor.advance(
                 call.connection.loop.reader, plan.limits, .inPlace, into: &reply)
@@ -55,6 +58,14 @@ enum BatchRun {
                 throw error
             }
             call.connection.runningRead = cursor.interrupt
+            return .deferred
+        }
+        if status == .batchFull, plan.cursorID != nil, cursor.counters.returned == returned,
+            let table, cursor.awaitsData
+        {
+            let waiting = TailBatch(
+                cursor, plan, call, reply.split(), cursorMark: document, batchMark: batch)
+            waiting.wait(table, since: generation)
             return .deferred
         }
         let id = try finish(
@@ -230,6 +241,7 @@ extension CommandCall {
                     .idlUnknownField,
                     "BSON field '\(command.name).cursor.\(field.nameString)' is an unknown field.")
             }
+            if field.value.type == .null { continue }
             guard let number = field.value.truncatedInteger else {
                 throw DBError(
                     .typeMismatch,

@@ -9,6 +9,8 @@ import Roost
 struct QueryCompiler: Sendable {
     /// The command's variables and clock.
     let scope: ExpressionScope
+    /// The collation of the collection itself, by which its record keys are made.
+    let recordCollation: Collation?
 
     /// Reads `let` and `collation`; where there is none, the collection's own holds.
     init(
@@ -19,6 +21,7 @@ struct QueryCompiler: Sendable {
         scope.collation = try Self.collation(call.document("collation"), of: entry)
         if let variables = call.document("let") { try scope.bind(variables: variables) }
         self.scope = scope
+        recordCollation = entry?.collation
     }
 
     /// The filter in `document`; without one, everything matches.
@@ -60,13 +63,15 @@ struct QueryCompiler: Sendable {
         by collation: DocumentView?, of entry: CollectionEntry?
     ) throws(DBError) -> QueryCompiler {
         let chosen = try Self.collation(collation, of: entry)
-        return chosen === scope.collation ? self : QueryCompiler(scope, chosen)
+        if chosen === scope.collation, entry?.collation === recordCollation { return self }
+        return QueryCompiler(scope, chosen, records: entry?.collation)
     }
 
-    private init(_ scope: ExpressionScope, _ collation: Collation?) {
+    private init(_ scope: ExpressionScope, _ collation: Collation?, records: Collation?) {
         var scope = scope
         scope.collation = collation
         self.scope = scope
+        recordCollation = records
     }
 
     /// The order of strings that a `collation` field asks for; without one (or with `{}`), that of

@@ -12,7 +12,7 @@ enum ServerStages {
     static func replacing(
         _ stages: DocumentView, _ call: borrowing CommandCall
     ) throws(DBError) -> [Value]? {
-        guard let first = stages.first?.value.document?.first,
+        guard let stage = stages.first?.value.document, stage.count == 1, let first = stage.first,
             let documents = try documents(first.nameString, first.value, call)
         else { return nil }
         var replaced: [Value] = [["$documents": ["$literal": .array(documents)]]]

@@ -193,6 +193,11 @@ struct SpecialFields: Sendable {
                         "BSON field 'readConcern.afterClusterTime' is the wrong type "
                             + "'\(field.value.type.alias)', expected type 'timestamp'")
                 }
+                guard field.value.timestamp != Timestamp(rawValue: 0) else {
+                    throw DBError(
+                        .invalidOptions,
+                        "readConcern.afterClusterTime cannot be a null timestamp")
+                }
                 guard core.topology.isReplicaSet else {
                     throw DBError(
                         .illegalOperation,

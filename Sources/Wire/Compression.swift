@@ -22,7 +22,7 @@ package enum Compression {
     /// Bytes of `OP_COMPRESSED`'s own fields.
     static let prefixByteCount = 9
     /// Replies smaller than this are sent as they are: deflating them costs more than it saves.
-    package static let replyBytesMin = 512
+    package static let replyBytesMin = 192
 
     /// The message inside `buffer`, which holds just one `OP_COMPRESSED` message.
     package static func decompress(

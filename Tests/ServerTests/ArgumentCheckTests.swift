@@ -49,19 +49,58 @@ import Testing
         Case(["create": "new", "indexOptionDefaults": ["x": 1]], 40_415),
         Case(["create": "new", "changeStreamPreAndPostImages": ["enabled": 1]], 14),
         Case(["create": "new", "changeStreamPreAndPostImages": ["enabled": nil]], 40_414),
+        Case(["create": "new", "changeStreamPreAndPostImages": ["enabled": true]], 0),
         Case(["create": "new", "pipeline": []], 72), Case(["create": "system.x"], 73),
     ]
 
+    private static func index(_ specification: Document) -> Document {
+        ["createIndexes": "c", "indexes": .array([.document(specification)])]
+    }
+
     private static let lists: [Case] = [
+        Case(index(["key": ["a": 1], "name": "x", "hidden": 1]), 14),
+        Case(index(["key": ["a": 1], "name": "x", "unique": 1]), 0),
         Case(["listCollections": 1, "authorizedCollections": 1], 14),
         Case(["dropIndexes": "none", "index": "x"], 26), Case(["dropDatabase": 2], 5_255_100),
         Case(["drop": "c", "collectionUUID": .binary(subtype: 3, [1])], 207),
         Case(["drop": "c", "collectionUUID": uuid], 361),
     ]
 
+    private static let stages: Value = [["$match": ["x": 1]]]
+
+    private static let aggregation: [Case] = [
+        Case(["aggregate": 1, "pipeline": [], "cursor": [:]], 73),
+        Case(["aggregate": 1, "pipeline": stages, "cursor": [:]], 73),
+        Case(["aggregate": 1, "pipeline": [["$documents": []]], "cursor": [:]], 0),
+        Case(["aggregate": "c", "pipeline": nil, "cursor": [:]], 14),
+        Case(["aggregate": "c", "pipeline": [], "cursor": nil], 14),
+        Case(["aggregate": "c", "pipeline": [], "cursor": ["batchSize": nil]], 0),
+        Case(["aggregate": "c", "pipeline": [], "cursor": ["batchSize": -1], "explain": true], 2),
+        Case(["aggregate": "c", "pipeline": [], "cursor": [:], "explain": 1], 14),
+        Case(["aggregate": "c", "pipeline": [], "explain": true, "writeConcern": ["w": 1]], 9),
+        Case(["aggregate": "c", "pipeline": [], "cursor": [:], "hint": 1], 9),
+        Case(["aggregate": "c", "pipeline": [], "cursor": [:], "hint": ["$natural": 2]], 2),
+        Case(["find": "c", "hint": ["$natural": 0]], 2),
+        Case(["find": "c", "sort": ["$natural": 1, "x": 1]], 2),
+        Case(["find": "c", "sort": ["$natural": .double(-1)]], 0),
+    ]
+
+    /// Variables of `let` may use earlier ones; one without a value stays without.
+    @Test func variablesUseEarlierOnes() async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            _ = try client.run(["insert": "c", "documents": [["_id": 1]]])
+            let reply = try client.run([
+                "aggregate": "c", "pipeline": [["$set": ["x": "$$b", "y": "$$none"]]],
+                "cursor": [:], "let": ["a": 10, "b": "$$a", "none": "$$REMOVE"],
+            ])
+            #expect(reply.nested("cursor").documents("firstBatch") == [["_id": 1, "x": 10]])
+        }
+    }
+
     private static let uuid = Value.binary(subtype: 4, [UInt8](repeating: 7, count: 16))
 
-    @Test(arguments: creation + lists)
+    @Test(arguments: creation + lists + aggregation)
     func refused(_ item: Case) async throws {
         try await RunningServer.with { port in
             let client = try WireClient(port: port)
@@ -72,6 +111,11 @@ import Testing
 
     private static let adminOnly: [Case] = [
         Case(["listDatabases": 1, "authorizedDatabases": 1], 14),
+        Case(["getParameter": ["setAt": 1, "allParameters": true]], 14),
+        Case(["getParameter": ["setAt": "x", "allParameters": true]], 2),
+        Case(["getParameter": ["x": true], "logLevel": 1], 40_415),
+        Case(["getParameter": ["showDetails": "x"], "logLevel": 1], 14),
+        Case(["getLog": nil], 40_414),
         Case(["dropDatabase": 1], 20), Case(["renameCollection": nil, "to": "test.d"], 40_414),
         Case(["renameCollection": "test.c", "to": nil], 40_414),
         Case(["renameCollection": "test.c", "to": "test.system.users"], 20),
@@ -108,6 +152,35 @@ import Testing
             #expect(reply.integer("nErrors") == 1)
             #expect(reply.integer("nInserted") == 1)
             #expect(reply.nested("cursor").documents("firstBatch")[0].integer("code") == 361)
+        }
+    }
+
+    /// The order of a partial filter's conditions makes no other index.
+    @Test func partialFiltersAreCompared() async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            let wanted: [Document] = [["b": 2, "a": 1], ["$and": [["a": 1], ["b": 2]]]]
+            for filter in wanted {
+                let reply = try client.run(
+                    Self.index([
+                        "key": ["a": 1], "name": "x", "partialFilterExpression": .document(filter),
+                    ]))
+                #expect(reply.integer("numIndexesAfter") == 2)
+            }
+            let other = Self.index([
+                "key": ["a": 1], "name": "x", "partialFilterExpression": ["a": 1],
+            ])
+            #expect(try client.run(other).errorCode == 86)
+        }
+    }
+
+    /// serverStatus leaves out what the client doesn't want.
+    @Test func sectionsCanBeLeftOut() async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            let reply = try client.run(["serverStatus": 1, "metrics": 0, "network": 1])
+            #expect(reply["metrics"] == nil)
+            #expect(reply["network"] != nil && reply["opcounters"] != nil)
         }
     }
 

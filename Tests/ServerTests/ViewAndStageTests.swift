@@ -89,7 +89,8 @@ import Testing
         ("c", ["$collStats": ["count": [:], "storageStats": ["scale": 2]]], 0),
         ("c", ["$collStats": 1], 5_447_000), ("c", ["$collStats": ["x": [:]]], 40415),
         ("c", ["$collStats": ["count": ["x": 1]]], 31170), ("c", ["$collStats": ["count": 1]], 14),
-        ("none", ["$collStats": ["count": [:]]], 26), ("odd", ["$collStats": [:]], 166),
+        ("none", ["$collStats": ["count": [:]]], 26), ("odd", ["$collStats": ["count": [:]]], 166),
+        ("odd", ["$collStats": ["latencyStats": [:]]], 0),
     ]
 
     @Test func serverStages() async throws {
@@ -128,6 +129,25 @@ import Testing
                 "cursor": [:],
             ])
             #expect(clash.errorCode == 11000 && clash["keyPattern"] == ["_id": 1])
+        }
+    }
+
+    @Test func backgroundIsShownAndChangesNothing() async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            let index: Value = [
+                "key": ["a": 1], "name": "a", "background": false, "dropDups": true,
+            ]
+            let plain: Value = ["key": ["a": 1], "name": "a"]
+            for specification in [index, plain] {
+                let made = try client.run(["createIndexes": "c", "indexes": [specification]])
+                #expect(made.errorCode == 0)
+            }
+            let listed = try Self.batch(client.run(["listIndexes": "c"]))
+            #expect(listed.count == 2)
+            #expect(listed.last?["background"] == false && listed.last?["dropDups"] == nil)
+            let both: Document = ["validate": "c", "full": true, "background": true]
+            #expect(try client.run(both).errorCode == 72)
         }
     }
 }

@@ -52,6 +52,10 @@ int cicu_get(const cicu_collator *collator, cicu_option option);
 int cicu_compare(const cicu_collator *collator, const char *left, int32_t left_count,
                  const char *right, int32_t right_count);
 
+/// The version of ICU's collation data; sort keys of different ones must not be compared. 0 when
+/// ICU lacks its data.
+uint32_t cicu_key_version(void);
+
 /// Writes the sort key of `utf8` without the 0 behind it and returns its size, which may exceed
 /// `capacity`; then nothing useful was written. `scratch` has room for `count` units. A sort key
 /// holds no byte 0.

@@ -21,6 +21,10 @@ package final class Collation: Sendable, TextOrder {
     /// The version that MongoDB's collations bear, which is all that clients may ask for.
     package static let version = "57.1"
 
+    /// The version of ICU's data behind all sort keys. Keys on disk that were made under another
+    /// one are in another order.
+    package static let keyVersion = Int64(cicu_key_version())
+
     private init(_ collator: Collator, _ options: CollationOptions) {
         self.collator = collator
         document = options.document(as: collator)
@@ -38,11 +42,15 @@ package final class Collation: Sendable, TextOrder {
         let collator = try Collator(options.locale)
         try options.apply(to: collator)
         let collation = Collation(collator, options)
-        cache.withLock { known in
+        // Different documents of one meaning give one collation, so that comparing them is short.
+        let completed = collation.document.bytes
+        return cache.withLock { known in
             if known.count >= cacheCountMax { known.removeAll() }
-            known[key] = collation
+            let shared = known[completed] ?? collation
+            known[completed] = shared
+            known[key] = shared
+            return shared
         }
-        return collation
     }
 
     /// Collations by the documents that they were read from.

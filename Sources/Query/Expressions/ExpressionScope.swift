@@ -31,7 +31,6 @@ package struct ExpressionScope: Sendable {
     /// Throws 9 for a bad name, 4890500 for one that reads the document.
     package mutating func bind(variables: DocumentView) throws(DBError) {
         var context = EvaluationContext()
-        var bound: [(String, OwnedValue)] = []
         let empty = Document()
         var elements = variables.makeIterator()
         while let element = elements.next() {
@@ -46,10 +45,11 @@ package struct ExpressionScope: Sendable {
                         + "documents.")
             }
             let value = try expression.evaluate(empty.view, &context)
-            // Missing stays expressible: undefined is the nearest that a constant can be.
-            bound.append((name, OwnedValue(copying: value.view)))
+            // Missing stays expressible: undefined is the nearest that a constant can be. Later
+            // variables may use this one.
+            constants[name] =
+                value.isMissing ? OwnedValue(.undefined) : OwnedValue(copying: value.view)
         }
-        for (name, value) in bound { constants[name] = value }
     }
 
     /// Whether a user may bind this name: a lower-case letter or a byte beyond ASCII first, then

@@ -39,6 +39,7 @@ package struct SortPattern: Sendable {
         var parts: [Part] = []
         var elements = sort.makeIterator()
         while let element = elements.next() {
+            let descending = try parseDirection(element.value)
             let path = try parsePath(element.nameString)
             if parts.count == keyPartsMax {
                 throw DBError(
@@ -50,7 +51,7 @@ package struct SortPattern: Sendable {
                     DBError.Code(rawValue: 7_472_500),
                     "$sort key must not contain duplicate keys (duplicate: '\(path)')")
             }
-            parts.append(Part(path: path, descending: try parseDirection(element.value)))
+            parts.append(Part(path: path, descending: descending))
         }
         return SortPattern(parts, collation: collation)
     }

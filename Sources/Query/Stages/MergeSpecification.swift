@@ -39,18 +39,21 @@ package final class MergeSpecification: Sendable {
     package let on: [FieldPath]
     package let whenMatched: WhenMatched
     package let whenNotMatched: WhenNotMatched
+    /// How the values at `on` are compared; nil for binary.
+    package let collation: Collation?
     /// `let`: evaluated over each result, in the slots behind that of `$$new`.
     private let variables: [Expression]
 
     private init(
         target: OutSpecification, on: [FieldPath], _ whenMatched: WhenMatched,
-        _ whenNotMatched: WhenNotMatched, variables: [Expression]
+        _ whenNotMatched: WhenNotMatched, collation: Collation?, variables: [Expression]
     ) {
         database = target.database
         collection = target.collection
         self.on = on
         self.whenMatched = whenMatched
         self.whenNotMatched = whenNotMatched
+        self.collation = collation
         self.variables = variables
     }
 
@@ -155,7 +158,7 @@ extension MergeSpecification {
         if let name = value.string {
             return MergeSpecification(
                 target: OutSpecification(database: nil, collection: name), on: byID, .merge,
-                .insert, variables: [])
+                .insert, collation: scope.collation, variables: [])
         }
         guard let object = value.document else {
             throw .location(
@@ -181,7 +184,7 @@ extension MergeSpecification {
             object.value("whenMatched"), variables, hasLet: isWritten(object.value("let")), scope)
         try checkModes(whenMatched, whenNotMatched)
         return MergeSpecification(
-            target: target, on: on, whenMatched, whenNotMatched,
+            target: target, on: on, whenMatched, whenNotMatched, collation: scope.collation,
             variables: variables.map { $0.value })
     }
 

@@ -4,7 +4,7 @@
 // collection. In memory it is an immutable snapshot. The writer thread edits its own copy inside a
 // commit group and publishes it after the commit; a failed group throws the copy away.
 //
-//     {uuid, table, options, cut, indexes: [{spec, table, ready, multikey, cut}]}
+//     {uuid, table, idTable?, options, cut, indexes: [{spec, table, ready, multikey, cut}]}
 
 import BSON
 import Query
@@ -70,8 +70,12 @@ enum CatalogRecord {
         Document { writer in
             writer.append("uuid", entry.uuid.value)
             writer.append("table", Int64(bitPattern: entry.table.rawValue))
+            if let table = entry.idTable {
+                writer.append("idTable", Int64(bitPattern: table.rawValue))
+            }
             writer.append("options", entry.options)
             writer.append("cut", entry.flags.hasCutKeys)
+            if entry.hasCollatedKeys { writer.append("collationKeys", Collation.keyVersion) }
             let list = writer.openArray("indexes")
             for (position, index) in entry.indexes.enumerated() {
                 writer.appendHeader(.document, index: position)
@@ -98,16 +102,25 @@ enum CatalogRecord {
             let options = record.value("options")?.document,
             let list = record.value("indexes")?.array
         else { throw damaged(namespace) }
+        if let version = record.value("collationKeys")?.int64, version != Collation.keyVersion {
+            throw DBError(
+                .internalError,
+                "The keys of \(namespace) were ordered by a collation of another version of ICU "
+                    + "(\(version); this one is \(Collation.keyVersion)); open the folder with that "
+                    + "version to dump it, and restore the dump here")
+        }
         var indexes: [IndexEntry] = []
         var elements = list.makeIterator()
         while let element = elements.next() {
             guard let item = element.value.document else { throw damaged(namespace) }
             indexes.append(try decodeIndex(namespace, item))
         }
-        let given = Document(copying: options)
+        let idTable = record.value("idTable")?.int64
         return CollectionEntry(
             namespace: namespace, uuid: uuid, table: TableID(rawValue: UInt64(bitPattern: table)),
-            options: given, collation: try CollectionEntry.collation(in: given), indexes: indexes,
+            idTable: idTable.map { TableID(rawValue: UInt64(bitPattern: $0)) },
+            options: Document(copying: options),
+            traits: try CollectionTraits(Document(copying: options)), indexes: indexes,
             flags: RecordFlags(hasCutKeys: record.value("cut")?.bool ?? false))
     }
 

@@ -39,7 +39,7 @@ extension RoostEngine {
         _ namespace: Namespace, uuid: UUIDBytes? = nil, completion: @escaping Completion<Int?>
     ) {
         let writer = writer
-        submit { transaction in
+        submit(OperationOptions(mayUseReserve: true)) { transaction in
             try uuid?.check(namespace, in: writer.catalog)
             guard let entry = writer.catalog[namespace] else { return nil }
             try writer.drop(entry, &transaction)
@@ -52,7 +52,7 @@ extension RoostEngine {
     /// Removes every collection of a database. Answers whether there was any.
     package func dropDatabase(_ database: String, completion: @escaping Completion<Bool>) {
         let writer = writer
-        submit { transaction in
+        submit(OperationOptions(mayUseReserve: true)) { transaction in
             let entries = writer.catalog.collections(of: database)
             for entry in entries { try writer.drop(entry, &transaction) }
             return !entries.isEmpty
@@ -110,6 +110,10 @@ extension WriterState {
     /// Removes a collection; the store frees its tables in the background.
     func drop(_ entry: CollectionEntry, _ transaction: inout WriteTransaction) throws {
         try transaction.dropTable(entry.table)
+        if let table = entry.idTable {
+            try transaction.dropTable(table)
+            ended.insert(entry.table)
+        }
         for index in entry.indexes {
             builds.end(index.table)
             try transaction.dropTable(index.table)

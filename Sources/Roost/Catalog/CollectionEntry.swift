@@ -13,12 +13,18 @@ package final class CollectionEntry: Sendable {
     package let namespace: Namespace
     /// A random identity that survives renames.
     package let uuid: UUIDBytes
-    /// Where its documents lie, keyed by `RecordKey`.
+    /// Where its documents lie: keyed by `RecordKey`, or in a capped collection by
+    /// `CappedRecords.key`, in the order they came.
     package let table: TableID
+    /// In a capped collection, where a document's key in `table` is found by its `_id`'s
+    /// `RecordKey`; nil where `table` itself has that key.
+    package let idTable: TableID?
     /// The options of `create`, as given; without `uuid`.
     package let options: Document
+    /// What the options make it do.
+    package let traits: CollectionTraits
     /// The order of strings of queries and indexes that name none; from `options`.
-    package let collation: Collation?
+    package var collation: Collation? { traits.collation }
     /// The secondary indexes, in order of creation; the `_id` index is the table itself.
     package let indexes: [IndexEntry]
     /// What the collection shows, if it is a view: then its table stays empty.
@@ -27,14 +33,15 @@ package final class CollectionEntry: Sendable {
     package let flags: RecordFlags
 
     package init(
-        namespace: Namespace, uuid: UUIDBytes, table: TableID, options: Document,
-        collation: Collation?, indexes: [IndexEntry], flags: RecordFlags
+        namespace: Namespace, uuid: UUIDBytes, table: TableID, idTable: TableID?,
+        options: Document, traits: CollectionTraits, indexes: [IndexEntry], flags: RecordFlags
     ) {
         self.namespace = namespace
         self.uuid = uuid
         self.table = table
+        self.idTable = idTable
         self.options = options
-        self.collation = collation
+        self.traits = traits
         self.indexes = indexes
         self.flags = flags
         view = ViewDefinition(options)
@@ -49,33 +56,38 @@ package final class CollectionEntry: Sendable {
         }
     }
 
-    /// The collation in a collection's options.
-    /// - Throws: what `Collation.parse` throws.
-    static func collation(in options: Document) throws(DBError) -> Collation? {
-        guard let document = options.view.value("collation")?.document else { return nil }
-        return try Collation.parse(document)
+    /// Whether record or index keys hold sort keys of a collation.
+    var hasCollatedKeys: Bool {
+        collation != nil || indexes.contains { $0.pattern.collation != nil }
     }
 
     /// The same collection with other indexes.
     package func with(indexes: [IndexEntry]) -> CollectionEntry {
         CollectionEntry(
-            namespace: namespace, uuid: uuid, table: table, options: options,
-            collation: collation, indexes: indexes, flags: flags)
+            namespace: namespace, uuid: uuid, table: table, idTable: idTable, options: options,
+            traits: traits, indexes: indexes, flags: flags)
     }
 
     /// The same collection under another name.
     package func renamed(_ namespace: Namespace) -> CollectionEntry {
         CollectionEntry(
-            namespace: namespace, uuid: uuid, table: table, options: options,
-            collation: collation, indexes: indexes, flags: flags)
+            namespace: namespace, uuid: uuid, table: table, idTable: idTable, options: options,
+            traits: traits, indexes: indexes, flags: flags)
     }
 
     /// The same collection with other options.
-    package func with(options: Document) -> CollectionEntry {
+    /// - Throws: where the options make no sense.
+    package func with(options: Document) throws(DBError) -> CollectionEntry {
         CollectionEntry(
-            namespace: namespace, uuid: uuid, table: table, options: options,
-            collation: collation, indexes: indexes, flags: flags)
+            namespace: namespace, uuid: uuid, table: table, idTable: idTable, options: options,
+            traits: try CollectionTraits(options), indexes: indexes, flags: flags)
     }
+
+    /// Whether documents lie in the order of their `_id`.
+    package var isClustered: Bool { idTable == nil }
+
+    /// Whether the order of keys in `table` is that of `_id` throughout.
+    var hasOrderedRecords: Bool { isClustered && !flags.hasCutKeys }
 
     /// The secondary index of that name.
     package func index(named name: String) -> IndexEntry? {

@@ -56,7 +56,7 @@ extension RoostEngine {
         _ namespace: Namespace, _ selection: IndexSelection, completion: @escaping Completion<Int>
     ) {
         let writer = writer
-        submit { transaction in
+        submit(OperationOptions(mayUseReserve: true)) { transaction in
             guard let entry = writer.catalog[namespace] else {
                 throw DBError(.namespaceNotFound, "ns not found \(namespace)")
             }
@@ -129,7 +129,7 @@ extension [IndexEntry] {
         for specification in specifications where !specification.isIDIndex {
             let identity = IndexIdentity(specification.document)
             if let other = names[specification.name] {
-                if other == specification.document { continue }
+                if other.isSameIndex(as: specification.document) { continue }
                 if IndexIdentity(other) == identity {
                     throw DBError(
                         .indexOptionsConflict,
@@ -173,15 +173,43 @@ extension IndexSpecification {
     fileprivate var text: String { ShellNotation.string(document.view) }
 }
 
+extension Document {
+    /// Whether two specifications ask for the same; how the build runs doesn't count, nor in what
+    /// order a partial filter names its conditions.
+    fileprivate func isSameIndex(as other: Document) -> Bool {
+        plainOptions == other.plainOptions && IndexIdentity(self) == IndexIdentity(other)
+    }
+
+    private var plainOptions: Document {
+        Document { writer in
+            var fields = view.makeIterator()
+            while let field = fields.next() {
+                if field.name.equals("background") { continue }
+                if !field.name.equals("partialFilterExpression") { writer.append(field) }
+            }
+        }
+    }
+}
+
 /// What makes two indexes the same: key pattern, uniqueness, sparseness, partial
 /// filter, collation.
 private struct IndexIdentity: Hashable {
     private let parts: [Value?]
+    /// The conditions of the partial filter, which may come in any order.
+    private let conditions: Set<FilterNode>
 
     init(_ specification: Document) {
-        parts = ["key", "unique", "sparse", "partialFilterExpression", "collation"].map {
-            specification[$0]
+        parts = ["key", "unique", "sparse", "collation"].map { specification[$0] }
+        conditions = Self.conditions(specification.view.value("partialFilterExpression")?.document)
+    }
+
+    private static func conditions(_ filter: DocumentView?) -> Set<FilterNode> {
+        // Whoever made the specification has parsed the filter before, so it parses.
+        guard let filter, let root = try? Filter.parse(filter, FilterOptions()).root else {
+            return []
         }
+        if case .and(let nodes) = root { return Set(nodes) }
+        return [root]
     }
 }
 

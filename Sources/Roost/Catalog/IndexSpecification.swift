@@ -188,9 +188,15 @@ extension IndexSpecification {
             case "sparse":
                 isSparse = try flag(element)
             case "hidden":
+                // Numbers are no truth here, unlike in the older options.
+                guard value.bool != nil else { throw Self.mismatch(field, value, "bool") }
                 isHidden = try flag(element)
             case "background":
                 _ = try flag(element, keep: false)
+                keep(element)
+            // What old versions wrote; MongoDB takes it and does nothing.
+            case "dropDups", "bucketSize", "safe", "key_v", "_id":
+                break
             case "v":
                 try checkVersion(value)
             case "ns":
@@ -245,7 +251,7 @@ extension IndexSpecification {
             options = Document { writer in
                 writer.appendFields(of: before.view)
                 if element.value.isNumeric, element.nameString != "expireAfterSeconds" {
-                    writer.append(element.nameString, true)
+                    writer.append(element.nameString, element.value.isTruthy)
                 } else {
                     writer.append(element)
                 }
@@ -263,7 +269,9 @@ extension IndexSpecification {
 
         private func checkVersion(_ value: ValueView) throws(DBError) {
             guard value.isNumeric else { throw Self.mismatch("v", value, "number") }
-            let version = value.int32.map { Int64($0) } ?? value.int64 ?? Int64(value.double ?? 0)
+            let version =
+                value.int32.map { Double($0) } ?? value.int64.map { Double($0) } ?? value.double
+                ?? .nan
             guard version == 1 || version == 2 else {
                 throw DBError(
                     .cannotCreateIndex,

@@ -52,7 +52,9 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
         request.statements.append(
             .update(
                 UpdateStatement(
-                    target: WriteTarget(filter: compiled, filterDocument: filter),
+                    target: WriteTarget(
+                        filter: compiled, filterDocument: filter,
+                        recordCollation: compiled.collation),
                     update: change, isMulti: multi, isUpsert: upsert)))
         let result = try run(request)
         return (result.upsertedID == nil ? result.n : 0, result.modified)
@@ -68,7 +70,9 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
         request.statements.append(
             .delete(
                 DeleteStatement(
-                    target: WriteTarget(filter: compiled, filterDocument: filter),
+                    target: WriteTarget(
+                        filter: compiled, filterDocument: filter,
+                        recordCollation: compiled.collation),
                     isMulti: multi)))
         return try run(request).n
     }

@@ -35,6 +35,10 @@ package final class RoostEngine: Sendable {
     package let builds = BuildList()
     /// Threads for index builds.
     let background = BackgroundThreads()
+    /// When expired documents are deleted.
+    package let expiry = ExpirySchedule()
+    /// Who waits for capped collections to grow.
+    package let tails: TailWatch
     /// Where sorts spill.
     let temporaryFolder: String
     private let published: PublishedCatalog
@@ -58,6 +62,7 @@ package final class RoostEngine: Sendable {
         store = opened.store
         published = opened.catalog
         writer = opened.writer
+        tails = opened.writer.tails
         clock = opened.clock
         temporaryFolder = path + "/tmp"
         do {
@@ -68,10 +73,15 @@ package final class RoostEngine: Sendable {
         mkdir(temporaryFolder, 0o700)
         removeUnfinishedIndexes()
         removeTemporaryCollections()
+        startExpiry()
     }
+
+    /// Whether a folder holds a database; opening one that doesn't makes it.
+    package static func exists(at path: String) -> Bool { Store.exists(at: path) }
 
     /// Finishes what runs and closes the folder. Cursors must not be used afterwards.
     package func close() {
+        expiry.stop()
         readerPool.close()
         store.close()
         background.join()
@@ -150,6 +160,14 @@ package final class RoostEngine: Sendable {
         }
     }
 
+    func noteExpiryFailure(_ error: DBError, _ index: IndexEntry, _ entry: CollectionEntry) {
+        logger.warning(
+            "expired documents could not be deleted; the next pass tries again",
+            metadata: [
+                "collection": "\(entry.namespace)", "index": "\(index.name)", "error": "\(error)",
+            ])
+    }
+
     /// Runs a pipeline and writes its results where its last stage says; answers on the writer or a
     /// pool thread. The target's database is the request's where the stage names none.
     /// - Throws: what reading and writing throw, and the stage's own errors, through the completion.
@@ -218,7 +236,7 @@ private struct Opened {
         }
         catalog = PublishedCatalog(snapshot)
         clock = LogicalClock(startingAt: Timestamp(rawValue: 0))
-        writer = WriterState(catalog)
+        writer = WriterState(catalog, TailWatch())
         let (writer, clock) = (writer, clock)
         store.setGroupHooks(
             GroupHooks(

@@ -16,6 +16,12 @@ extension DBError {
             case .corrupted, .damaged: .dataCorruptionDetected
             default: .operationFailed
             }
-        self.init(code, "\(error)", underlying: error)
+        let message =
+            if case .noSuchTable = error {
+                "The collection or index was dropped or renamed while it was read"
+            } else {
+                "\(error)"
+            }
+        self.init(code, message, underlying: error)
     }
 }

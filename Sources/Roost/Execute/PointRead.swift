@@ -30,15 +30,22 @@ package struct PointRead: ~Copyable {
     package mutating func read<Sink: DocumentSink>(
         _ id: ValueView, of collection: CollectionEntry, _ reader: Reader, into sink: inout Sink
     ) throws(DBError) -> Bool {
-        let isCut = RecordKey.encode(id, into: &key)
+        let isCut = RecordKey.encode(id, collection.collation, into: &key)
         do throws(StorageError) {
             return try reader.read { transaction throws(StorageError) in
-                guard let value = try transaction.value(collection.table, key.bytes.span.bytes)
-                else { return false }
-                let document = DocumentView(value)
+                let found =
+                    if let idTable = collection.idTable {
+                        try Self.value(key.bytes.span.bytes, idTable, collection.table, transaction)
+                    } else {
+                        try transaction.value(collection.table, key.bytes.span.bytes)
+                    }
+                guard let found else { return false }
+                let document = DocumentView(found)
                 if isCut {
                     // Another `_id` may share the cut key.
-                    guard let stored = document.value("_id"), stored.equals(id) else {
+                    guard let stored = document.value("_id"),
+                        stored.equals(id, collection.collation)
+                    else {
                         return false
                     }
                 }
@@ -51,5 +58,15 @@ package struct PointRead: ~Copyable {
         } catch {
             throw DBError(storage: error)
         }
+    }
+
+    /// A capped collection's document: `_id` to place, place to document.
+    @_lifetime(borrow transaction)
+    private static func value(
+        _ id: RawSpan, _ idTable: TableID, _ table: TableID,
+        _ transaction: borrowing ReadTransaction
+    ) throws(StorageError) -> RawSpan? {
+        guard let place = try transaction.value(idTable, id) else { return nil }
+        return try transaction.value(table, place)
     }
 }

@@ -5,7 +5,7 @@ import Query
 import Storage
 
 /// What became of a matching document.
-private enum Acceptance {
+enum Acceptance {
     /// Taken; more are wanted.
     case taken
     /// Taken, and the batch is full.
@@ -24,6 +24,7 @@ extension QueryCursor {
         _ transaction: borrowing ReadTransaction, _ meter: inout BudgetMeter, _ sink: inout Sink
     ) throws -> ReadStatus {
         counters.slices += 1
+        if source.isTailable { return try sliceTail(transaction, &meter, &sink) }
         let status: ReadStatus?
         switch plan?.access {
         case .table?: status = try scanTable(transaction, &meter, &sink)
@@ -153,7 +154,7 @@ extension QueryCursor {
     }
 
     /// One document: the filter, and the results if it matches.
-    private func examine<Sink: DocumentSink>(
+    func examine<Sink: DocumentSink>(
         _ bytes: RawSpan, _ plan: QueryPlan, _ sink: inout Sink
     ) throws -> Acceptance {
         if filter.stepsMax(byteCount: bytes.byteCount) > stepsMax { return .deferred }

@@ -35,6 +35,10 @@ package final class QueryCursor: @unchecked Sendable {
     package let interrupt: Interrupt
     /// Whether one small document may mean much work.
     private let multiplies: Bool
+    /// The last document that a tailable read is done with.
+    var tailKey: [UInt8]?
+    /// What is left of the time for this read; time between batches doesn't count.
+    private var timeLeft: Duration?
 
     /// The collection as it was when planned; nil before, and where there is none.
     var collection: CollectionEntry?
@@ -65,6 +69,7 @@ package final class QueryCursor: @unchecked Sendable {
         interrupt = Interrupt(deadline: source.deadline)
         scratch = MatchScratch(interrupt)
         multiplies = source.multiplies
+        timeLeft = source.deadline.map { ContinuousClock.now.duration(to: $0) }
         countsOnly = source.countsOnly
         needsArrayPosition = source.needsArrayPosition
         output = .unplanned
@@ -84,11 +89,14 @@ package final class QueryCursor: @unchecked Sendable {
         _ reader: Reader, _ limits: BatchLimits, _ budget: ReadBudget, into sink: inout Sink
     ) throws(DBError) -> ReadStatus {
         do {
+            let start = timeLeft == nil ? nil : ContinuousClock.now
+            if let start, let timeLeft { interrupt.setDeadline(start + timeLeft) }
             try interrupt.check()
             if multiplies, budget.isInPlace { return .budgetSpent }
             stepsMax = budget.stepsMax
             batch.limits = limits
             let status = try run(reader, budget, &sink)
+            if let start { timeLeft? -= start.duration(to: .now) }
             if status != .budgetSpent { batch = BatchMeter() }
             return status
         } catch {
@@ -109,6 +117,9 @@ package final class QueryCursor: @unchecked Sendable {
         }
         return status
     }
+
+    /// Whether the read has a time limit.
+    package var hasTimeLimit: Bool { timeLeft != nil }
 
     /// Makes the call that runs now, or the next one, throw `cursorKilled`, soon.
     package func kill() {
@@ -163,6 +174,7 @@ package final class QueryCursor: @unchecked Sendable {
             return true
         }
         guard before === now else { return false }
+        try checkTailable(now)
         let chosen: QueryPlan
         if let now, !source.readsNothing {
             collection = now

@@ -23,6 +23,10 @@ package struct FindRequest: Sendable {
     package var returnsKey = false
     /// Add `$recordId` to each document.
     package var showsRecordID = false
+    /// Wait at the end of a capped collection instead of ending there.
+    package var isTailable = false
+    /// Whether a getMore at that end waits for documents.
+    package var awaitsData = false
     /// When the request gives up with `maxTimeMSExpired`, on the monotonic clock.
     package var deadline: ContinuousClock.Instant?
 
@@ -38,6 +42,8 @@ package struct AggregateRequest: Sendable {
     package let pipeline: Pipeline
     package var hint: Value?
     package var deadline: ContinuousClock.Instant?
+    /// Whether $out and $merge store results without asking the collection's validator.
+    package var bypassesValidation = false
 
     package init(_ namespace: Namespace, pipeline: Pipeline) {
         self.namespace = namespace

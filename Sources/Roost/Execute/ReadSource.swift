@@ -84,6 +84,11 @@ enum ReadSource {
         }
     }
 
+    /// Whether the read waits at the end of a capped collection.
+    var isTailable: Bool {
+        if case .find(let request) = self { request.isTailable } else { false }
+    }
+
     /// Whether only the number of matches is of interest.
     var countsOnly: Bool {
         switch self {
@@ -130,11 +135,12 @@ enum ReadSource {
         case .find(let request):
             question.hint = try Hint(request.hint)
             question.min = request.min
+            if request.isTailable { question.naturalIsBackward = false }
             question.max = request.max
             if request.limit > 0 { question.limit = request.limit &+ request.skip }
             if let sort = request.sort, !sort.isEmpty {
-                if let direction = sort.view.value("$natural") {
-                    question.naturalIsBackward = direction.isNegative
+                if let isBackward = try sort.naturalIsBackward {
+                    question.naturalIsBackward = isBackward
                 } else {
                     question.sort = try SortPattern.parse(
                         sort.view, collation: request.filter.collation)

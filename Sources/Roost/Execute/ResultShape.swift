@@ -63,7 +63,7 @@ struct ResultShape {
     /// Records have no number of their own: a 63-bit FNV-1a hash of the record key stands for one.
     private mutating func appendRecordID(of document: DocumentView) {
         guard let id = document.value("_id") else { return }
-        _ = RecordKey.encode(id, into: &record)
+        _ = RecordKey.encode(id, nil, into: &record)
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in record.bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
         writer.append("$recordId", Int64(hash >> 1))

@@ -253,7 +253,7 @@ struct Explanation {
             writer.append("isSparse", index.isSparse)
             writer.append("isPartial", index.partialFilter != nil)
         } else {
-            shape = .clustered
+            shape = .clustered(nil)
             writer.append("keyPattern", ["_id": 1] as Document)
             writer.append("indexName", "_id_")
             writer.append("isMultiKey", false)

@@ -23,9 +23,13 @@ struct IndexShape {
     func isMultikey(_ part: Int) -> Bool { multikeyParts >> UInt64(part) & 1 != 0 }
 
     /// The collection's table, clustered by `_id`, which is never an array.
-    static let clustered = IndexShape(
-        paths: [FieldPath("_id")], descending: [false], multikeyParts: 0,
-        prefixBytesMax: RecordKey.prefixBytes)
+    static func clustered(_ collation: Collation?) -> IndexShape {
+        var shape = IndexShape(
+            paths: [FieldPath("_id")], descending: [false], multikeyParts: 0,
+            prefixBytesMax: RecordKey.prefixBytes)
+        shape.collation = collation
+        return shape
+    }
 
     init(
         paths: [FieldPath], descending: [Bool], multikeyParts: UInt64, prefixBytesMax: Int

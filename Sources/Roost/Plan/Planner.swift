@@ -54,7 +54,11 @@ struct Planner {
     private func candidates() -> [QueryPlan] {
         var plans: [QueryPlan] = []
         let own = tablePlan()
-        if !own.isFullScan || (question.sort != nil && own.providesSort) { plans.append(own) }
+        if collection.isClustered,
+            !own.isFullScan || (question.sort != nil && own.providesSort)
+        {
+            plans.append(own)
+        }
         guard !collection.indexes.isEmpty else { return plans }
         let implication = Implication(conjuncts: conjuncts, question.collation)
         for index in collection.indexes where index.isReady && !index.isHidden {
@@ -80,11 +84,15 @@ struct Planner {
             isBackward: isBackward, providesSort: providesSort, impliesMatch: conjuncts.isEmpty)
     }
 
+    /// The collection's own table by `_id`; a capped one's is in another order and is scanned.
     private func tablePlan() -> QueryPlan {
-        let shape = IndexShape.clustered
+        guard collection.isClustered else {
+            return collectionScan(isBackward: false, providesSort: question.sort == nil)
+        }
+        let shape = IndexShape.clustered(collection.collation)
         return plan(
             .table, shape, IndexBounds(conjuncts, shape, question.collation),
-            hasOrderedKeys: !collection.flags.hasCutKeys)
+            hasOrderedKeys: collection.hasOrderedRecords)
     }
 
     private func indexPlan(_ index: IndexEntry) -> QueryPlan {
@@ -103,7 +111,8 @@ struct Planner {
         if let sort = question.sort, Collation.areSame(question.collation, shape.collation) {
             provision = SortProvision(
                 sort, shape, bounds, hasOrderedKeys: hasOrderedKeys,
-                hasOrderedRecords: !collection.flags.hasCutKeys)
+                hasOrderedRecords: collection.hasOrderedRecords && comparesRecords,
+                hasUniqueIDs: question.collation == nil || comparesRecords)
         }
         return QueryPlan(
             access: bounds.isEmpty ? .nothing : access, ranges: ranges,
@@ -112,6 +121,11 @@ struct Planner {
             impliesMatch: bounds.impliesMatch && ranges.isExact,
             deduplicates: shape.multikeyParts != 0, bounds: bounds,
             multikeyParts: shape.multikeyParts)
+    }
+
+    /// Whether the query compares strings as record keys do.
+    private var comparesRecords: Bool {
+        Collation.areSame(question.collation, collection.collation)
     }
 
     // MARK: Choice
@@ -259,12 +273,14 @@ struct Planner {
         }
         let chosen = try hinted(hint)
         let shape: IndexShape
-        var hasOrderedKeys = !collection.flags.hasCutKeys
+        var hasOrderedKeys = collection.hasOrderedRecords
         switch chosen.access {
         case .index(let index):
             shape = IndexShape(index)
             hasOrderedKeys = !index.flags.hasCutKeys
-        default: shape = .clustered
+        default:
+            guard collection.isClustered else { throw Self.incompatibleBounds }
+            shape = .clustered(collection.collation)
         }
         let low = try question.min.map { bound throws(DBError) in try key(bound, shape) } ?? []
         let high = try question.max.map { bound throws(DBError) in try key(bound, shape) } ?? []
@@ -277,7 +293,8 @@ struct Planner {
         if let sort = question.sort, Collation.areSame(question.collation, shape.collation) {
             provision = SortProvision(
                 sort, shape, unbounded, hasOrderedKeys: hasOrderedKeys,
-                hasOrderedRecords: !collection.flags.hasCutKeys)
+                hasOrderedRecords: collection.hasOrderedRecords && comparesRecords,
+                hasUniqueIDs: question.collation == nil || comparesRecords)
         }
         var access = chosen.access
         if case .nothing = access { access = .table }

@@ -77,15 +77,16 @@ enum Hint: Sendable {
     case pattern(Document)
     case natural(isBackward: Bool)
 
-    /// - Throws: `failedToParse` (9) where it is neither a string nor a document.
+    /// - Throws: `failedToParse` (9) where it is neither a string nor a document, what
+    ///   `naturalIsBackward` throws.
     init?(_ value: Value?) throws(DBError) {
         switch value {
         case nil: return nil
         case .string(let name)?: self = .index(name: name)
         case .document(let pattern)?:
             if pattern.isEmpty { return nil }
-            if let direction = pattern.view.value("$natural") {
-                self = .natural(isBackward: direction.isNegative)
+            if let isBackward = try pattern.naturalIsBackward {
+                self = .natural(isBackward: isBackward)
             } else {
                 self = .pattern(pattern)
             }
@@ -94,14 +95,19 @@ enum Hint: Sendable {
     }
 }
 
-extension ValueView {
-    /// Whether this is a number below zero.
-    var isNegative: Bool {
-        switch type {
-        case .int32: (int32 ?? 0) < 0
-        case .int64: (int64 ?? 0) < 0
-        case .double: (double ?? 0) < 0
-        default: false
+extension Document {
+    /// The direction of `{$natural: ±1}`: whether backward; nil where this is another sort or hint.
+    /// - Throws: `badValue` (2) for another number or more fields.
+    var naturalIsBackward: Bool? {
+        get throws(DBError) {
+            guard let direction = view.value("$natural") else { return nil }
+            guard view.count == 1 else {
+                throw DBError(.badValue, "$natural cannot be combined with other fields")
+            }
+            if direction.equals(OwnedValue(.int32(1)).view) { return false }
+            if direction.equals(OwnedValue(.int32(-1)).view) { return true }
+            throw DBError(
+                .badValue, "$natural cannot be set to a value other than -1 or 1.")
         }
     }
 }

@@ -14,11 +14,12 @@ struct SortProvision {
 
     /// Nil where the index doesn't give `sort`.
     ///
+    /// `hasUniqueIDs`: no two `_id`s are equal in the query's order of strings;
     /// `hasOrderedRecords`: record keys are in `_id` order; `hasOrderedKeys`: the index's are in
     /// the order of values (none was cut).
     init?(
         _ sort: SortPattern, _ shape: IndexShape, _ bounds: IndexBounds, hasOrderedKeys: Bool,
-        hasOrderedRecords: Bool
+        hasOrderedRecords: Bool, hasUniqueIDs: Bool
     ) {
         guard hasOrderedKeys else { return nil }
         var wanted = sort.parts[...]
@@ -32,13 +33,13 @@ struct SortProvision {
                 else { return nil }
                 if !Self.isSingle(bounds, part) { direction = isBackward }
                 wanted = wanted.dropFirst()
-                if shape.paths[part].dotted == "_id" { wanted = [] }
+                if hasUniqueIDs, shape.paths[part].dotted == "_id" { wanted = [] }
             } else if !Self.isSingle(bounds, part) {
                 return nil
             }
         }
         if let next = wanted.first {
-            guard next.path.dotted == "_id", hasOrderedRecords,
+            guard next.path.dotted == "_id", hasOrderedRecords, hasUniqueIDs,
                 direction == nil || direction == next.descending
             else { return nil }
             direction = next.descending

@@ -110,8 +110,8 @@ private struct CollectionCheck: ~Copyable {
             report.add("\(entry.namespace)", "\(describe(key)): the document has no _id")
             return
         }
-        _ = RecordKey.encode(id, into: &recordKey)
-        if !recordKey.bytes.span.bytes.equals(key) {
+        _ = RecordKey.encode(id, entry.collation, into: &recordKey)
+        if !(try isInPlace(key, transaction)) {
             report.add(
                 "\(entry.namespace)",
                 "_id \(ShellNotation.string(id)) lies under another key: \(describe(key))")
@@ -133,6 +133,17 @@ private struct CollectionCheck: ~Copyable {
                 }
             }
         }
+    }
+
+    /// Whether the document whose `_id` is in `recordKey` is found under `key`.
+    private func isInPlace(
+        _ key: RawSpan, _ transaction: borrowing ReadTransaction
+    ) throws -> Bool {
+        guard let idTable = entry.idTable else { return recordKey.bytes.span.bytes.equals(key) }
+        guard let place = try transaction.value(idTable, recordKey.bytes.span.bytes) else {
+            return false
+        }
+        return place.equals(key)
     }
 
     /// An index's entries: readable, in order, as many as the documents call for.

@@ -18,7 +18,9 @@ final class DocumentSearch: @unchecked Sendable {
 
     private let cursor: QueryCursor
     private let limits: BatchLimits
-    private var sink = RecordKeySink()
+    /// The order of strings in the collection's record keys.
+    private let collation: Collation?
+    private var sink: RecordKeySink
 
     /// - Parameter chunkMax: most documents found at once.
     /// - Throws: what planning throws.
@@ -31,6 +33,8 @@ final class DocumentSearch: @unchecked Sendable {
         find.hint = target.hint
         find.deadline = deadline
         if !isMulti { find.limit = 1 }
+        collation = engine.collection(namespace)?.collation
+        sink = RecordKeySink(collation)
         cursor = try engine.openCursor(find)
         limits = BatchLimits(documentsMax: chunkMax)
     }
@@ -57,7 +61,7 @@ final class DocumentSearch: @unchecked Sendable {
     private func slice(_ reader: Reader) throws(DBError) -> Found? {
         let status = try cursor.advance(reader, limits, .slice, into: &sink)
         guard status != .budgetSpent else { return nil }
-        defer { sink = RecordKeySink() }
+        defer { sink = RecordKeySink(collation) }
         return Found(keys: sink.keys, isLast: status == .exhausted)
     }
 }
@@ -65,11 +69,16 @@ final class DocumentSearch: @unchecked Sendable {
 /// Collects the record keys of documents that a cursor yields.
 private struct RecordKeySink: DocumentSink {
     private(set) var keys: [[UInt8]] = []
+    private let collation: Collation?
     private var encoder = KeyEncoder()
+
+    init(_ collation: Collation?) {
+        self.collation = collation
+    }
 
     mutating func append(_ document: DocumentView) {
         guard let id = document.value("_id") else { return }
-        _ = RecordKey.encode(id, into: &encoder)
+        _ = RecordKey.encode(id, collation, into: &encoder)
         keys.append(encoder.bytes)
     }
 }

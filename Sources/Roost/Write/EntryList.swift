@@ -99,33 +99,48 @@ struct EntryList: ~Copyable {
     }
 
     /// Removes from both lists what both hold: entries that a change leaves as they are.
+    ///
+    /// Both lists must ascend by ordinal and key, as entries derived from documents do. O(n + m).
     static func removeCommon(_ left: inout EntryList, _ right: inout EntryList) {
-        var isCommonRight = [Bool](repeating: false, count: right.count)
-        var kept: [Item] = []
-        for position in 0..<left.count {
-            let match = (0..<right.count).first {
-                !isCommonRight[$0] && left.ordinal(position) == right.ordinal($0)
-                    && left.key(position).equals(right.key($0))
+        var keptLeft: [Item] = []
+        var keptRight: [Item] = []
+        var (i, j) = (0, 0)
+        while i < left.count, j < right.count {
+            let order = left.compare(i, right, j)
+            if order == 0 {
+                i += 1
+                j += 1
+            } else if order < 0 {
+                keptLeft.append(left.items[i])
+                i += 1
+            } else {
+                keptRight.append(right.items[j])
+                j += 1
             }
-            if let match { isCommonRight[match] = true } else { kept.append(left.items[position]) }
         }
-        left.items = kept
-        right.items = right.items.indices.filter { !isCommonRight[$0] }.map { right.items[$0] }
+        keptLeft += left.items[i...]
+        keptRight += right.items[j...]
+        left.items = keptLeft
+        right.items = keptRight
     }
 
-    /// Removes the entries that `other` holds too.
+    /// Order of an entry and one of another list: by ordinal, then key.
+    private func compare(_ position: Int, _ other: borrowing EntryList, _ otherPosition: Int) -> Int
+    {
+        let (own, others) = (ordinal(position), other.ordinal(otherPosition))
+        return own != others
+            ? own - others : key(position).compareBytes(other.key(otherPosition))
+    }
+
+    /// Removes the entries that `other` holds too. Both must ascend, as above. O(n + m).
     mutating func removeAll(in other: borrowing EntryList) {
         var kept: [Item] = []
+        var next = 0
         for position in 0..<count {
-            var isShared = false
-            for candidate in 0..<other.count
-            where ordinal(position) == other.ordinal(candidate)
-                && key(position).equals(other.key(candidate))
-            {
-                isShared = true
-                break
+            while next < other.count, compare(position, other, next) > 0 { next += 1 }
+            if next == other.count || compare(position, other, next) != 0 {
+                kept.append(items[position])
             }
-            if !isShared { kept.append(items[position]) }
         }
         items = kept
     }

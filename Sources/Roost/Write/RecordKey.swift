@@ -1,6 +1,7 @@
 // Keys of the collection tables and of index entries. Part of the on-disk format, version 1.
 //
-//     record key   encoding of `_id` (KeyEncoder), at most 128 bytes;
+//     record key   encoding of `_id` (KeyEncoder; strings by the collection's collation, if it has
+//                  one, which makes `_id` unique by it), at most 128 bytes;
 //                  a longer one: its first 111 bytes, 0xFF, 16 bytes of hash
 //     index key    encoding of the parts, at most 360 bytes (a longer one: its first 343 bytes,
 //                  0xFF, 16 bytes of hash), record key, one byte: the record key's length
@@ -11,6 +12,7 @@
 // would be refused as duplicates; no read mistakes one for the other.
 
 package import BSON
+package import Query
 
 /// The key of a document in its collection's table.
 package enum RecordKey {
@@ -18,10 +20,13 @@ package enum RecordKey {
     package static let bytesMax = 128
     static let prefixBytes = 111
 
-    /// Replaces `key` with the record key of an `_id`; says whether it was cut.
-    package static func encode(_ id: ValueView, into key: inout KeyEncoder) -> Bool {
+    /// Replaces `key` with the record key of an `_id` in a collection with this collation; says
+    /// whether it was cut.
+    package static func encode(
+        _ id: ValueView, _ collation: Collation?, into key: inout KeyEncoder
+    ) -> Bool {
         key.removeAll()
-        key.append(id, descending: false)
+        key.append(id, order: collation)
         return CutKey.cut(&key, from: 0, bytesMax: bytesMax, prefixBytes: prefixBytes)
     }
 }
@@ -59,6 +64,15 @@ package enum IndexEntryKey {
     @_lifetime(copy parts)
     package static func boundPrefix(_ parts: RawSpan) -> RawSpan {
         parts.byteCount > prefixBytes ? parts.extracting(0..<prefixBytes) : parts
+    }
+
+    /// Encoded parts as far as they are those of the values: without the hash of a cut key.
+    @_lifetime(copy parts)
+    static func withoutHash(_ parts: RawSpan) -> RawSpan {
+        let isCut =
+            parts.byteCount == prefixBytes + 17
+            && parts.unsafeLoad(fromByteOffset: prefixBytes, as: UInt8.self) == CutKey.marker
+        return isCut ? parts.extracting(0..<prefixBytes) : parts
     }
 
     /// The record key in an index entry's key, or nil where the key is damaged.

@@ -13,18 +13,20 @@ import Storage
 /// thread.
 struct RecordWriter: ~Copyable {
     /// Record key of the document at hand.
-    private var recordKey = KeyEncoder()
+    var recordKey = KeyEncoder()
+    /// In a capped collection, the record key of the `_id`.
+    var idKey = KeyEncoder()
     /// The document as it was.
-    private var oldDocument: [UInt8] = []
+    var oldDocument: [UInt8] = []
     /// The document as it will be.
     private var newDocument = DocumentWriter()
     /// Entries to put and to delete.
     private var added = EntryList()
-    private var removed = EntryList()
+    var removed = EntryList()
     /// Entries of non-unique indexes that inserts have yet to put: sorted puts touch fewer pages.
     private var deferred = EntryList()
-    private var keys = KeyCollector()
-    private var scratch = MatchScratch()
+    var keys = KeyCollector()
+    var scratch = MatchScratch()
     private var updateScratch = UpdateScratch()
     /// Whether a flag of a collection or index became true since `takeFlagsChanged`.
     private var flagsChanged = false
@@ -32,18 +34,26 @@ struct RecordWriter: ~Copyable {
     // MARK: Insert
 
     /// Stores a prepared document.
-    /// - Throws: `duplicateKey` and other `DBError`s before anything is put; `StorageError`.
+    /// - Throws: `duplicateKey`, `documentValidationFailure` and other `DBError`s before anything is put; `StorageError`.
     mutating func insert(
-        _ document: DocumentView, into entry: CollectionEntry, builds: IndexBuilds,
-        _ transaction: inout WriteTransaction
+        _ document: DocumentView, into entry: CollectionEntry, bypassesValidation: Bool,
+        builds: IndexBuilds, _ transaction: inout WriteTransaction
     ) throws {
         guard let id = document.value("_id") else {
             throw DBError(.invalidIdField, "The document has no _id")
         }
-        if RecordKey.encode(id, into: &recordKey), entry.flags.noteCutKey() { flagsChanged = true }
-        if try transaction.value(entry.table, recordKey.bytes.span.bytes) != nil {
+        if !bypassesValidation, let validator = entry.traits.validator {
+            try validator.check(document, in: entry.namespace, &scratch)
+        }
+        if RecordKey.encode(id, entry.collation, into: &recordKey), entry.flags.noteCutKey() {
+            flagsChanged = true
+        }
+        let idTable = entry.idTable ?? entry.table
+        if try transaction.value(idTable, recordKey.bytes.span.bytes) != nil {
             throw DuplicateKey.error(entry.namespace, id: id)
         }
+        let capped = entry.traits.capped
+        if let capped { try place(document, entry, capped, transaction) }
         added.removeAll()
         for (ordinal, index) in entry.indexes.enumerated() {
             try keys.collect(document, recordKey.bytes, index, ordinal, into: &added)
@@ -61,6 +71,10 @@ struct RecordWriter: ~Copyable {
             }
         }
         builds.note(recordKey.bytes, entry)
+        if let capped, let idTable = entry.idTable {
+            try finishCapped(
+                document.bytes.byteCount, entry, idTable, capped, builds, &transaction)
+        }
     }
 
     /// Puts the entries that inserts deferred, in key order. Must run before anything reads
@@ -99,14 +113,17 @@ struct RecordWriter: ~Copyable {
         builds: IndexBuilds, images: inout DocumentImages, _ transaction: inout WriteTransaction
     ) throws -> Change {
         try flush(&transaction)
-        guard try transaction.copyValue(entry.table, key, into: &oldDocument) else {
-            return .notMatched
-        }
-        setRecordKey(key)
+        guard try locate(key, entry, transaction),
+            try Self.load(recordKey.bytes, entry, transaction, into: &oldDocument)
+        else { return .notMatched }
         let change = try Self.apply(
             statement, to: oldDocument, time: time, images: &images, into: &newDocument, &scratch,
             &updateScratch)
         guard case .changed = change else { return change }
+        if !statement.bypassesValidation, let validator = entry.traits.validator {
+            try Self.validate(
+                newDocument.bytes, replacing: oldDocument, validator, entry, &scratch)
+        }
         try Self.collectDifference(
             from: oldDocument, to: newDocument.bytes, recordKey.bytes, statement.update, entry,
             isBuilding: builds.isBuilding(entry), &keys, &removed, &added)
@@ -116,11 +133,15 @@ struct RecordWriter: ~Copyable {
         try transaction.put(
             entry.table, key: recordKey.bytes.span.bytes, value: newDocument.bytes.span.bytes)
         try added.put(in: entry.indexes, &transaction)
+        if let idTable = entry.idTable {
+            try CappedRecords.add(
+                newDocument.bytes.count - oldDocument.count, to: idTable, &transaction)
+        }
         builds.note(recordKey.bytes, entry)
         return .changed
     }
 
-    // The two steps below are static so that they can borrow one buffer while they fill another.
+    // The steps below are static so that they can borrow one buffer while they fill another.
 
     /// Makes the new document.
     private static func apply(
@@ -142,6 +163,15 @@ struct RecordWriter: ~Copyable {
         }
         images.keepAfter(DocumentView(newDocument.bytes.span.bytes))
         return .changed
+    }
+
+    private static func validate(
+        _ newDocument: [UInt8], replacing oldDocument: [UInt8], _ validator: Validator,
+        _ entry: CollectionEntry, _ scratch: inout MatchScratch
+    ) throws(DBError) {
+        try validator.check(
+            DocumentView(newDocument.span.bytes), replacing: DocumentView(oldDocument.span.bytes),
+            in: entry.namespace, &scratch)
     }
 
     /// Fills `removed` and `added` with the entries that differ between two documents.
@@ -197,21 +227,20 @@ struct RecordWriter: ~Copyable {
         images: inout DocumentImages, _ transaction: inout WriteTransaction
     ) throws -> Bool {
         try flush(&transaction)
-        guard try transaction.copyValue(entry.table, key, into: &oldDocument) else { return false }
-        setRecordKey(key)
+        guard try locate(key, entry, transaction),
+            try Self.load(recordKey.bytes, entry, transaction, into: &oldDocument)
+        else { return false }
         guard
             try Self.collectAll(
                 of: oldDocument, recordKey.bytes, filter, entry, images: &images, &keys, &removed,
                 &scratch)
         else { return false }
-        try removed.delete(from: entry.indexes, &transaction)
-        _ = try transaction.delete(entry.table, key: recordKey.bytes.span.bytes)
-        builds.note(recordKey.bytes, entry)
+        try removeCollected(entry, builds, &transaction)
         return true
     }
 
     /// Fills `removed` with all entries of a document; false if it doesn't match.
-    private static func collectAll(
+    static func collectAll(
         of oldDocument: [UInt8], _ record: [UInt8], _ filter: Filter, _ entry: CollectionEntry,
         images: inout DocumentImages, _ keys: inout KeyCollector, _ removed: inout EntryList,
         _ scratch: inout MatchScratch
@@ -228,7 +257,7 @@ struct RecordWriter: ~Copyable {
 
     // MARK: Parts
 
-    private mutating func setRecordKey(_ key: RawSpan) {
+    mutating func setRecordKey(_ key: RawSpan) {
         recordKey.removeAll()
         recordKey.append(copying: key)
     }
@@ -256,7 +285,7 @@ struct RecordWriter: ~Copyable {
 }
 
 /// Derives a document's entries in an index.
-private struct KeyCollector: ~Copyable {
+struct KeyCollector: ~Copyable {
     private var keys = IndexKeys()
     private var scratch = MatchScratch()
 

@@ -32,6 +32,8 @@ final class ResultWriteJob: @unchecked Sendable {
     private var replacement: Replacement?
     /// Whether a unique index finds null and missing values; for $merge.
     private var acceptsNull = false
+    /// The target's own collation.
+    private var recordCollation: Collation?
 
     /// A temporary collection on its way to replace the target.
     struct Replacement: Sendable {
@@ -55,7 +57,9 @@ final class ResultWriteJob: @unchecked Sendable {
 
     func run() {
         do throws(DBError) {
-            acceptsNull = try Self.check(destination, target, engine.collection(target))
+            let entry = engine.collection(target)
+            acceptsNull = try Self.check(destination, target, entry)
+            recordCollation = entry?.collation
             cursor = try engine.openCursor(request)
             if case .out = destination { beginReplacement() } else { look() }
         } catch {
@@ -81,7 +85,7 @@ final class ResultWriteJob: @unchecked Sendable {
             }
             return false
         case .merge(let specification):
-            return try UniqueMatch.acceptsNull(specification.on, entry)
+            return try UniqueMatch.acceptsNull(specification, entry)
         }
     }
 
@@ -129,6 +133,7 @@ final class ResultWriteJob: @unchecked Sendable {
         // Like MongoDB, $merge goes on with the rest of a chunk after an error.
         if case .merge = destination { write.isOrdered = false }
         write.deadline = request.deadline
+        write.bypassesValidation = request.bypassesValidation
         for document in documents {
             switch destination {
             case .out: try write.insert(document.view)
@@ -171,8 +176,11 @@ final class ResultWriteJob: @unchecked Sendable {
             .update(
                 UpdateStatement(
                     target: WriteTarget(
-                        filter: try Filter.parse(filter.view), filterDocument: filter),
+                        filter: try Filter.parse(
+                            filter.view, FilterOptions(collation: specification.collation)),
+                        filterDocument: filter, recordCollation: recordCollation),
                     update: update, isMulti: false, isUpsert: isUpsert,
+                    bypassesValidation: request.bypassesValidation,
                     insertion: specification.insertsResult ? document : nil)))
     }
 
@@ -236,19 +244,23 @@ enum UniqueMatch {
     /// Whether the index over just these paths also finds null and missing values.
     /// - Throws: 51183 where there is no such index.
     static func acceptsNull(
-        _ paths: [FieldPath], _ entry: CollectionEntry?
+        _ specification: MergeSpecification, _ entry: CollectionEntry?
     ) throws(DBError) -> Bool {
-        let wanted = Set(paths.map(\.dotted))
-        if wanted == ["_id"] { return true }
+        let collation = specification.collation
+        let wanted = Set(specification.on.map(\.dotted))
+        if wanted == ["_id"], entry.map({ Collation.areSame($0.collation, collation) }) ?? true {
+            return true
+        }
         let fitting = (entry?.indexes ?? []).filter {
             $0.isUnique && $0.isReady && $0.partialFilter == nil
+                && Collation.areSame($0.pattern.collation, collation)
                 && Set($0.pattern.parts.map(\.path.dotted)) == wanted
         }
         guard !fitting.isEmpty else {
             throw DBError(
                 DBError.Code(rawValue: 51183),
                 "Cannot find index to verify that join fields will be unique; create a unique "
-                    + "index over just the fields of 'on'")
+                    + "index over just the fields of 'on', of the pipeline's collation")
         }
         return fitting.contains { !$0.isSparse }
     }
@@ -326,7 +338,7 @@ extension WriterState {
         }
         if let occupant { try drop(occupant, &transaction) }
         try remove(replacement.temporary, &transaction)
-        let renamed = entry.renamed(target).with(options: occupant?.options ?? Document())
+        let renamed = try entry.renamed(target).with(options: occupant?.options ?? Document())
         try save(renamed, &transaction)
     }
 }

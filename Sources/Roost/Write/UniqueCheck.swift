@@ -97,11 +97,15 @@ enum DuplicateKey {
 private struct KeyValueSearch: ~Copyable {
     private let parts: [UInt8]
     private let collation: Collation?
+    /// Whether the key holds only the beginning of what it was made of.
+    private let isCut: Bool
     private var offset = 0
 
     init(_ parts: RawSpan, _ collation: Collation?) {
         self.collation = collation
-        self.parts = [UInt8](copying: parts)
+        let whole = IndexEntryKey.withoutHash(parts)
+        isCut = whole.byteCount < parts.byteCount
+        self.parts = [UInt8](copying: whole)
     }
 
     /// The value of the next part; nil where the document has none.
@@ -157,7 +161,9 @@ private struct KeyValueSearch: ~Copyable {
     ) -> Bool {
         encoder.removeAll()
         encoder.append(value, descending: descending, order: collation)
-        return parts.span.bytes.extracting(offset..<parts.count)
-            .starts(with: encoder.bytes.span.bytes)
+        let rest = parts.span.bytes.extracting(min(offset, parts.count)..<parts.count)
+        let encoding = encoder.bytes.span.bytes
+        return isCut && encoding.byteCount > rest.byteCount
+            ? encoding.starts(with: rest) : rest.starts(with: encoding)
     }
 }

@@ -16,6 +16,8 @@ package struct WriteRequest: Sendable {
     package var documents = DocumentWriter()
     /// Whether the first error ends the request.
     package var isOrdered: Bool
+    /// Whether inserts are stored without asking the collection's validator.
+    package var bypassesValidation = false
     /// When the request gives up with `maxTimeMSExpired`, on the monotonic clock.
     package var deadline: ContinuousClock.Instant?
     /// The command's time.
@@ -70,16 +72,19 @@ package struct WriteTarget: Sendable {
     /// The record key when the filter asks for one `_id`.
     package let point: [UInt8]?
 
+    /// `recordCollation`: the collection's own collation.
     package init(
         collection: Int = 0, filter: Filter, filterDocument: Document, sort: Document? = nil,
-        hint: Value? = nil
+        hint: Value? = nil, recordCollation: Collation? = nil
     ) {
         self.collection = collection
         self.filter = filter
         self.filterDocument = filterDocument
         self.sort = sort
         self.hint = hint
-        point = PointFilter.recordKey(of: filter.root, filter.collation)
+        point = PointFilter.recordKey(
+            of: filter.root, recordCollation,
+            comparesText: Collation.areSame(filter.collation, recordCollation))
     }
 }
 
@@ -91,13 +96,16 @@ package final class UpdateStatement: Sendable {
     package let isMulti: Bool
     /// Whether a document is made where none matches.
     package let isUpsert: Bool
+    /// Whether results are stored without asking the collection's validator.
+    package let bypassesValidation: Bool
     /// What an upsert inserts, in place of what the update makes of the filter.
     package let insertion: Document?
 
     package init(
         target: WriteTarget, update: Update, isMulti: Bool, isUpsert: Bool,
-        insertion: Document? = nil
+        bypassesValidation: Bool = false, insertion: Document? = nil
     ) {
+        self.bypassesValidation = bypassesValidation
         self.target = target
         self.update = update
         self.isMulti = isMulti
@@ -150,20 +158,23 @@ package struct WriteOutcome: Sendable {
 package enum PointFilter {
     /// The record key of a filter that no document with another `_id` can match, else nil.
     ///
-    /// Record keys hold strings as they are: under a collation several may be equal to one.
+    /// `collation` is the collection's; `comparesText`: whether the filter compares strings by it
+    /// too. If not, documents with other record keys may match an `_id` that holds strings.
     package static func recordKey(
-        of node: FilterNode, _ collation: Collation? = nil
+        of node: FilterNode, _ collation: Collation?, comparesText: Bool
     ) -> [UInt8]? {
         switch node {
         case .compare(let path, .equal, let value)
         where path.dotted == "_id" && value.type != .array && value.type != .regex
-            && (collation == nil || !value.type.mayHoldText):
+            && (comparesText || !value.type.mayHoldText):
             var encoder = KeyEncoder()
-            _ = RecordKey.encode(value.view, into: &encoder)
+            _ = RecordKey.encode(value.view, collation, into: &encoder)
             return encoder.bytes
         case .and(let children):
             for child in children {
-                if let key = recordKey(of: child, collation) { return key }
+                if let key = recordKey(of: child, collation, comparesText: comparesText) {
+                    return key
+                }
             }
             return nil
         default: return nil

@@ -20,10 +20,17 @@ final class WriterState: @unchecked Sendable {
     private var records = RecordWriter()
     /// Collections whose record on disk lacks a flag that memory has.
     private var dirty: Set<Namespace> = []
+    /// Capped collections that this group added to.
+    private var grown: Set<TableID> = []
+    /// Capped collections that this group dropped.
+    var ended: Set<TableID> = []
+    /// Tells cursors at the end of capped collections that there is more.
+    let tails: TailWatch
     private let published: PublishedCatalog
 
-    init(_ published: PublishedCatalog) {
+    init(_ published: PublishedCatalog, _ tails: TailWatch) {
         self.published = published
+        self.tails = tails
         catalog = published.snapshot
     }
 
@@ -41,12 +48,20 @@ final class WriterState: @unchecked Sendable {
     func commit() {
         dirty.removeAll()
         published.publish(catalog)
+        if !grown.isEmpty {
+            tails.note(grown)
+            grown.removeAll(keepingCapacity: true)
+        }
+        for table in ended { tails.forget(table) }
+        ended.removeAll()
     }
 
     /// After a group was undone. Flags stay: they only cost speed, and are saved with the next.
     func rollBack() {
         catalog = published.snapshot
         records.discard()
+        grown.removeAll()
+        ended.removeAll()
     }
 
     // MARK: Catalog
@@ -84,12 +99,29 @@ final class WriterState: @unchecked Sendable {
     ) throws -> CollectionEntry {
         try namespace.checkMayBeCreated()
         try Self.checkCase(of: namespace.database, in: catalog)
+        let traits = try CollectionTraits(options)
+        try Self.checkMayValidate(namespace, traits)
         let entry = CollectionEntry(
             namespace: namespace, uuid: .random(), table: try transaction.createTable(),
-            options: options, collation: try CollectionEntry.collation(in: options), indexes: [],
-            flags: RecordFlags(hasCutKeys: false))
+            idTable: traits.capped == nil ? nil : try transaction.createTable(), options: options,
+            traits: traits, indexes: [], flags: RecordFlags(hasCutKeys: false))
         try save(entry, &transaction)
         return entry
+    }
+
+    /// MongoDB keeps validators off its own collections.
+    static func checkMayValidate(
+        _ namespace: Namespace, _ traits: CollectionTraits
+    ) throws(DBError) {
+        guard traits.validator != nil else { return }
+        guard !["admin", "local", "config"].contains(namespace.database),
+            !namespace.collection.hasPrefix("system.")
+        else {
+            throw DBError(
+                .invalidOptions,
+                "Document validators are not allowed on system collection \(namespace) or in the "
+                    + "databases admin, local and config")
+        }
     }
 
     /// Two databases may not differ by case alone, as in MongoDB.
@@ -143,7 +175,10 @@ final class WriterState: @unchecked Sendable {
             let entry = try self.collection(request.namespaces[collection], &transaction)
             let bytes = request.documents.bytes.span.bytes.extracting(document)
             defer { noteFlags(entry) }
-            try records.insert(DocumentView(bytes), into: entry, builds: builds, &transaction)
+            try records.insert(
+                DocumentView(bytes), into: entry, bypassesValidation: request.bypassesValidation,
+                builds: builds, &transaction)
+            noteGrowth(entry)
             result.n = 1
         case .update(let update):
             let key = update.target.point ?? []
@@ -208,12 +243,29 @@ final class WriterState: @unchecked Sendable {
         let document = DocumentView(bytes.span.bytes)
         let entry = try collection(namespace, &transaction)
         defer { noteFlags(entry) }
-        try records.insert(document, into: entry, builds: builds, &transaction)
+        try records.insert(
+            document, into: entry, bypassesValidation: update.bypassesValidation, builds: builds,
+            &transaction)
+        noteGrowth(entry)
         images.keepAfter(document)
         var result = StatementResult()
         result.n = 1
         if let id = document.value("_id") { result.upsertedID = OwnedValue(copying: id) }
         return result
+    }
+
+    /// Stores a copy of a document from another collection as it is.
+    func copyRecord(
+        _ document: [UInt8], into entry: CollectionEntry, _ transaction: inout WriteTransaction
+    ) throws {
+        defer { noteFlags(entry) }
+        try records.insert(
+            DocumentView(document.span.bytes), into: entry, bypassesValidation: true,
+            builds: builds, &transaction)
+    }
+
+    private func noteGrowth(_ entry: CollectionEntry) {
+        if !entry.isClustered { grown.insert(entry.table) }
     }
 
     /// Puts deferred index entries; ends every operation that used the functions above.

@@ -8,9 +8,11 @@ import Wire
 
 enum Aggregate {
     static let fields: [FieldSpec] = [
-        FieldSpec("pipeline", .array, required: true), FieldSpec("cursor", .document),
-        FieldSpec("explain", .truth), FieldSpec("allowDiskUse", .truth),
-        FieldSpec("bypassDocumentValidation", .truth), FieldSpec("hint", [.string, .document]),
+        FieldSpec("pipeline", .array, required: true, refusesNull: true),
+        FieldSpec("cursor", .document, refusesNull: true),
+        FieldSpec("explain", .bool, refusesNull: true), FieldSpec("allowDiskUse", .truth),
+        FieldSpec("bypassDocumentValidation", .truth),
+        FieldSpec("hint", [.string, .document], mismatch: .failedToParse, refusesNull: true),
         FieldSpec("collation", .document), FieldSpec("let", .document),
     ]
 
@@ -29,12 +31,16 @@ enum Aggregate {
                 .failedToParse,
                 "The 'cursor' option is required, except for aggregate with the explain argument")
         }
+        guard !isExplain || call.document("writeConcern") == nil else {
+            throw DBError(
+                .failedToParse, "Aggregation explain does not support the 'writeConcern' option")
+        }
+        let batchSize = try call.cursorBatchSize()
         let namespace = try namespace(call)
         let request = try request(call, namespace)
         if isExplain {
             return try Explain.run(aggregate: request, call, .queryPlanner, &reply)
         }
-        let batchSize = try call.cursorBatchSize()
         if let destination = request.pipeline.destination {
             return try write(request, to: destination, call)
         }
@@ -72,6 +78,9 @@ enum Aggregate {
         return .deferred
     }
 
+    /// What `{aggregate: 1}` is about: no collection.
+    private static let collectionless = "$cmd.aggregate"
+
     /// The collection, or the database's own namespace for `{aggregate: 1}`.
     static func namespace(_ call: borrowing CommandCall) throws(DBError) -> Namespace {
         if call.commandValue.isNumeric {
@@ -81,7 +90,7 @@ enum Aggregate {
                     "Invalid command format: the 'aggregate' field must specify a collection "
                         + "name or 1")
             }
-            return Namespace(call.database, "$cmd.aggregate")
+            return Namespace(call.database, collectionless)
         }
         let namespace = try call.namespace()
         try namespace.validate()
@@ -106,10 +115,18 @@ enum Aggregate {
             pipeline = try compiler.pipeline(view.stages + ViewRead.values(stages))
         } else {
             pipeline = try compiler.pipeline(stages)
+            let first = stages.first?.value.document?.first
+            if namespace.collection == collectionless, first?.name.equals("$documents") != true {
+                throw DBError(
+                    .invalidNamespace,
+                    "{aggregate: 1} is not valid for '\(first?.nameString ?? "an empty pipeline")'; "
+                        + "a collection is required.")
+            }
         }
         var request = AggregateRequest(namespace, pipeline: pipeline)
         request.hint = call.ownedValue("hint")
         request.deadline = call.special.deadline
+        request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         return request
     }
 }

@@ -16,7 +16,8 @@ private let schemaCommands: [CommandDefinition] = [
     ListDatabases.definition, ListCollections.definition, Create.definition, Drop.definition,
     DropDatabase.definition, RenameCollection.definition, CreateIndexes.definition,
     ListIndexes.definition, DropIndexes.definition, CollMod.definition, CollStats.definition,
-    DBStats.definition, Validate.definition,
+    DBStats.definition, Validate.definition, ConvertToCapped.convert, ConvertToCapped.clone,
+    ValidateDBMetadata.definition,
 ]
 
 /// Who are you, and are you there.

@@ -31,6 +31,7 @@ enum BulkWrite {
             first, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.namespaces = collections.map(\.namespace)
         request.deadline = call.special.deadline
+        request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         var kinds: [Kind] = []
         try StatementReader.forEach("ops", call) { document throws(DBError) in
             kinds.append(
@@ -177,7 +178,8 @@ enum BulkWrite {
             .update(
                 UpdateStatement(
                     target: target, update: update, isMulti: isMulti,
-                    isUpsert: document.value("upsert")?.isTruthy == true)))
+                    isUpsert: document.value("upsert")?.isTruthy == true,
+                    bypassesValidation: request.bypassesValidation)))
     }
 
     /// What the answer needs beside the outcome.

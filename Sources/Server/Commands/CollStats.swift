@@ -50,7 +50,11 @@ enum CollStats {
             if numbers.documents > 0 { append("avgObjSize", numbers.averageBytes) }
             append("storageSize", numbers.dataBytes / scale)
             append("freeStorageSize", 0)
-            writer.append("capped", false)
+            writer.append("capped", entry.traits.capped != nil)
+            if let capped = entry.traits.capped {
+                append("max", Int(capped.documentsMax ?? 0))
+                append("maxSize", Int(capped.bytesMax) / scale)
+            }
             append("nindexes", entry.indexes.count + 1)
             writer.append("indexBuilds", .array([]))
             append("totalIndexSize", numbers.indexBytes / scale)
@@ -112,7 +116,7 @@ enum DBStats {
         reply.append("indexes", Int64(indexes))
         reply.append("indexSize", Double(indexBytes) / scale)
         reply.append("totalSize", Double(dataBytes + indexBytes) / scale)
-        reply.append("scaleFactor", Int64(scale))
+        reply.append("scaleFactor", Int64(try CollStats.scale(call)))
         reply.append("fsUsedSize", Double(engine.fileBytes) / scale)
         reply.append("fsTotalSize", Double(engine.quotaBytes) / scale)
         return .done

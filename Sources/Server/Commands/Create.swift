@@ -24,8 +24,8 @@ enum Create {
     /// Options that change what a collection does and that are not there yet: each is refused by
     /// its name, since ignoring it would be a lie.
     private static let unsupported: [StaticString] = [
-        "validator", "timeseries", "clusteredIndex", "expireAfterSeconds",
-        "encryptedFields", "changeStreamPreAndPostImages",
+        "timeseries", "clusteredIndex", "expireAfterSeconds",
+        "encryptedFields",
     ]
 
     private static func run(
@@ -37,13 +37,6 @@ enum Create {
         for option in unsupported where call.value(option) != nil {
             throw DBError(
                 .notImplemented, "create with the option '\(option)' is not supported yet")
-        }
-        if call.truth("capped") == true {
-            throw DBError(.notImplemented, "capped collections are not supported yet")
-        }
-        if call.value("size") != nil || call.value("max") != nil {
-            throw DBError(
-                .invalidOptions, "the 'size' and 'max' options need capped: true")
         }
         let options = try keptOptions(call, namespace)
         let ticket = call.ticket()
@@ -58,7 +51,7 @@ enum Create {
     }
 
     /// The options of a view; empty where none is meant.
-    private static func viewOptions(
+    static func viewOptions(
         _ call: borrowing CommandCall, _ namespace: Namespace
     ) throws(DBError) -> Document {
         guard let source = call.string("viewOn") else {
@@ -80,12 +73,26 @@ enum Create {
         return ["viewOn": .string(source), "pipeline": .array(stages)]
     }
 
-    /// What of the options is kept: a view's definition, and the default collation with all its
-    /// fields.
+    /// The options as they are kept and listed.
     /// - Throws: what `Collation.parse` throws; 2 for an `_id` index with another collation.
     private static func keptOptions(
         _ call: borrowing CommandCall, _ namespace: Namespace
     ) throws(DBError) -> Document {
+        let view = try viewOptions(call, namespace)
+        let collation = try collation(call)
+        // A view takes what is meant for collections, and does nothing with it.
+        let given = view.isEmpty ? try storageOptions(call) : view
+        let options = CollectionOptions.completed(
+            Document { writer in
+                writer.appendFields(of: given.view)
+                if let collation { writer.append("collation", collation.document) }
+            })
+        // What makes no sense is refused here, whether or not the collection is there already.
+        _ = try CollectionTraits(options)
+        return options
+    }
+
+    private static func collation(_ call: borrowing CommandCall) throws(DBError) -> Collation? {
         var collation: Collation?
         if let document = call.document("collation") {
             collation = try Collation.parse(document)
@@ -96,10 +103,32 @@ enum Create {
             throw DBError(
                 .badValue, "'idIndex' must have the same collation as the collection.")
         }
-        let view = try viewOptions(call, namespace)
-        return Document { writer in
-            writer.appendFields(of: view.view)
-            if let collation { writer.append("collation", collation.document) }
+        return collation
+    }
+
+    /// Cap, validator, and what change streams are to show of the collection.
+    private static func storageOptions(
+        _ call: borrowing CommandCall
+    ) throws(DBError) -> Document {
+        var given: [(name: String, value: Value)] = []
+        if call.truth("capped") == true { given.append(("capped", .bool(true))) }
+        if let size = call.integer("size") {
+            given.append(("size", CollectionOptions.number(try CappedLimits.checkedSize(size))))
         }
+        if let count = call.integer("max"), try CappedLimits.checkedCount(count) != nil {
+            given.append(("max", CollectionOptions.number(count)))
+        }
+        if let validator = call.ownedDocument("validator"), !validator.isEmpty {
+            given.append(("validator", .document(validator)))
+        }
+        for name: StaticString in ["validationLevel", "validationAction"] {
+            if let value = call.string(name) { given.append(("\(name)", .string(value))) }
+        }
+        if let images = call.ownedDocument("changeStreamPreAndPostImages"),
+            images["enabled"] == true
+        {
+            given.append(("changeStreamPreAndPostImages", .document(images)))
+        }
+        return Document { writer in for (name, value) in given { writer.append(name, value) } }
     }
 }

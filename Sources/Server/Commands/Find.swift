@@ -38,16 +38,6 @@ enum Find {
             return try BatchRun.start(cursor, try plan(call, namespace), call, &reply)
         }
         let request = try findRequest(call, namespace)
-        let isTailable = call.truth("tailable") == true
-        if call.truth("awaitData") == true, !isTailable {
-            throw DBError(.failedToParse, "Cannot set 'awaitData' without also setting 'tailable'")
-        }
-        // Without the collection a tailable cursor is dead at once, with it an error: none is capped.
-        if isTailable, call.core.engine.collection(namespace) != nil {
-            throw DBError(
-                .badValue,
-                "error processing query: tailable cursor requested on non capped collection")
-        }
         let cursor = try call.core.engine.openCursor(request)
         return try BatchRun.start(cursor, try plan(call, namespace), call, &reply)
     }
@@ -65,8 +55,6 @@ enum Find {
         else { return false }
         let found = call.core.engine.collection(namespace)
         guard found?.view == nil else { return false }
-        // Under a collation several strings may be equal to this one.
-        if found?.collation != nil, id.type.mayHoldText { return false }
         let document = reply.openDocument("cursor")
         let batch = reply.openArray("firstBatch")
         if let entry = found {
@@ -102,7 +90,31 @@ enum Find {
         request.returnsKey = call.truth("returnKey") == true
         request.showsRecordID = call.truth("showRecordId") == true
         request.deadline = call.special.deadline
+        request.isTailable = call.truth("tailable") == true
+        request.awaitsData = call.truth("awaitData") == true
+        try checkTailable(call, request)
         return request
+    }
+
+    private static func checkTailable(
+        _ call: borrowing CommandCall, _ request: FindRequest
+    ) throws(DBError) {
+        if request.awaitsData, !request.isTailable {
+            throw DBError(
+                .failedToParse, "Cannot set 'awaitData' without also setting 'tailable'")
+        }
+        guard request.isTailable else { return }
+        if call.truth("singleBatch") == true || call.integer("limit") ?? 0 < 0 {
+            throw DBError(
+                .badValue, "Cannot use tailable cursors with the 'singleBatch' option")
+        }
+        if let sort = request.sort, !sort.isEmpty,
+            sort.view.count != 1 || sort.view.value("$natural")?.truncatedInteger != 1
+        {
+            throw DBError(
+                .badValue,
+                "cannot use tailable option with a sort other than {$natural: 1}")
+        }
     }
 
     private static func plan(

@@ -90,7 +90,8 @@ enum FindAndModify {
         return .update(
             UpdateStatement(
                 target: target, update: update, isMulti: false,
-                isUpsert: call.truth("upsert") == true))
+                isUpsert: call.truth("upsert") == true,
+                bypassesValidation: call.truth("bypassDocumentValidation") == true))
     }
 
     private static func write(

@@ -9,7 +9,7 @@ enum GetLog {
     ) { call, reply throws(DBError) in
         guard let which = call.commandValue.string else {
             throw DBError(
-                .typeMismatch,
+                call.commandValue.type == .null ? .idlMissingField : .typeMismatch,
                 "Argument to getLog must be of type String; found "
                     + "\(call.commandValue.type.alias)")
         }

@@ -38,6 +38,10 @@ enum GetMore {
             ListReply.writeNext(open, bytes, from: offset, batchSize: size, core, &reply)
             return .done
         case .query(let cursor):
+            if cursor.hasTimeLimit, core.failPoints.expiresAllDeadlines {
+                core.cursors.remove(id)
+                throw .timeExpired
+            }
             var plan = BatchPlan(
                 namespace: namespace, owner: open.owner, cursorID: id,
                 limits: BatchLimits(documentsMax: size ?? .max))

@@ -1,6 +1,7 @@
 // getParameter: the few settings that drivers and their tests look at.
 
 import BSON
+import Roost
 import Wire
 
 enum GetParameter {
@@ -22,6 +23,8 @@ enum GetParameter {
             ("quiet", false),
             ("requireApiVersion", false),
             ("transactionLifetimeLimitSeconds", 60),
+            ("ttlMonitorEnabled", .bool(core.engine.expiry.isEnabled)),
+            ("ttlMonitorSleepSecs", .int32(Int32(clamping: core.engine.expiry.sleepSeconds))),
             ("replicaSetName", topology.setName.map { .string($0) } ?? ""),
         ]
     }
@@ -31,22 +34,24 @@ enum GetParameter {
     ) throws(DBError) -> CommandOutcome {
         let settings = settings(call.core)
         let command = call.commandValue
+        if let form = command.document { try check(form) }
         let wantsAll =
             command.string == "*"
             || command.document?.value("allParameters")?.isTruthy == true
+        let showsDetails = command.document?.value("showDetails")?.isTruthy == true
         var found = 0
         var fields = call.body.makeIterator()
         _ = fields.next()
         let answer = Document { writer in
             if wantsAll {
-                for (name, value) in settings { writer.append(name, value) }
+                for (name, value) in settings { append(name, value, showsDetails, &writer) }
                 found = settings.count
                 return
             }
             while let field = fields.next() {
                 let name = field.nameString
                 guard let setting = settings.first(where: { $0.name == name }) else { continue }
-                writer.append(name, setting.value)
+                append(name, setting.value, showsDetails, &writer)
                 found += 1
             }
         }
@@ -56,18 +61,31 @@ enum GetParameter {
         reply.appendFields(of: answer.view)
         return .done
     }
-}
 
-/// setParameter: nothing can be set while the server runs, and it says so.
-enum SetParameter {
-    static let definition = CommandDefinition(
-        "setParameter", [.adminOnly, .takesAnyField], help: "changes a setting; none can be"
-    ) { call, _ throws(DBError) in
-        var fields = call.body.makeIterator()
-        _ = fields.next()
-        let name = fields.next()?.nameString ?? ""
+    /// With details: none can be set, neither now nor at the start under MongoDB's name for it.
+    private static func append(
+        _ name: String, _ value: Value, _ showsDetails: Bool, _ writer: inout DocumentWriter
+    ) {
+        guard showsDetails else { return writer.append(name, value) }
+        let details = writer.openDocument(name)
+        writer.append("value", value)
+        writer.append("settableAtRuntime", false)
+        writer.append("settableAtStartup", false)
+        writer.close(details)
+    }
+
+    /// Checks the form `{getParameter: {showDetails, allParameters, setAt}}`.
+    private static func check(_ form: DocumentView) throws(DBError) {
+        try StatementReader.check(
+            form, "getParameter",
+            [
+                FieldSpec("showDetails", .truth), FieldSpec("allParameters", .truth),
+                FieldSpec("setAt", .string),
+            ])
+        guard let time = form.value("setAt")?.string, !["startup", "runtime"].contains(time)
+        else { return }
         throw DBError(
-            .invalidOptions,
-            "attempted to set unrecognized parameter [\(name)], use help:true to see options")
+            .badValue,
+            "Enumeration value '\(time)' for field 'getParameter.setAt' is not a valid value.")
     }
 }

@@ -22,6 +22,7 @@ enum Insert {
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
+        request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         var count = 0
         var isRefused = false
         try StatementReader.forEach("documents", call) { document throws(DBError) in

@@ -21,19 +21,25 @@ enum ServerStatus {
         reply.append("uptimeMillis", uptime.components.seconds * 1_000)
         reply.append("uptimeEstimate", uptime.components.seconds)
         reply.append("localTime", dateMillis: Clock.wallMillis)
-        appendConnections(core, &reply)
-        appendCounters(core.counters, &reply)
-        let sessions = reply.openDocument("logicalSessionRecordCache")
-        reply.append("activeSessionsCount", count: core.sessions.count)
-        reply.close(sessions)
-        let engine = reply.openDocument("storageEngine")
-        reply.append("name", "roost")
-        reply.append("supportsCommittedReads", true)
-        reply.append("persistent", true)
-        reply.append("readOnly", false)
-        reply.close(engine)
-        appendStore(core, &reply)
-        if let name = core.topology.setName {
+        if wants("connections", call) { appendConnections(core, &reply) }
+        if wants("network", call) { appendNetwork(core.counters, &reply) }
+        if wants("opcounters", call) { appendOperations(core.counters, &reply) }
+        if wants("logicalSessionRecordCache", call) {
+            let sessions = reply.openDocument("logicalSessionRecordCache")
+            reply.append("activeSessionsCount", count: core.sessions.count)
+            reply.close(sessions)
+        }
+        if wants("storageEngine", call) {
+            let engine = reply.openDocument("storageEngine")
+            reply.append("name", "roost")
+            reply.append("supportsCommittedReads", true)
+            reply.append("persistent", true)
+            reply.append("readOnly", false)
+            reply.close(engine)
+        }
+        if wants("metrics", call) { appendMetrics(core, &reply) }
+        if wants("store", call) { reply.append("store", document: core.engine.statistics) }
+        if wants("repl", call), let name = core.topology.setName {
             let repl = reply.openDocument("repl")
             reply.append("setName", name)
             reply.append("me", core.topology.address)
@@ -41,12 +47,19 @@ enum ServerStatus {
             reply.append("hosts", .array([.string(core.topology.address)]))
             reply.close(repl)
         }
-        let memory = reply.openDocument("mem")
-        reply.append("bits", Int32(64))
-        reply.append("resident", Int32(clamping: HostInfo.residentBytes >> 20))
-        reply.append("supported", true)
-        reply.close(memory)
+        if wants("mem", call) {
+            let memory = reply.openDocument("mem")
+            reply.append("bits", Int32(64))
+            reply.append("resident", Int32(clamping: HostInfo.residentBytes >> 20))
+            reply.append("supported", true)
+            reply.close(memory)
+        }
         return .done
+    }
+
+    /// Whether a section is to be shown: the client leaves one out by `{section: 0}`.
+    private static func wants(_ section: StaticString, _ call: borrowing CommandCall) -> Bool {
+        call.body.value(section)?.isTruthy ?? true
     }
 
     private static func appendConnections(_ core: ServerCore, _ reply: inout ReplyWriter) {
@@ -61,7 +74,7 @@ enum ServerStatus {
         reply.close(connections)
     }
 
-    private static func appendStore(_ core: ServerCore, _ reply: inout ReplyWriter) {
+    private static func appendMetrics(_ core: ServerCore, _ reply: inout ReplyWriter) {
         let metrics = reply.openDocument("metrics")
         let cursor = reply.openDocument("cursor")
         let open = reply.openDocument("open")
@@ -69,15 +82,17 @@ enum ServerStatus {
         reply.close(open)
         reply.close(cursor)
         reply.close(metrics)
-        reply.append("store", document: core.engine.statistics)
     }
 
-    private static func appendCounters(_ counters: Counters, _ reply: inout ReplyWriter) {
+    private static func appendNetwork(_ counters: Counters, _ reply: inout ReplyWriter) {
         let network = reply.openDocument("network")
         reply.append("bytesIn", Int64(counters.bytesIn.load(ordering: .relaxed)))
         reply.append("bytesOut", Int64(counters.bytesOut.load(ordering: .relaxed)))
         reply.append("numRequests", Int64(counters.requests.load(ordering: .relaxed)))
         reply.close(network)
+    }
+
+    private static func appendOperations(_ counters: Counters, _ reply: inout ReplyWriter) {
         let operations = reply.openDocument("opcounters")
         reply.append("insert", Int64(counters.inserts.load(ordering: .relaxed)))
         reply.append("query", Int64(counters.queries.load(ordering: .relaxed)))

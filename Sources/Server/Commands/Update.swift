@@ -34,6 +34,7 @@ enum UpdateCommand {
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
+        request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         let entry = call.core.engine.collection(namespace)
         var count = 0
         try StatementReader.forEach("updates", call) { document throws(DBError) in
@@ -42,7 +43,10 @@ enum UpdateCommand {
             do throws(DBError) {
                 let compiler = try compiler.collated(
                     by: document.value("collation")?.document, of: entry)
-                request.statements.append(.update(try statement(document, compiler)))
+                request.statements.append(
+                    .update(
+                        try statement(
+                            document, compiler, bypassesValidation: request.bypassesValidation)))
             } catch {
                 request.refuse(error)
             }
@@ -52,7 +56,7 @@ enum UpdateCommand {
     }
 
     private static func statement(
-        _ document: DocumentView, _ compiler: QueryCompiler
+        _ document: DocumentView, _ compiler: QueryCompiler, bypassesValidation: Bool
     ) throws(DBError) -> UpdateStatement {
         let isMulti = document.value("multi")?.isTruthy == true
         let isUpsert = document.value("upsert")?.isTruthy == true
@@ -67,7 +71,7 @@ enum UpdateCommand {
             constants: document.value("c")?.document, isMulti: isMulti)
         return UpdateStatement(
             target: try target(filter, document, compiler), update: update, isMulti: isMulti,
-            isUpsert: isUpsert)
+            isUpsert: isUpsert, bypassesValidation: bypassesValidation)
     }
 
     /// The documents that a statement is about; its `sort` and `hint` are in `document`.
@@ -83,6 +87,7 @@ enum UpdateCommand {
         if let given = document.value("hint") { hint = Value(given) }
         return WriteTarget(
             collection: collection, filter: try compiler.filter(filter),
-            filterDocument: Document(copying: filter), sort: sort, hint: hint)
+            filterDocument: Document(copying: filter), sort: sort, hint: hint,
+            recordCollation: compiler.recordCollation)
     }
 }

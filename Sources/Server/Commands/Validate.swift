@@ -21,6 +21,14 @@ enum Validate {
         if call.truth("repair") == true {
             throw DBError(.notImplemented, "validate with repair: true is not supported")
         }
+        if call.truth("background") == true {
+            if call.truth("full") == true {
+                throw DBError(
+                    .invalidOptions,
+                    "Running the validate command with both { background: true } "
+                        + "and { full: true } is not supported.")
+            }
+        }
         let engine = call.core.engine
         guard let entry = engine.collection(namespace) else {
             throw DBError(

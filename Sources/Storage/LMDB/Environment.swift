@@ -38,6 +38,11 @@ final class Environment: @unchecked Sendable {
     static let handlesMax = 1024
     private static let dataName = "data.mdb"
 
+    /// Whether a folder holds a data file.
+    static func dataExists(at path: String) -> Bool {
+        access("\(path)/\(dataName)", F_OK) == 0
+    }
+
     /// Opens the folder, which is made if there is none.
     init(path: String, options: LMDBStore.Options) throws(StorageError) {
         try FileSystem.makeFolder(path)
@@ -116,6 +121,7 @@ final class Environment: @unchecked Sendable {
     private static func open(
         _ path: String, _ options: LMDBStore.Options
     ) throws(StorageError) -> (OpaquePointer, UInt64) {
+        try FileCheck.check(folder: path, dataName: dataName)
         var mapBytes: UInt64 = 1 << 40
         while mapBytes < 1 << 46, mapBytes / 2 < options.quotaBytes ?? 0 { mapBytes *= 2 }
         var flags = UInt32(MDB_NOTLS)

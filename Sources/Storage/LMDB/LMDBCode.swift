@@ -37,6 +37,13 @@ enum LMDBCode {
         return UInt64(status.f_bavail) * UInt64(status.f_frsize)
     }
 
+    /// The size of the file system, in bytes; nil if it doesn't say.
+    static func diskBytes(_ folder: String) -> UInt64? {
+        var status = statvfs()
+        guard statvfs(folder, &status) == 0 else { return nil }
+        return UInt64(status.f_blocks) * UInt64(status.f_frsize)
+    }
+
     /// Whether the error leaves the outcome of writes unknown, so that none may follow.
     static func stopsWrites(_ error: StorageError) -> Bool {
         switch error {

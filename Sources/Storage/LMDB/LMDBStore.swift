@@ -63,6 +63,11 @@ package final class LMDBStore: OrderedStore, Sendable {
 
     /// What closing lets go of.
     private let running: Mutex<Running?>
+    /// Whether a folder holds a store.
+    package static func exists(at path: String) -> Bool {
+        Environment.dataExists(at: path)
+    }
+
     /// 16 random bytes made with the data; copies have the same.
     package let identity: [UInt8]
 

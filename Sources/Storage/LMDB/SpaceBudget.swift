@@ -24,7 +24,9 @@ struct SpaceBudget {
         let most = environment.mapBytes / 10 * 9
         quotaBytes = min(environment.options.quotaBytes ?? most, most)
         softBytes = quotaBytes / 20 * 19
-        diskReserveBytes = environment.options.diskReserveBytes
+        // A small file system keeps a twentieth, so that there is room beside the reserve.
+        let diskBytes = LMDBCode.diskBytes(environment.path) ?? .max
+        diskReserveBytes = min(environment.options.diskReserveBytes, diskBytes / 20)
     }
 
     /// Looks at the file anew, before a group.
@@ -44,8 +46,13 @@ struct SpaceBudget {
             diskCheckedAt = now
             diskCheckedFileBytes = fileBytes
             let free = LMDBCode.freeDiskBytes(environment.path) ?? .max
-            // Free pages inside the file need no disk.
-            isDiskFull = free < diskReserveBytes && reusableBytes < diskReserveBytes
+            isDiskFull = false
+            if free < diskReserveBytes {
+                // Free pages inside the file need no disk.
+                reusableBytes = Self.reusablePages(environment) * Self.pageBytes
+                countedAt = now
+                isDiskFull = reusableBytes < diskReserveBytes
+            }
         }
     }
 

@@ -82,7 +82,8 @@ private func sortError(_ sort: Document) -> Int32? {
             (["a": 0], 15975), (["a": 2], 15975), (["a": .double(.nan)], 15975),
             (["a": 1, "a": 1], 7_472_500), (["": 1], 40352), (["a.": 1], 40353),
             (["a..b": 1], 15998),
-            (["$a": 1], 16410), (["s": ["$meta": "textScore"]], 40218), (["s": ["x": 1]], 15974),
+            (["$a": 1], 16410), (["$a": 0], 15975), (["$a": "x"], 15974),
+            (["s": ["$meta": "textScore"]], 40218), (["s": ["x": 1]], 15974),
         ] as [(Document, Int32?)])
     func errors(_ sort: Document, _ code: Int32?) {
         #expect(sortError(sort) == code)

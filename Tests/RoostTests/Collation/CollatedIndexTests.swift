@@ -130,6 +130,50 @@ import Testing
         #expect(try await fixture.insert(Self.names, documents) == accepted)
     }
 
+    /// A collection's own collation holds for `_id` too: it is unique by it, look-ups and sorts by
+    /// the same collation use the record keys, others don't.
+    @Test func recordsByCollation() async throws {
+        let fixture = try ReadFixture()
+        let english: Document = ["locale": "en", "strength": 2]
+        _ = try await withCheckedThrowingContinuation { continuation in
+            fixture.engine.createCollection(
+                Self.names, options: ["collation": .document(english)]
+            ) { continuation.resume(with: $0) }
+        }
+        let ids: [Value] = ["b", "A", "B", 3, "á", "a", ["k": "X"], ["k": "x"]]
+        #expect(try await fixture.insert(Self.names, ids.map { ["_id": $0] }) == 5)
+        let entry = try #require(fixture.engine.collection(Self.names))
+        var random = RandomSource(seed: 9)
+        for given in Self.collations {
+            let collation = try Self.collation(given)
+            for _ in 0..<100 {
+                let filter: Document = ["_id": Self.condition(&random)]
+                let compiled = try Filter.parse(filter.view, FilterOptions(collation: collation))
+                var request = FindRequest(Self.names, filter: compiled)
+                request.sort = random.oneIn(2) ? ["_id": -1] : nil
+                let found = try fixture.find(request)
+                var scratch = MatchScratch()
+                var expected = 0
+                for document in try fixture.find(fixture.request(Self.names))
+                where try compiled.matches(document.view, &scratch) { expected += 1 }
+                try #require(found.count == expected, "\(filter) \(given as Any)")
+                let target = WriteTarget(
+                    filter: compiled, filterDocument: filter, recordCollation: entry.collation)
+                if let point = target.point, expected == 1 {
+                    var encoder = KeyEncoder()
+                    let id = try #require(found.first?["_id"])
+                    _ = RecordKey.encode(OwnedValue(id).view, entry.collation, into: &encoder)
+                    #expect(encoder.bytes == point)
+                }
+            }
+        }
+        var point = PointRead()
+        var sink = DocumentCollector()
+        let id = OwnedValue(.string("B"))
+        #expect(try point.read(id.view, of: entry, fixture.reader, into: &sink))
+        #expect(sink.documents == [["_id": "b"]])
+    }
+
     @Test func boundsOnlyUnderTheSameCollation() async throws {
         let fixture = try ReadFixture()
         try await fixture.insert(Self.names, [["_id": 1, "a": "x"]])
@@ -148,6 +192,30 @@ import Testing
             let explained = try fixture.explain(
                 FindRequest(Self.names, filter: filter), filter: item.filter)
             #expect(explained.description.contains("IXSCAN") == item.usesIndex, "\(item)")
+        }
+    }
+
+    /// Sort keys of another ICU's data are in another order: such a collection isn't opened.
+    @Test func otherKeyVersion() async throws {
+        let fixture = try ReadFixture()
+        try await fixture.createIndex(
+            Self.names, ["key": ["a": 1], "name": "x", "collation": ["locale": "en"]])
+        let entry = try #require(fixture.engine.collection(Self.names))
+        let record = CatalogRecord.encode(entry)
+        let again = try CatalogRecord.decode(Self.names, record.view)
+        #expect(again.indexes.first?.pattern.collation === entry.indexes[0].pattern.collation)
+        let other = Document { writer in
+            var fields = record.view.makeIterator()
+            while let field = fields.next() {
+                if field.name.equals("collationKeys") {
+                    writer.append("collationKeys", Collation.keyVersion + 1)
+                } else {
+                    writer.append(field)
+                }
+            }
+        }
+        #expect(throws: DBError.self) {
+            _ = try CatalogRecord.decode(Self.names, other.view)
         }
     }
 }

@@ -48,6 +48,56 @@ final class ReadFixture {
         }
     }
 
+    func create(_ namespace: Namespace, _ options: Document) async throws {
+        try await withCheckedThrowingContinuation { continuation in
+            engine.createCollection(namespace, options: options) { continuation.resume(with: $0) }
+        }
+    }
+
+    @discardableResult
+    func modify(
+        _ namespace: Namespace, _ modification: CollectionModification
+    ) async throws -> Document {
+        try await withCheckedThrowingContinuation { continuation in
+            engine.modifyCollection(namespace, modification) { continuation.resume(with: $0) }
+        }
+    }
+
+    /// Updates one document; answers the error's code.
+    @discardableResult
+    func update(
+        _ namespace: Namespace, _ filter: Document, _ change: Document, isUpsert: Bool = false,
+        bypassesValidation: Bool = false
+    ) async throws -> DBError.Code? {
+        let update = Document { $0.append("u", change) }
+        guard let value = update.view.value("u") else { return nil }
+        let statement = UpdateStatement(
+            target: WriteTarget(filter: try Self.filter(filter), filterDocument: filter),
+            update: try Update.parse(value),
+            isMulti: false, isUpsert: isUpsert,
+            bypassesValidation: bypassesValidation)
+        return try await run(.update(statement), namespace)
+    }
+
+    /// Deletes all matches; answers the error's code.
+    @discardableResult
+    func delete(_ namespace: Namespace, _ filter: Document) async throws -> DBError.Code? {
+        let target = WriteTarget(filter: try Self.filter(filter), filterDocument: filter)
+        return try await run(.delete(DeleteStatement(target: target, isMulti: true)), namespace)
+    }
+
+    private func run(
+        _ statement: WriteStatement, _ namespace: Namespace
+    ) async throws -> DBError.Code? {
+        var request = WriteRequest(
+            namespace, time: WriteTime(millis: 0, timestamp: Timestamp(rawValue: 1)))
+        request.statements = [statement]
+        let outcome = try await withCheckedThrowingContinuation { continuation in
+            engine.write(request) { continuation.resume(with: $0) }
+        }
+        return outcome.results.first?.error?.code
+    }
+
     func drop(_ namespace: Namespace) async throws {
         _ = try await withCheckedThrowingContinuation { continuation in
             engine.dropCollection(namespace) { continuation.resume(with: $0) }

@@ -1,0 +1,217 @@
+// collMod: changing a collection's options or an index's, in one operation on the writer thread.
+
+package import BSON
+import Query
+import Storage
+
+/// What collMod asks for; nil leaves a setting as it is.
+package struct CollectionModification: Sendable {
+    /// A new validator; an empty one takes the old away.
+    package var validator: Document?
+    package var validationLevel: String?
+    package var validationAction: String?
+    /// New bounds of a capped collection.
+    package var cappedBytes: Int64?
+    package var cappedDocuments: Int64?
+    package var index: IndexModification?
+    /// What a view is to show: `viewOn` and `pipeline`.
+    package var view: Document?
+
+    package init() {}
+
+    /// Whether nothing is asked for.
+    var isEmpty: Bool {
+        validator == nil && validationLevel == nil && validationAction == nil
+            && cappedBytes == nil && cappedDocuments == nil && index == nil && view == nil
+    }
+
+    /// The options with these changes.
+    func changed(_ old: Document) -> Document {
+        if let view {
+            return Document { writer in
+                writer.appendFields(of: view.view)
+                var others = old.view.makeIterator()
+                while let other = others.next() {
+                    if view[other.nameString] == nil { writer.append(other) }
+                }
+            }
+        }
+        var fields: [(name: String, value: Value?)] = Self.order.map { ($0, old[$0]) }
+        func set(_ name: String, _ value: Value?) {
+            if let place = fields.firstIndex(where: { $0.name == name }) {
+                fields[place].value = value
+            }
+        }
+        if let validator { set("validator", validator.isEmpty ? nil : .document(validator)) }
+        if let validationLevel { set("validationLevel", .string(validationLevel)) }
+        if let validationAction { set("validationAction", .string(validationAction)) }
+        if let cappedBytes { set("size", CollectionOptions.number(cappedBytes)) }
+        if let cappedDocuments { set("max", CollectionOptions.number(cappedDocuments)) }
+        let given = Document { writer in
+            for (name, value) in fields { if let value { writer.append(name, value) } }
+            var others = old.view.makeIterator()
+            while let other = others.next() {
+                if !Self.order.contains(other.nameString) { writer.append(other) }
+            }
+        }
+        return CollectionOptions.completed(given)
+    }
+
+    private static let order = [
+        "capped", "size", "max", "validator", "validationLevel", "validationAction",
+    ]
+}
+
+/// What collMod asks of an index.
+package struct IndexModification: Sendable {
+    /// Which index: one name, or a key pattern.
+    package let selection: IndexSelection
+    package let expireAfterSeconds: Int64?
+    package let isHidden: Bool?
+
+    package init(_ selection: IndexSelection, expireAfterSeconds: Int64?, isHidden: Bool?) {
+        self.selection = selection
+        self.expireAfterSeconds = expireAfterSeconds
+        self.isHidden = isHidden
+    }
+}
+
+/// The options of `create` as they are kept.
+package enum CollectionOptions {
+    /// Adds what a validator implies: level and action.
+    package static func completed(_ options: Document) -> Document {
+        guard options["validator"] != nil else { return options }
+        return Document { writer in
+            writer.appendFields(of: options.view)
+            if options["validationLevel"] == nil { writer.append("validationLevel", "strict") }
+            if options["validationAction"] == nil { writer.append("validationAction", "error") }
+        }
+    }
+
+    /// A number as MongoDB shows it: int32 where that holds it.
+    package static func number(_ number: Int64) -> Value {
+        Int32(exactly: number).map { .int32($0) } ?? .int64(number)
+    }
+}
+
+extension RoostEngine {
+    /// Changes a collection. The completion brings what the reply tells of: old and new values.
+    /// - Throws: through the completion `namespaceNotFound` (26), `indexNotFound` (27),
+    ///   `invalidOptions` (72), and what a validator's parser throws.
+    package func modifyCollection(
+        _ namespace: Namespace, _ modification: CollectionModification,
+        completion: @escaping Completion<Document>
+    ) {
+        let writer = writer
+        submit { transaction in
+            guard let entry = writer.catalog[namespace] else {
+                throw DBError(.namespaceNotFound, "ns does not exist: \(namespace)")
+            }
+            if modification.cappedBytes != nil || modification.cappedDocuments != nil {
+                guard entry.traits.capped != nil else {
+                    throw DBError(.invalidOptions, "Collection must be capped.")
+                }
+            }
+            guard (modification.view == nil) == (entry.view == nil) || modification.isEmpty else {
+                throw DBError(
+                    .invalidOptions,
+                    "'viewOn' and 'pipeline' are for views, the other options for collections: "
+                        + "\(namespace)")
+            }
+            var changed = try entry.with(options: modification.changed(entry.options))
+            try WriterState.checkMayValidate(namespace, changed.traits)
+            var report = Document()
+            if let index = modification.index {
+                let outcome = try changed.modified(index)
+                changed = outcome.entry
+                report = outcome.report
+            }
+            try writer.save(changed, &transaction)
+            return report
+        } completion: {
+            completion($0)
+        }
+    }
+}
+
+extension CollectionEntry {
+    /// The same collection with one index changed, and what the reply tells of it.
+    fileprivate func modified(
+        _ modification: IndexModification
+    ) throws(DBError) -> (entry: CollectionEntry, report: Document) {
+        let old = try index(of: modification.selection)
+        if modification.expireAfterSeconds != nil, old.pattern.parts.count != 1 {
+            throw DBError(
+                .invalidOptions,
+                "TTL indexes are single-field indexes, compound indexes do not support TTL")
+        }
+        var specification = old.specification
+        let report = Document { writer in
+            if let seconds = modification.expireAfterSeconds {
+                let before = old.specification
+                if let before = before.view.value("expireAfterSeconds")?.wholeNumber {
+                    writer.append("expireAfterSeconds_old", before)
+                }
+                writer.append("expireAfterSeconds_new", seconds)
+                specification = specification.setting(
+                    "expireAfterSeconds", CollectionOptions.number(seconds))
+            }
+            if let isHidden = modification.isHidden, isHidden != old.isHidden {
+                writer.append("hidden_old", old.isHidden)
+                writer.append("hidden_new", isHidden)
+                specification = specification.setting("hidden", isHidden ? .bool(true) : nil)
+            }
+        }
+        let new = IndexEntry(
+            try IndexSpecification(specification.view), table: old.table, isReady: old.isReady,
+            flags: old.flags)
+        return (with(indexes: indexes.map { $0 === old ? new : $0 }), report)
+    }
+
+    private func index(of selection: IndexSelection) throws(DBError) -> IndexEntry {
+        let found: [IndexEntry]
+        let text: String
+        switch selection {
+        case .all: (found, text) = ([], "*")
+        case .names(let names):
+            if names.contains("_id_") { throw Self.idIndexIsFixed }
+            found = indexes.filter { names.contains($0.name) }
+            text = names.first ?? ""
+        case .keyPattern(let pattern):
+            if pattern.isIDPattern { throw Self.idIndexIsFixed }
+            found = indexes.filter { $0.specification["key"] == .document(pattern) }
+            text = ShellNotation.string(pattern.view)
+        }
+        guard let first = found.first else {
+            throw DBError(.indexNotFound, "cannot find index \(text) for ns \(namespace)")
+        }
+        guard found.count == 1 else {
+            throw DBError(
+                .ambiguousIndexKeyPattern,
+                "index keyPattern \(text) matches \(found.count) indexes, must use index name")
+        }
+        return first
+    }
+
+    private static let idIndexIsFixed = DBError(
+        .invalidOptions, "can't hide _id index, nor can it expire documents")
+}
+
+extension Document {
+    /// The same fields with one set where it stands, added at the end, or (nil) left out.
+    fileprivate func setting(_ name: String, _ value: Value?) -> Document {
+        Document { writer in
+            var isDone = false
+            var fields = view.makeIterator()
+            while let field = fields.next() {
+                guard field.nameString == name else {
+                    writer.append(field)
+                    continue
+                }
+                isDone = true
+                if let value { writer.append(name, value) }
+            }
+            if !isDone, let value { writer.append(name, value) }
+        }
+    }
+}

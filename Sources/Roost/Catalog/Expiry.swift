@@ -1,0 +1,151 @@
+// Documents that expire: indexes with `expireAfterSeconds`.
+//
+// A thread wakes every minute and deletes, for each such index, the documents whose date lies
+// further back. It asks for them like any client: a multi-document delete, which finds them by the
+// index on a reader thread and removes them in bounded chunks on the writer thread. An array
+// expires by its earliest date; a document without a date never does.
+
+import BSON
+import Query
+import Storage
+import Synchronization
+
+/// When the deletion of expired documents runs, and what it has done.
+package final class ExpirySchedule: Sendable {
+    private struct State {
+        var sleepMillis: UInt64 = 60_000
+        var isEnabled = true
+        var isStopped = false
+        /// Grows with each change of the above, so that a waiting thread looks again.
+        var changes = 0
+    }
+
+    private let state = Monitor(State())
+    private let passCount = Atomic<Int>(0)
+    private let deletedCount = Atomic<Int>(0)
+
+    /// Seconds between two passes.
+    package var sleepSeconds: Int {
+        state.withLock { Int($0.sleepMillis / 1_000) }
+    }
+
+    /// Whether documents are deleted at all.
+    package var isEnabled: Bool { state.withLock { $0.isEnabled } }
+
+    /// Passes since the folder was opened.
+    package var passes: Int { passCount.load(ordering: .relaxed) }
+
+    /// Documents deleted since the folder was opened.
+    package var deleted: Int { deletedCount.load(ordering: .relaxed) }
+
+    /// Sets the time between two passes; the one under way begins anew.
+    package func set(sleepSeconds: Int) {
+        change { $0.sleepMillis = UInt64(max(1, sleepSeconds)) * 1_000 }
+    }
+
+    /// Switches deletion on or off.
+    package func set(isEnabled: Bool) {
+        change { $0.isEnabled = isEnabled }
+    }
+
+    /// Whether there will be no more passes.
+    var isStopped: Bool { state.withLock { $0.isStopped } }
+
+    func stop() {
+        change { $0.isStopped = true }
+    }
+
+    func note(deleted: Int) {
+        passCount.add(1, ordering: .relaxed)
+        deletedCount.add(deleted, ordering: .relaxed)
+    }
+
+    private func change(_ body: (inout State) -> Void) {
+        state.withLock { state in
+            body(&state)
+            state.changes += 1
+        }
+        state.wake()
+    }
+
+    /// Waits for the next pass; false when there will be none.
+    func waitForPass() -> Bool {
+        while true {
+            let (sleep, seen) = state.withLock { ($0.sleepMillis, $0.changes) }
+            let isChanged = state.wait(timeoutMillis: sleep) { state in
+                state.changes == seen && !state.isStopped ? nil : true
+            }
+            let (isStopped, isEnabled) = state.withLock { ($0.isStopped, $0.isEnabled) }
+            if isStopped { return false }
+            if isChanged == nil, isEnabled { return true }
+        }
+    }
+}
+
+extension RoostEngine {
+    /// Starts the thread; `close` ends it.
+    func startExpiry() {
+        background.start { [weak self, expiry] in
+            while expiry.waitForPass() {
+                guard let self else { return }
+                self.deleteExpired(at: LogicalClock.wallMillis)
+            }
+        }
+    }
+
+    /// Deletes the documents that have expired by then, in milliseconds since 1970, and answers
+    /// how many. Waits for the writer thread, so never from there.
+    @discardableResult
+    package func deleteExpired(at millis: Int64) -> Int {
+        var deleted = 0
+        for entry in catalog.collections.values {
+            for index in entry.indexes where index.isReady {
+                let specification = index.specification
+                guard let seconds = specification.view.value("expireAfterSeconds")?.wholeNumber
+                else { continue }
+                deleted += deleteExpired(index, entry, before: millis - seconds * 1_000)
+            }
+        }
+        expiry.note(deleted: deleted)
+        return deleted
+    }
+
+    private func deleteExpired(
+        _ index: IndexEntry, _ entry: CollectionEntry, before cutoff: Int64
+    ) -> Int {
+        guard let part = index.pattern.parts.first else { return 0 }
+        let condition = Document { writer in
+            let range = writer.openDocument(part.path.dotted)
+            writer.append("$lte", dateMillis: cutoff)
+            writer.close(range)
+            if case .document(let partial)? = index.specification["partialFilterExpression"] {
+                writer.append("$and", [.document(partial)])
+            }
+        }
+        do throws(DBError) {
+            let target = WriteTarget(
+                filter: try Filter.parse(condition.view), filterDocument: condition,
+                hint: index.isHidden ? nil : .string(index.name))
+            var request = WriteRequest(entry.namespace, time: writeTime)
+            request.statements = [.delete(DeleteStatement(target: target, isMulti: true))]
+            return try writeAndWait(request).results.reduce(0) { $0 + $1.n }
+        } catch {
+            // The next pass tries again: an index dropped meanwhile, a store that refuses writes.
+            noteExpiryFailure(error, index, entry)
+            return 0
+        }
+    }
+
+    /// Runs a write command and waits for its end. Not for event loops and the writer thread.
+    private func writeAndWait(_ request: WriteRequest) throws(DBError) -> WriteOutcome {
+        let outcome = Monitor<Result<WriteOutcome, DBError>?>(nil)
+        write(request) { result in
+            outcome.withLock { $0 = result }
+            outcome.wake()
+        }
+        while !expiry.isStopped {
+            if let result = outcome.wait(timeoutMillis: 500, { $0 }) { return try result.get() }
+        }
+        throw DBError(.interruptedAtShutdown, "The server is shutting down")
+    }
+}

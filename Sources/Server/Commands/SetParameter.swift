@@ -1,0 +1,45 @@
+// setParameter: the settings that can be changed while the server runs.
+
+import BSON
+import Roost
+import Wire
+
+enum SetParameter {
+    static let definition = CommandDefinition(
+        "setParameter", [.adminOnly, .takesAnyField], help: "changes a setting", run: run)
+
+    private static func run(
+        _ call: borrowing CommandCall, _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        let expiry = call.core.engine.expiry
+        var fields = call.body.makeIterator()
+        _ = fields.next()
+        guard let field = fields.next() else {
+            throw DBError(.invalidOptions, "no option found to set, use help:true to see options")
+        }
+        switch field.nameString {
+        case "ttlMonitorSleepSecs":
+            guard let seconds = field.value.truncatedInteger, seconds > 0 else {
+                throw DBError(
+                    .badValue,
+                    "Invalid value for parameter ttlMonitorSleepSecs: it must be a number greater "
+                        + "than 0")
+            }
+            reply.append("was", Int32(clamping: expiry.sleepSeconds))
+            expiry.set(sleepSeconds: Int(clamping: seconds))
+        case "ttlMonitorEnabled":
+            guard field.value.type == .bool || field.value.isNumeric else {
+                throw DBError(
+                    .badValue, "Invalid value for parameter ttlMonitorEnabled: it must be a bool")
+            }
+            reply.append("was", expiry.isEnabled)
+            expiry.set(isEnabled: field.value.isTruthy)
+        default:
+            throw DBError(
+                .invalidOptions,
+                "attempted to set unrecognized parameter [\(field.nameString)], use help:true to "
+                    + "see options")
+        }
+        return .done
+    }
+}
