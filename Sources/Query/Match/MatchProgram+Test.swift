@@ -51,7 +51,9 @@ extension MatchProgram {
         let wantsObject = instruction.opcode == .elementObject
         var elements = array.makeIterator()
         var position = 0
+        let conditions = Int(instruction.end) - index
         while let element = elements.next() {
+            try scratch.evaluation.interrupts.spend(conditions)
             if !wantsObject || element.value.nested != nil,
                 try evaluate(index + 1, element.value, &scratch)
             {

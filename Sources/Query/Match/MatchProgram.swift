@@ -265,6 +265,7 @@ struct MatchProgram: Sendable {
         _ scratch: inout MatchScratch
     ) throws(DBError) -> Bool {
         let name = segments[segment]
+        try scratch.spend(byteCount: array.bytes.byteCount)
         var elements = array.makeIterator()
         var position: Int32 = 0
         while let element = elements.next() {
@@ -294,6 +295,7 @@ struct MatchProgram: Sendable {
         _ scratch: inout MatchScratch
     ) throws(DBError) -> Bool {
         if value.type == .array, instruction.expandsArray {
+            try scratch.spend(byteCount: value.bytes.byteCount)
             var elements = DocumentView(value.bytes).makeIterator()
             var position = 0
             while let element = elements.next() {

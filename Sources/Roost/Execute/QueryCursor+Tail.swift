@@ -45,6 +45,9 @@ extension QueryCursor {
             case .refused:
                 if try cursor.previous() { tailKey = [UInt8](copying: cursor.key) }
                 return .batchFull
+            case .deferred:
+                if try cursor.previous() { tailKey = [UInt8](copying: cursor.key) }
+                return .budgetSpent
             case .finished:
                 wanted = 0
                 return .batchFull
