@@ -51,9 +51,6 @@ extension QueryCursor {
             case .finished:
                 wanted = 0
                 return .batchFull
-            case .deferred:
-                if try cursor.previous() { tailKey = [UInt8](copying: cursor.key) }
-                return .budgetSpent
             }
             if meter.spend() {
                 tailKey = [UInt8](copying: cursor.key)
