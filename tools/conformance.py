@@ -188,7 +188,7 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME")
     options = parser.parse_args()
     if options.peer == "roost" and not os.access(options.server, os.X_OK):
-        sys.exit(f"{options.server} is missing: swift build -c release --product roost")
+        sys.exit(f"{options.server} is missing: tools/build")
     sections = [f"# Conformance\n\nWritten by `tools/conformance --write`; each failure is named."]
     if options.suite != "answers":
         names = [n for n in options.names if n.startswith("test_")] or list(FILES)
