@@ -23,7 +23,9 @@ enum RunningServer {
         defer { removeFolder(folder) }
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        let engine = try RoostEngine(path: folder, logger: logger)
+        var engineOptions = EngineOptions()
+        engineOptions.quotaBytes = 1 << 30
+        let engine = try RoostEngine(path: folder, options: engineOptions, logger: logger)
         defer { engine.close() }
         let server = try await Server(options: options, engine: engine, logger: logger)
         do {

@@ -19,7 +19,7 @@ final class WireClient {
     private var lastID: Int32 = 0
 
     /// Connects to a port of this machine; reads give up after `timeoutSeconds`.
-    init(port: Int, timeoutSeconds: Int = 20) throws {
+    init(port: Int, timeoutSeconds: Int = 120) throws {
         socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var timeout = timeval(tv_sec: timeoutSeconds, tv_usec: 0)
         setsockopt(

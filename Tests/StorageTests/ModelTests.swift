@@ -10,6 +10,7 @@ import Testing
         let folder = TemporaryFolder()
         var options = LMDBStore.Options()
         options.durability = .relaxed
+        options.quotaBytes = 1 << 30
         options.ownTablesMax = ownTablesMax
         var store = try LMDBStore.open(path: folder.path, options: options)
         var model = Model()

@@ -100,7 +100,7 @@ import Testing
         #expect(try held.all(table).count == 10_000)
         held.invalidate()
         #expect(throws: StorageError.noSuchTable(table)) { try held.all(table) }
-        for _ in 0..<200 where store.statistics().tablesDropping > 0 { usleep(20_000) }
+        waitUntil { store.statistics().tablesDropping == 0 }
         #expect(store.statistics().tablesDropping == 0)
         let next = try store.perform { txn in try txn.createTable() }
         #expect(next > other)
@@ -121,7 +121,7 @@ import Testing
         #expect(throws: StorageError.noSuchTable(.firstFree)) {
             try reopened.makeReader().all(.firstFree)
         }
-        for _ in 0..<200 where reopened.statistics().tablesDropping > 0 { usleep(20_000) }
+        waitUntil { reopened.statistics().tablesDropping == 0 }
         #expect(reopened.statistics().tablesDropping == 0)
         #expect(try reopened.perform { txn in try txn.createTable() } > .firstFree)
     }

@@ -11,6 +11,7 @@ import Testing
     private func open(_ change: (inout LMDBStore.Options) -> Void = { _ in }) throws -> LMDBStore {
         var options = LMDBStore.Options()
         options.durability = .relaxed
+        options.quotaBytes = 1 << 30
         change(&options)
         return try LMDBStore.open(path: folder.path, options: options)
     }
@@ -93,7 +94,7 @@ import Testing
             }
         }
         #expect(faults.withLock { $0 } == [])
-        for _ in 0..<500 where store.statistics().tablesDropping > 0 { usleep(10_000) }
+        waitUntil { store.statistics().tablesDropping == 0 }
         #expect(store.statistics().tablesDropping == 0)
         #expect(try store.verify().faultCount == 0)
     }

@@ -104,6 +104,15 @@ func key(_ number: Int) -> [UInt8] {
     withUnsafeBytes(of: UInt64(number).bigEndian) { Array($0) }
 }
 
+/// Milliseconds after which a test stops waiting for what must come; long, as a busy machine's disk
+/// may stall for seconds.
+let waitMillisMax: UInt64 = 120_000
+
+/// Returns as soon as `isDone` says so, or after `waitMillisMax`.
+func waitUntil(_ isDone: () -> Bool) {
+    for _ in 0..<waitMillisMax / 10 where !isDone() { usleep(10_000) }
+}
+
 /// Runs `body` on threads of its own and waits for them.
 func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
     let done = Monitor(0)

@@ -122,8 +122,7 @@ final class Environment: @unchecked Sendable {
         _ path: String, _ options: LMDBStore.Options
     ) throws(StorageError) -> (OpaquePointer, UInt64) {
         try FileCheck.check(folder: path, dataName: dataName)
-        var mapBytes: UInt64 = 1 << 40
-        while mapBytes < 1 << 46, mapBytes / 2 < options.quotaBytes ?? 0 { mapBytes *= 2 }
+        var mapBytes = wantedMapBytes(path, options)
         var flags = UInt32(MDB_NOTLS)
         if options.durability == .relaxed { flags |= UInt32(MDB_NOMETASYNC) }
         if options.randomReads { flags |= UInt32(MDB_NORDAHEAD) }
@@ -146,6 +145,16 @@ final class Environment: @unchecked Sendable {
             }
             throw .cannotOpen(path: path, reason: LMDBCode.text(code))
         }
+    }
+
+    /// Twice what the file may come to, rounded up to a power of two: the quota, else the disk. A map
+    /// costs only address space, of which a process has 128 TiB; a quota lets it hold many stores.
+    private static func wantedMapBytes(_ path: String, _ options: LMDBStore.Options) -> UInt64 {
+        let most: UInt64 = 1 << 46
+        var mapBytes: UInt64 = options.quotaBytes == nil ? 1 << 40 : 1 << 30
+        let limit = options.quotaBytes ?? LMDBCode.diskBytes(path) ?? 0
+        while mapBytes < most, mapBytes / 2 < limit { mapBytes *= 2 }
+        return mapBytes
     }
 
     private func load() throws(StorageError) {

@@ -16,6 +16,7 @@ final class ReadFixture {
         path = "/tmp/roost-reads-\(getpid())-\(UInt64.random(in: 0 ... .max))"
         var options = EngineOptions()
         options.durability = .relaxed
+        options.quotaBytes = 1 << 30
         engine = try RoostEngine(path: path, options: options)
         reader = try engine.store.makeReader()
     }
