@@ -81,7 +81,10 @@ import Testing
             _ in
         }
         for number in 0..<20 {
-            store.submit { txn in try txn.put(.catalog, key(number), []) } completion: { _ in }
+            store.submit { txn in
+                try txn.put(.catalog, key(number), [])
+            } completion: { _ in
+            }
         }
         hold.withLock { $0 = true }
         hold.wake()

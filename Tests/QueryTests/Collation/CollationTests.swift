@@ -103,7 +103,8 @@ import Testing
         var generator = RandomSource(seed: 7)
         func text() -> Value {
             let count = Int.random(in: 0...6, using: &generator)
-            return .string((0..<count).map { _ in alphabet.randomElement(using: &generator) ?? "" }.joined())
+            return .string(
+                (0..<count).map { _ in alphabet.randomElement(using: &generator) ?? "" }.joined())
         }
         for _ in 0..<2_000 {
             var pair: [OwnedValue] = []
