@@ -284,7 +284,7 @@ enum ConvertOperators {
         let millis: Int64?
         switch value.type {
         case .int64, .double, .decimal128: millis = try toInteger(value, .date)
-        case .string: millis = DateText.parse(value.view.text)
+        case .string: millis = DateText.parse(value.utf8)
         case .objectID:
             // The seconds of an ObjectId are signed, as MongoDB reads them.
             millis = value.view.objectID.map { Int64(Int32(bitPattern: $0.seconds)) * 1000 }

@@ -22,6 +22,9 @@ package struct EvaluationContext: ~Copyable {
     /// The order of strings of the expression being evaluated.
     var collation: Collation?
 
+    /// Time zones that were named.
+    var zones = TimeZoneCache()
+
     /// Counts what loops do, so that they can be ended.
     var interrupts: InterruptMeter
 
