@@ -25,6 +25,9 @@ package struct EvaluationContext: ~Copyable {
     /// Time zones that were named.
     var zones = TimeZoneCache()
 
+    /// Regular expressions that were searched for.
+    var searches = RegexSearchCache()
+
     /// Counts what loops do, so that they can be ended.
     var interrupts: InterruptMeter
 

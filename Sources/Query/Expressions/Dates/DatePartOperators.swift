@@ -28,7 +28,7 @@ enum DatePartOperators {
                 ? context.make(number) : context.make(Int32(truncatingIfNeeded: number))
         }
         return .custom(name) { argument, program throws(DBError) in
-            program.strict(called, try parseArguments(name, argument, &program))
+            try program.strict(called, parseArguments(name, argument, &program))
         }
     }
 

@@ -86,7 +86,7 @@ enum DatePartsOperators {
             throw .location(
                 40525, "$dateFromParts does not allow mixing ISO dates with natural dates")
         }
-        return program.strict(fromParts, nodes)
+        return try program.strict(fromParts, nodes)
     }
 
     private static let fromParts = StrictOperator(nullRule: .nullIfAny) {
