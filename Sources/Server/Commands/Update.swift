@@ -31,7 +31,7 @@ enum UpdateCommand {
         let namespace = try call.namespace()
         let entry = call.core.engine.collection(namespace)
         if entry == nil { try namespace.validate() }
-        let compiler = try QueryCompiler(call, namespace)
+        let compiler = try QueryCompiler(call, namespace, isUpdate: true)
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
