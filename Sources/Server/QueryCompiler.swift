@@ -23,6 +23,7 @@ struct QueryCompiler: Sendable {
         }
         let entry = namespace.flatMap { call.core.engine.collection($0) }
         scope.collation = try Self.collation(call.document("collation"), of: entry)
+        scope.collections = EngineCollections(call.core.engine, database: call.database)
         if let variables = call.document("let") { try scope.bind(variables: variables) }
         self.scope = scope
         recordCollation = entry?.collation
