@@ -45,6 +45,7 @@ let package = Package(
         .target(
             name: "Query",
             dependencies: ["BSON", "CPCRE2", "CICU"],
+            exclude: ["Text/Grammar.md"],
             swiftSettings: swift),
         .target(
             name: "Roost",

@@ -23,8 +23,18 @@ static roost_line_complete complete_line;
 static void *complete_context;
 static int was_interrupted;
 
-static volatile sig_atomic_t interrupt_pending;
+// A byte in each for every press of the interrupt key: one for whoever waits for a key, one for
+// the rest of the program. The signal may come to any thread, so it can't be relied on to end a
+// read.
+static int prompt_pipe[2] = {-1, -1};
 static int interrupt_pipe[2] = {-1, -1};
+
+static void drain_prompt_pipe(void)
+{
+    char bytes[16];
+    while (prompt_pipe[0] >= 0 && read(prompt_pipe[0], bytes, sizeof bytes) > 0) {
+    }
+}
 
 static char *give_prompt(EditLine *e)
 {
@@ -32,7 +42,7 @@ static char *give_prompt(EditLine *e)
     return (char *)prompt_text;
 }
 
-// Characters one by one, so that a signal ends the wait: it is handed over as the key itself.
+// Characters one by one; the interrupt key comes as a character too.
 static int read_character(EditLine *e, wchar_t *character)
 {
     char bytes[8];
@@ -40,8 +50,16 @@ static int read_character(EditLine *e, wchar_t *character)
     mbstate_t state;
     (void)e;
     for (;;) {
-        if (interrupt_pending) {
-            interrupt_pending = 0;
+        struct pollfd wait[2] = {
+            {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0},
+            {.fd = prompt_pipe[0], .events = POLLIN, .revents = 0},
+        };
+        if (poll(wait, 2, -1) < 0) {
+            if (errno == EINTR) continue;
+            return -1;
+        }
+        if ((wait[1].revents & POLLIN) != 0) {
+            drain_prompt_pipe();
             *character = L'\003';
             return 1;
         }
@@ -126,7 +144,7 @@ enum roost_line_status roost_line_read(const char *prompt, char **line)
     if (editor == NULL) return ROOST_LINE_END;
     prompt_text = prompt;
     was_interrupted = 0;
-    interrupt_pending = 0;
+    drain_prompt_pipe();
     const char *text = el_gets(editor, &count);
     prompt_text = "";
     if (was_interrupted) {
@@ -175,24 +193,29 @@ static void note_interrupt(int number)
     int saved = errno;
     char byte = 1;
     (void)number;
-    interrupt_pending = 1;
-    if (interrupt_pipe[1] >= 0 && write(interrupt_pipe[1], &byte, 1) < 0) {
-        // The pipe is full: somebody reads it soon.
-    }
+    // A full pipe says enough.
+    if (write(prompt_pipe[1], &byte, 1) < 0) errno = 0;
+    if (write(interrupt_pipe[1], &byte, 1) < 0) errno = 0;
     errno = saved;
+}
+
+static int open_pipe(int ends[2])
+{
+    if (pipe(ends) != 0) return -1;
+    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    return 0;
 }
 
 int roost_interrupts_open(void)
 {
     struct sigaction action;
-    if (pipe(interrupt_pipe) != 0) return -1;
-    fcntl(interrupt_pipe[0], F_SETFD, FD_CLOEXEC);
-    fcntl(interrupt_pipe[1], F_SETFD, FD_CLOEXEC);
-    fcntl(interrupt_pipe[1], F_SETFL, O_NONBLOCK);
+    if (open_pipe(prompt_pipe) != 0 || open_pipe(interrupt_pipe) != 0) return -1;
+    fcntl(prompt_pipe[0], F_SETFL, O_NONBLOCK);
     memset(&action, 0, sizeof action);
     action.sa_handler = note_interrupt;
+    action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
-    // Without SA_RESTART: the wait for a key must end.
-    if (sigaction(SIGINT, &action, NULL) != 0) return -1;
-    return interrupt_pipe[0];
+    return sigaction(SIGINT, &action, NULL) == 0 ? interrupt_pipe[0] : -1;
 }

@@ -36,12 +36,7 @@ enum TextFunctions {
         _ lowering: inout TextLowering
     ) throws(TextError) -> Value {
         guard let function = table[name] else {
-            let isAccumulator = TextAccumulators.names.contains(name)
-            throw TextError(
-                at: offset,
-                isAccumulator
-                    ? "\(name)() is only known in the braces of 'group', as a whole value"
-                    : "there is no function '\(name)'; known are \(names.joined(separator: ", "))")
+            throw TextError(at: offset, unknown(name))
         }
         guard function.arity.contains(arguments.count) else {
             throw TextError(
@@ -62,7 +57,17 @@ enum TextFunctions {
 
     /// All names, sorted.
     static let names: [String] =
-        (Array(table.keys) + TextConstants.names + TextLoop.allCases.map(\.rawValue)).sorted()
+        Set(Array(table.keys) + TextConstants.names + TextLoop.allCases.map(\.rawValue)).sorted()
+
+    /// What is said of a name that no function has.
+    private static func unknown(_ name: String) -> String {
+        if TextAccumulators.names.contains(name) {
+            return "\(name)() is only known in the braces of 'group', as a whole value"
+        }
+        let near = names.filter { TextDistance.isNear(name, $0) }
+        if near.isEmpty { return "there is no function '\(name)'; Grammar.md lists them" }
+        return "there is no function '\(name)'; did you mean \(near.joined(separator: " or "))?"
+    }
 
     /// `1 argument`, `2 or 3 arguments`, `at least 2 arguments`.
     static func count(_ arity: ClosedRange<Int>) -> String {
@@ -253,5 +258,29 @@ enum TextAccumulators {
         let keepsNulls = ["first", "last", "push", "addToSet"].contains(name)
         let value = keepsNulls ? try lowering.present(argument) : try lowering.raw(argument)
         return .document(Document { $0.append(operatorName, value) })
+    }
+}
+
+/// How far apart two names are.
+enum TextDistance {
+    /// Names longer than this are near to nothing.
+    private static let lengthMax = 32
+
+    /// Whether one is the other but for case or two slips (Levenshtein's distance).
+    static func isNear(_ left: String, _ right: String) -> Bool {
+        let left = Array(left.lowercased().utf8)
+        let right = Array(right.lowercased().utf8)
+        guard left.count <= lengthMax, right.count <= lengthMax else { return false }
+        var row = Array(0...right.count)
+        for (index, byte) in left.enumerated() {
+            var diagonal = row[0]
+            row[0] = index + 1
+            for (column, other) in right.enumerated() {
+                let cost = diagonal + (byte == other ? 0 : 1)
+                diagonal = row[column + 1]
+                row[column + 1] = min(cost, row[column] + 1, diagonal + 1)
+            }
+        }
+        return row[right.count] <= min(2, max(0, left.count - 2))
     }
 }
