@@ -281,6 +281,6 @@ enum TextDistance {
                 row[column + 1] = min(cost, row[column] + 1, diagonal + 1)
             }
         }
-        return row[right.count] <= min(2, max(0, left.count - 2))
+        return row[right.count] <= (left.count < 6 ? 1 : 2)
     }
 }
