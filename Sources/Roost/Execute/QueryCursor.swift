@@ -42,7 +42,13 @@ package final class QueryCursor: @unchecked Sendable {
     var collection: CollectionEntry?
     var plan: QueryPlan?
     var rejectedPlans: [QueryPlan] = []
+    /// How many entries were counted of each plan, winner first.
+    var estimates: [Int] = []
     var walk = RangeWalk(.all, isBackward: false)
+    /// Where a union stands.
+    var union = UnionState()
+    /// Whether no more results are wanted.
+    var hasEnough = false
     var scratch: MatchScratch
     /// The most steps that matching one document may take in this call.
     var stepsMax = Int.max
@@ -179,11 +185,12 @@ package final class QueryCursor: @unchecked Sendable {
             let outcome = try Planner(now, try source.question()).plan(transaction)
             chosen = outcome.winner
             rejectedPlans = outcome.rejected
+            estimates = outcome.estimates
         } else {
             chosen = .nothing
         }
         plan = chosen
-        walk = RangeWalk(chosen.ranges, isBackward: chosen.isBackward)
+        start(chosen)
         output = try source.output(chosen, interrupt)
         shape = ResultShape(source, chosen)
         return true
@@ -196,9 +203,8 @@ package final class QueryCursor: @unchecked Sendable {
                 .queryPlanKilled,
                 "collection dropped or renamed while the query was running: \(namespace)")
         }
-        if case .index(let index) = plan?.access,
-            !now.indexes.contains(where: { $0.table == index.table })
-        {
+        for index in plan?.indexes ?? []
+        where !now.indexes.contains(where: { $0.table == index.table }) {
             throw DBError(
                 .queryPlanKilled, "query plan killed :: index '\(index.name)' dropped")
         }

@@ -33,6 +33,10 @@ extension QueryPlan {
             let isPoint = bounds.map { $0.parts[0].isSinglePoint } ?? false
             return isPoint ? "EXPRESS_IXSCAN { _id: 1 }" : "IXSCAN { _id: 1 }"
         case .index(let index): return "IXSCAN \(index.key)"
+        case .union(let branches):
+            var parts: [String] = []
+            for part in branches.map(\.summary) where !parts.contains(part) { parts.append(part) }
+            return parts.joined(separator: ", ")
         }
     }
 }

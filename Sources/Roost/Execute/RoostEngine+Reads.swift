@@ -145,9 +145,12 @@ package final class ExplainRead {
     /// Appends `explainVersion`, `queryPlanner` and, where the query was run, `executionStats`.
     package func write(into writer: inout DocumentWriter) {
         writer.append("explainVersion", "1")
+        var shape = shape
+        if case .or = cursor.filter.root { shape.isDisjunction = true }
         var explanation = Explanation(
             namespace: cursor.namespace, shape: shape, winner: cursor.plan ?? .nothing,
-            rejected: cursor.rejectedPlans)
+            rejected: cursor.rejectedPlans, estimates: cursor.estimates,
+            advice: IndexAdvice(cursor)?.text)
         if verbosity.runs {
             explanation.counters = cursor.counters
             explanation.milliseconds = Int64((MonotonicClock.nanoseconds - start) / 1_000_000)
