@@ -117,6 +117,8 @@ extension QueryCursor {
     ) throws -> ReadStatus? {
         guard let collection else { return nil }
         let needsDocuments = !plan.impliesMatch || !countsOnly
+        // Later snapshots may hold values that keys don't give back.
+        if let covered, !covered.holds(index) { self.covered = nil }
         var cursor = transaction.cursor(index.table)
         var isFound = try walk.start(&cursor)
         while isFound {
@@ -160,10 +162,32 @@ extension QueryCursor {
             // A document that was refused for want of room comes again: it isn't noted yet.
             guard !seen.contains(record) else { return .taken }
         }
-        let acceptance = try take(
-            record, collection, plan, needsDocuments: needsDocuments, transaction, &sink)
+        let acceptance =
+            try takeCovered(key, plan, needsDocuments: needsDocuments, &sink)
+            ?? take(
+                record, collection, plan, needsDocuments: needsDocuments, transaction, &sink)
         if plan.deduplicates { note(record, acceptance) }
         return acceptance
+    }
+
+    /// Nil where the key doesn't say all that is asked for.
+    private func takeCovered<Sink: DocumentSink>(
+        _ key: RawSpan, _ plan: QueryPlan, needsDocuments: Bool, _ sink: inout Sink
+    ) throws -> Acceptance? {
+        guard covered != nil, needsDocuments else { return nil }
+        return try takeCoveredSlowPath(key, plan, &sink)
+    }
+
+    @inline(never)
+    private func takeCoveredSlowPath<Sink: DocumentSink>(
+        _ key: RawSpan, _ plan: QueryPlan, _ sink: inout Sink
+    ) throws -> Acceptance? {
+        guard covered?.read(key) == true, let bytes = covered?.bytes else { return nil }
+        let document = DocumentView(bytes.span.bytes)
+        if !plan.impliesMatch {
+            guard try filter.matches(document, &scratch) else { return .taken }
+        }
+        return try accept(document, &sink)
     }
 
     /// The document of a record key, which an index names.

@@ -45,6 +45,8 @@ package final class QueryCursor: @unchecked Sendable {
     /// How many entries were counted of each plan, winner first.
     var estimates: [Int] = []
     var walk = RangeWalk(.all, isBackward: false)
+    /// Makes documents from index keys, where those say all that is asked for.
+    var covered: CoveredKeys?
     /// Where a union stands.
     var union = UnionState()
     /// Whether no more results are wanted.
@@ -179,7 +181,7 @@ package final class QueryCursor: @unchecked Sendable {
         }
         guard before === now else { return false }
         try checkTailable(now)
-        let chosen: QueryPlan
+        var chosen: QueryPlan
         if let now, !source.readsNothing {
             collection = now
             let outcome = try Planner(now, try source.question()).plan(transaction)
@@ -188,6 +190,10 @@ package final class QueryCursor: @unchecked Sendable {
             estimates = outcome.estimates
         } else {
             chosen = .nothing
+        }
+        if case .index(let index) = chosen.access, let collection {
+            covered = CoveredKeys(index, of: collection, source, chosen)
+            chosen.coversProjection = covered != nil
         }
         plan = chosen
         start(chosen)

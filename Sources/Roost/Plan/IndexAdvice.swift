@@ -20,11 +20,14 @@ struct IndexAdvice {
         if case .nothing = plan.access { return nil }
         guard readsAll || !plan.providesSort else { return nil }
         if case .or(let branches) = question.filter {
-            let keys = branches.compactMap { Self.key($0, nil) }
+            let keys = branches.compactMap { Self.key($0, question.sort) }
             guard keys.count == branches.count else { return nil }
             text =
-                "Every document is read. An index for each branch of $or would let only matches be "
-                + "read: " + keys.joined(separator: ", ") + "."
+                (readsAll
+                    ? "Every document is read. An index for each branch of $or would let only "
+                        + "matching ones be read: "
+                    : "The results are sorted after they were read. An index for each branch of "
+                        + "$or would give them in order: ") + keys.joined(separator: ", ") + "."
             return
         }
         guard let key = Self.key(question.filter, question.sort) else { return nil }

@@ -172,6 +172,9 @@ import TestSupport
                     Set(ids).isSubset(of: expected) && Set(ids).count == ids.count, comment)
             }
             if let sort { try expectSorted(found, sort, comment) }
+            if isComplete || hint == nil {
+                try compareProjected(fixture, &small, filter, sort, hint, scan, comment)
+            }
             guard isComplete || hint == nil else { continue }
             let limit = 1 + small.random.below(8)
             let limited = try fixture.find(
@@ -184,6 +187,36 @@ import TestSupport
                 try #require(try keys(limited, sort) == first, comment)
             }
         }
+    }
+
+    /// What index keys may answer alone: the fields asked for, the same as the scan's, whatever
+    /// their order.
+    private func compareProjected(
+        _ fixture: ReadFixture, _ small: inout SmallDocuments, _ filter: Document,
+        _ sort: Document?, _ hint: Value?, _ scan: [Document], _ comment: Comment
+    ) throws {
+        guard small.random.oneIn(3) else { return }
+        let fields: Document = small.pick([
+            ["a": 1, "_id": 0], ["b": 1, "_id": 0], ["a": 1, "b": 1, "_id": 0],
+            ["a.b": 1, "_id": 0], ["_id": 1, "a": 1],
+        ])
+        let scope = ExpressionScope(nowMillis: 0)
+        var request = try fixture.request(Self.names, filter, sort: sort, hint: hint)
+        request.projection = try Projection.parse(fields.view, for: .find, scope)
+        let found = try fixture.find(request, slice: 1 + small.random.below(10)).map(canonical)
+        var plain = try fixture.request(Self.names, filter, hint: ["$natural": 1])
+        plain.projection = request.projection
+        let expected = try fixture.find(plain).map(canonical)
+        try #require(
+            found.sorted() == expected.sorted(), "\(comment) fields \(text(fields))")
+    }
+
+    /// A document as text, its top-level fields in order of their names.
+    private func canonical(_ document: Document) -> String {
+        document.keys.sorted().map { key in
+            let value = OwnedValue(document[key] ?? .null)
+            return "\(key): \(value.type) \(BoundsText.describe(value.view))"
+        }.joined(separator: ", ")
     }
 
     private func expectSorted(
