@@ -46,7 +46,15 @@ package final class QueryCursor: @unchecked Sendable {
     var collection: CollectionEntry?
     var plan: QueryPlan?
     var rejectedPlans: [QueryPlan] = []
+    /// How many entries were counted of each plan, winner first.
+    var estimates: [Int] = []
     var walk = RangeWalk(.all, isBackward: false)
+    /// Makes documents from index keys, where those say all that is asked for.
+    var covered: CoveredKeys?
+    /// Where a union stands.
+    var union = UnionState()
+    /// Whether no more results are wanted.
+    var hasEnough = false
     var scratch: MatchScratch
     /// The most steps that matching one document may take in this call.
     var stepsMax = Int.max
@@ -184,17 +192,22 @@ package final class QueryCursor: @unchecked Sendable {
         }
         guard before === now else { return false }
         try checkTailable(now)
-        let chosen: QueryPlan
+        var chosen: QueryPlan
         if let now, !source.readsNothing {
             collection = now
             let outcome = try Planner(now, try source.question()).plan(transaction)
             chosen = outcome.winner
             rejectedPlans = outcome.rejected
+            estimates = outcome.estimates
         } else {
             chosen = .nothing
         }
+        if case .index(let index) = chosen.access, let collection {
+            covered = CoveredKeys(index, of: collection, source, chosen)
+            chosen.coversProjection = covered != nil
+        }
         plan = chosen
-        walk = RangeWalk(chosen.ranges, isBackward: chosen.isBackward)
+        start(chosen)
         output = try source.output(chosen, resources)
         shape = ResultShape(source, chosen)
         return true
@@ -216,9 +229,8 @@ package final class QueryCursor: @unchecked Sendable {
                 .queryPlanKilled,
                 "collection dropped or renamed while the query was running: \(namespace)")
         }
-        if case .index(let index) = plan?.access,
-            !now.indexes.contains(where: { $0.table == index.table })
-        {
+        for index in plan?.indexes ?? []
+        where !now.indexes.contains(where: { $0.table == index.table }) {
             throw DBError(
                 .queryPlanKilled, "query plan killed :: index '\(index.name)' dropped")
         }
