@@ -96,9 +96,11 @@ import Testing
     @Test(
         arguments: [
             [0, 2_000_000_000], [1, 2_000_000_000, 2], [2_000_000_000, -2_000_000_000, -1],
-        ] as [Value])
-    func rangesAreBounded(arguments: Value) {
-        let stages: Value = [["$project": ["x": ["$range": arguments]]]]
+        ] as [[Value]])
+    func rangesAreBounded(arguments: [Value]) {
+        // Not constants, which would be folded before the stage runs.
+        let range: [Value] = [["$add": [["$ifNull": ["$zero", 0]], arguments[0]]]] + arguments.dropFirst()
+        let stages: Value = [["$project": ["x": ["$range": .array(range)]]]]
         guard case .failure(let error) = aggregate(stages, over: [["_id": 1]]) else {
             Issue.record("no bound")
             return
