@@ -136,7 +136,7 @@ enum Explain {
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         let port = call.core.options.listen.first?.port ?? 27_017
-        return try SlicedRead(read.interrupt) { reader, budget throws(DBError) in
+        return try SlicedRead(read.cursor) { reader, budget throws(DBError) in
             try read.advance(reader, budget)
         } write: { reply throws(DBError) in
             var writer = DocumentWriter()
