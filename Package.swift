@@ -105,6 +105,9 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(name: "WireTests", dependencies: ["Wire", "BSON"], swiftSettings: swift),
         .testTarget(name: "ServerTests", dependencies: ["Server", "Roost", "Wire", "BSON"], swiftSettings: swift),
+        .testTarget(
+            name: "ShellTests", dependencies: ["RoostCLI", "Client", "BSON", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(name: "TidyTests", swiftSettings: swift),
     ],
     swiftLanguageModes: [.v6]

@@ -41,6 +41,10 @@ import Testing
             #expect(
                 try Self.rows(client, "from o")
                     == [["_id": 1, "t": 6], ["_id": 3, "t": 102]])
+            _ = try Self.rows(client, "insert into p { _id: 6, name: \"six\" }")
+            #expect(
+                try Self.rows(client, "from o | join p on t == _id as who | where _id == 1")
+                    == [["_id": 1, "t": 6, "who": [["_id": 6, "name": "six"]]]])
             for text in [
                 "create collection log capped 4096 max 2", "create index on o (t) unique",
                 "drop index t_1 on o", "drop collection o",

@@ -52,7 +52,7 @@ struct ScriptCommands {
             case .document(let command) where !command.isEmpty:
                 return ShellRequest(
                     command: command, answer: .reply, isAdministrative: isAdministrative)
-            case .string(let name) where !name.isEmpty:
+            case .string(let name) where !name.isEmpty && !name.utf8.contains(0):
                 return ShellRequest(
                     command: Document { $0.append(name, Int32(1)) }, answer: .reply,
                     isAdministrative: isAdministrative)

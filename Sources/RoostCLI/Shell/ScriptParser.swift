@@ -273,7 +273,9 @@ struct ScriptParser {
             content.append(current)
             offset += 1
         }
-        guard take("/") else { throw ScriptError(offset: start, message: "there is no closing /") }
+        guard take("/"), !content.contains(0) else {
+            throw ScriptError(offset: start, message: "there is no closing /")
+        }
         let optionsStart = offset
         while 97...122 ~= current { offset += 1 }
         let options = String(decoding: bytes[optionsStart..<offset], as: UTF8.self)

@@ -26,6 +26,8 @@ struct StatementBuffer {
         let statement = Self.trimmed(text)
         if statement.isEmpty { return false }
         if Self.endsWithSemicolon(text) || text.hasSuffix("\n") { return false }
+        // Longer than the server takes: let it say so.
+        if text.utf8.count > TextLimits.queryBytesMax { return false }
         return Self.isIncomplete(statement)
     }
 

@@ -37,6 +37,8 @@ import Testing
         ("d < now()", [1, 2, 3]), ("s == \"void\" ? true : t == 5", [1, 2]),
         ("true", [1, 2, 3, 4]),
         ("false", []), ("tags == []", [2]), ("size(filter(x in tags: x == \"x\")) == 1", [1]),
+        ("any(x in tags: x == \"gift\")", [1]), ("all(x in tags: x != \"gift\")", [2, 3, 4]),
+        ("any(x in s: x == \"open\")", [4]), ("any(x in [1, 2]: x == _id)", [1, 2]),
         ("s.startsWith(\"op\")", [1]), ("_id == 1 || _id == 2 && false", [1]),
         ("(_id == 1 || _id == 2) && t > 5", [2]), ("`s` == \"open\"", [1]), ("s == $operator", []),
         ("nothing < 1", [1, 2, 3, 4]), ("nothing >= null", [1, 2, 3, 4]), ("nothing > null", []),
