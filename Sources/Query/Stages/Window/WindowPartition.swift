@@ -32,6 +32,11 @@ struct WindowPartition {
         keyEnds.removeAll(keepingCapacity: true)
     }
 
+    /// Appends a copy of a document's bytes to `writer`.
+    func copyDocument(_ index: Int, to writer: inout DocumentWriter) {
+        writer.appendRaw(copying: documents[index].bytes)
+    }
+
     /// Whether a document has the sort key of the one before it.
     func isTied(_ index: Int) -> Bool {
         guard index > 0 else { return false }

@@ -80,7 +80,7 @@ final class WindowStage: StageExecution {
         let index = position
         position += 1
         writer.removeAll()
-        writer.appendRaw(copying: partition.documents[index].bytes)
+        partition.copyDocument(index, to: &writer)
         for (output, values) in zip(specification.outputs, results) {
             other.removeAll()
             let value = values.reference(index)
