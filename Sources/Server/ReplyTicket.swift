@@ -1,7 +1,8 @@
 // Answers that come from another thread: the writer after its commit, or a reader of the pool.
 //
 // The answering thread writes the whole reply into a buffer of its own and posts it to the event
-// loop's mailbox. The writer thread wakes a loop once for all answers of a commit group.
+// loop's mailbox. The completions of a commit group run together on one of the loops, which costs
+// one wake-up, and the writer thread nothing.
 
 import BSON
 import NIOCore
@@ -132,41 +133,25 @@ struct Delivery: Sendable {
 /// Replies for the connections of one event loop, posted from any thread.
 final class LoopMailbox: Sendable {
     let eventLoop: any EventLoop
-    private let engine: RoostEngine
-    private let waiting = Mutex(Waiting())
+    private let waiting = Mutex<[Delivery]>([])
 
-    private struct Waiting {
-        var deliveries: [Delivery] = []
-        /// Whether the loop has been asked to deliver and hasn't yet.
-        var isWoken = false
-    }
-
-    init(_ eventLoop: any EventLoop, _ engine: RoostEngine) {
+    init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
-        self.engine = engine
     }
 
-    /// Brings a reply to its connection, soon: on the writer thread after the last of its group's
-    /// answers, so that the loop doesn't wake for each.
+    /// Brings a reply to its connection, soon.
     func post(_ delivery: Delivery) {
-        waiting.withLock { $0.deliveries.append(delivery) }
-        if !engine.isOnWriterThread { wake() }
-    }
-
-    /// Wakes the loop if answers wait and nobody has.
-    func wake() {
-        let mustWake = waiting.withLock { waiting in
-            if waiting.deliveries.isEmpty || waiting.isWoken { return false }
-            waiting.isWoken = true
-            return true
+        let isFirst = waiting.withLock { waiting in
+            waiting.append(delivery)
+            return waiting.count == 1
         }
-        if mustWake { eventLoop.execute { self.deliver() } }
+        if isFirst { eventLoop.execute { self.deliver() } }
     }
 
     private func deliver() {
         let deliveries = waiting.withLock { waiting in
-            defer { waiting = Waiting() }
-            return waiting.deliveries
+            defer { waiting = [] }
+            return waiting
         }
         for delivery in deliveries {
             delivery.connection.value.finishDeferred(

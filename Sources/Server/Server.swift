@@ -30,18 +30,15 @@ package final class Server: Service {
         let count = options.eventLoops > 0 ? options.eventLoops : System.coreCount
         group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, count))
         var loops: [ObjectIdentifier: NIOLoopBound<LoopState>] = [:]
-        var mailboxes: [LoopMailbox] = []
         for eventLoop in group.makeIterator() {
-            let mailbox = LoopMailbox(eventLoop, engine)
-            mailboxes.append(mailbox)
             loops[ObjectIdentifier(eventLoop)] = try await eventLoop.submit {
                 let reader = try engine.makeReader()
                 return NIOLoopBound(
-                    LoopState(mailbox, reader: reader), eventLoop: eventLoop)
+                    LoopState(eventLoop, reader: reader), eventLoop: eventLoop)
             }.get()
         }
         self.loops = loops
-        engine.setGroupAnswered { [mailboxes] in for mailbox in mailboxes { mailbox.wake() } }
+        engine.setCompleter { [group] body in group.next().execute(body) }
     }
 
     /// Adds a line to what `getLog` shows.
@@ -90,6 +87,9 @@ package final class Server: Service {
         for path in socketFiles.withLock({ $0 }) { unlinkSocket(path) }
         core.cursors.killAll()
         await endConnections()
+        core.engine.setCompleter(nil)
+        // What was handed to the loops before runs before this.
+        for (_, loop) in loops { try? await loop.eventLoop.submit {}.get() }
         try? await group.shutdownGracefully()
     }
 

@@ -43,7 +43,7 @@ package final class RoostEngine: Sendable {
     /// Where sorts spill.
     let temporaryFolder: String
     private let published: PublishedCatalog
-    private let answered: GroupListener
+    private let completions: Completions
     private let logger: Logger
 
     /// Opens a folder, making it where it doesn't exist.
@@ -65,7 +65,7 @@ package final class RoostEngine: Sendable {
         published = opened.catalog
         writer = opened.writer
         tails = opened.writer.tails
-        answered = opened.answered
+        completions = opened.completions
         clock = opened.clock
         temporaryFolder = path + "/tmp"
         do {
@@ -102,13 +102,12 @@ package final class RoostEngine: Sendable {
 
     // MARK: Operations on the writer thread
 
-    /// Whether the caller runs on the writer thread, as most completions of writes do.
-    package var isOnWriterThread: Bool { store.isOnWriterThread }
-
-    /// Calls `body` on the writer thread after the completions of each commit group: what they
-    /// have to tell other threads can be told at once.
-    package func setGroupAnswered(_ body: @escaping @Sendable () -> Void) {
-        answered.set(body)
+    /// Has `completer` run the completions of `write`, a commit group's at once, on a thread of
+    /// its own, which must go on as long as writes are on their way; nil: on the writer thread.
+    package func setCompleter(
+        _ completer: (@Sendable (@escaping @Sendable () -> Void) -> Void)?
+    ) {
+        completions.set(completer)
     }
 
     /// Runs an operation on the writer thread and answers there after its commit is durable.
@@ -227,16 +226,21 @@ package final class RoostEngine: Sendable {
     }
 }
 
-/// Who is told after each commit group.
-private final class GroupListener: Sendable {
-    private let body = Mutex<(@Sendable () -> Void)?>(nil)
+/// Where completions of writes run.
+private final class Completions: Sendable {
+    private let completer = Mutex<(@Sendable (@escaping @Sendable () -> Void) -> Void)?>(nil)
 
-    func set(_ body: @escaping @Sendable () -> Void) {
-        self.body.withLock { $0 = body }
+    func set(_ completer: (@Sendable (@escaping @Sendable () -> Void) -> Void)?) {
+        self.completer.withLock { $0 = completer }
     }
 
-    func note() {
-        body.withLock { $0 }?()
+    func run(_ body: @escaping @Sendable () -> Void) {
+        // Under the lock, so that none is handed over after `set(nil)`.
+        let isHandedOver = completer.withLock { completer in
+            completer?(body)
+            return completer != nil
+        }
+        if !isHandedOver { body() }
     }
 }
 
@@ -246,7 +250,7 @@ private struct Opened {
     let catalog: PublishedCatalog
     let writer: WriterState
     let clock: LogicalClock
-    let answered = GroupListener()
+    let completions = Completions()
 
     init(path: String, options: EngineOptions) throws {
         var storeOptions = Store.Options()
@@ -263,7 +267,7 @@ private struct Opened {
         catalog = PublishedCatalog(snapshot)
         clock = LogicalClock(startingAt: Timestamp(rawValue: 0))
         writer = WriterState(catalog, TailWatch())
-        let (writer, clock, answered) = (writer, clock, answered)
+        let (writer, clock, completions) = (writer, clock, completions)
         store.setGroupHooks(
             GroupHooks(
                 willCommit: { transaction in try writer.prepareCommit(&transaction) },
@@ -272,7 +276,7 @@ private struct Opened {
                     _ = clock.advance()
                 },
                 didAbort: { writer.rollBack() },
-                didAnswer: { answered.note() }))
+                completer: { body in completions.run(body) }))
     }
 
     /// Reads the catalog.
