@@ -37,13 +37,16 @@ let package = Package(
         .target(
             name: "CICU",
             linkerSettings: [.linkedLibrary("icui18n"), .linkedLibrary("icuuc")]),
+        .target(
+            name: "CS2", linkerSettings: [.linkedLibrary("s2")]),
+        .target(name: "CStemmer", linkerSettings: [.linkedLibrary("stemmer")]),
         .target(name: "CChecksum"),
 
         .target(name: "BSON", dependencies: ["CDecimal"], swiftSettings: swift),
         .target(name: "Storage", dependencies: ["CLMDB", "CChecksum"], swiftSettings: swift),
         .target(
             name: "Query",
-            dependencies: ["BSON", "CPCRE2", "CICU"],
+            dependencies: ["BSON", "CPCRE2", "CICU", "CS2", "CStemmer"],
             swiftSettings: swift),
         .target(
             name: "Roost",
@@ -96,5 +99,6 @@ let package = Package(
         .testTarget(name: "ServerTests", dependencies: ["Server", "Roost", "Wire", "BSON"], swiftSettings: swift),
         .testTarget(name: "TidyTests", swiftSettings: swift),
     ],
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
 )

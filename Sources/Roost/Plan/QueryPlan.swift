@@ -30,6 +30,8 @@ struct QueryPlan: Sendable {
     let bounds: IndexBounds?
     /// Whether the flags of the index as they were when planned; for explain.
     let multikeyParts: UInt64
+    /// The path whose values are wanted of a wildcard index.
+    var wildcard: FieldPath?
 
     /// Whether everything is scanned.
     var isFullScan: Bool { ranges.isAll }
@@ -51,7 +53,7 @@ struct QueryPlan: Sendable {
 /// What the planner is asked.
 struct PlanQuestion {
     /// The whole filter, normalised.
-    let filter: FilterNode
+    var filter: FilterNode
     /// The order of strings in filter and sort; nil for that of their bytes.
     var collation: Collation?
     /// The order asked for; nil where none is.
