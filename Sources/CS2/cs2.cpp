@@ -13,7 +13,6 @@
 #include <s2/s2cap.h>
 #include <s2/s2cell_id.h>
 #include <s2/s2closest_edge_query.h>
-#include <s2/s2contains_point_query.h>
 #include <s2/s2latlng.h>
 #include <s2/s2loop.h>
 #include <s2/s2point_vector_shape.h>
@@ -145,18 +144,23 @@ static const S2BooleanOperation::Options &closed() {
     return options;
 }
 
+// What counts as on a line, and on a polygon's edge: about a centimetre, and rounding.
+static const S1Angle on_line = S1Angle::Radians(1e-9);
+static const S1Angle on_edge = S1Angle::Radians(1e-15);
+
+static bool is_near(const MutableS2ShapeIndex *index, const S2Point &point, S1Angle limit) {
+    S2ClosestEdgeQuery query(index);
+    S2ClosestEdgeQuery::PointTarget target(point);
+    return query.IsConservativeDistanceLessOrEqual(&target, S1ChordAngle(limit));
+}
+
 static bool holds_point(const cs2_shape *shape, const S2Point &point) {
     for (const S2Cap &cap : shape->caps)
         if (cap.Contains(point)) return true;
     for (const auto &index : shape->indexes)
-        if (MakeS2ContainsPointQuery(index.get(),
-                                     S2ContainsPointQueryOptions(S2VertexModel::CLOSED))
-                .Contains(point))
-            return true;
+        if (is_near(index.get(), point, on_edge)) return true;
     if (shape->points.empty() && shape->lines.empty()) return false;
-    return MakeS2ContainsPointQuery(&shape->thin,
-                                    S2ContainsPointQueryOptions(S2VertexModel::CLOSED))
-        .Contains(point);
+    return is_near(&shape->thin, point, shape->lines.empty() ? on_edge : on_line);
 }
 
 bool cs2_holds_point(const cs2_shape *shape, double longitude, double latitude) {
@@ -198,20 +202,23 @@ bool cs2_holds(const cs2_shape *shape, const cs2_shape *other) {
     return true;
 }
 
-static bool index_meets(const cs2_shape *shape, const MutableS2ShapeIndex *other) {
+// Polygons that only touch each other don't meet; a line that touches one does.
+static bool index_meets(const cs2_shape *shape, const MutableS2ShapeIndex *other, bool is_line) {
     for (const S2Cap &cap : shape->caps)
         if (distance(other, cap.center()) <= cap.GetRadius()) return true;
     for (const auto &index : shape->indexes)
-        if (S2BooleanOperation::Intersects(*index, *other, closed())) return true;
+        if (S2BooleanOperation::Intersects(
+                *index, *other, is_line ? closed() : S2BooleanOperation::Options()))
+            return true;
     return S2BooleanOperation::Intersects(shape->thin, *other, closed());
 }
 
 bool cs2_meets(const cs2_shape *shape, const cs2_shape *other) {
     for (const S2Point &point : other->points)
         if (holds_point(shape, point)) return true;
-    if (!other->lines.empty() && index_meets(shape, &other->thin)) return true;
+    if (!other->lines.empty() && index_meets(shape, &other->thin, true)) return true;
     for (const auto &index : other->indexes)
-        if (index_meets(shape, index.get())) return true;
+        if (index_meets(shape, index.get(), false)) return true;
     return false;
 }
 

@@ -123,7 +123,7 @@ enum OperatorTable {
             ConditionalOperators.rows, StringOperators.rows, StringSearchOperators.rows,
             TrimOperators.rows, ArrayOperators.rows, ArrayLoopOperators.rows, ObjectOperators.rows,
             TypeOperators.rows, ConvertOperators.rows, SumOperators.rows, VariableOperators.rows,
-            FieldOperators.rows,
+            FieldOperators.rows, MetaOperator.rows,
             RandomOperators.rows,
         ]
         var rows: [String: OperatorRow] = [:]
@@ -242,7 +242,7 @@ enum OperatorTable {
         "$derivative", "$documentNumber", "$encStrContains", "$encStrEndsWith",
         "$encStrNormalizedEq", "$encStrStartsWith", "$expMovingAvg", "$firstN", "$function",
         "$hash", "$hexHash", "$hour", "$integral", "$isoDayOfWeek", "$isoWeek",
-        "$isoWeekYear", "$lastN", "$linearFill", "$locf", "$maxN", "$median", "$meta",
+        "$isoWeekYear", "$lastN", "$linearFill", "$locf", "$maxN", "$median",
         "$millisecond", "$minMaxScaler", "$minN", "$minute", "$month", "$percentile",
         "$radiansToDegrees", "$rank", "$regexFind", "$regexFindAll", "$regexMatch",
         "$sampleRate", "$second", "$setDifference", "$setEquals",

@@ -109,7 +109,7 @@ package struct GeoNear: Sendable {
     package let isSpherical: Bool
     /// Whether the query spoke GeoJSON, so that distances are in metres.
     package let isGeoJSON: Bool
-    /// The distances admitted, in radians or the plane's units.
+    /// The distances admitted, as they are shown.
     let least: Double
     let most: Double
 
@@ -130,7 +130,13 @@ package struct GeoNear: Sendable {
     }
 
     /// Whether such a distance is within the bounds.
-    func admits(_ distance: Double) -> Bool { least <= distance && distance <= most }
+    func admits(_ distance: Double) -> Bool {
+        let shown = shown(distance)
+        return least <= shown && shown <= most
+    }
+
+    /// The greatest distance admitted, in radians or the plane's units.
+    private var reached: Double { isGeoJSON ? most / Self.earthRadiusMetres : most }
 
     /// A distance as it is shown: metres for GeoJSON.
     func shown(_ distance: Double) -> Double {
@@ -139,15 +145,15 @@ package struct GeoNear: Sendable {
 
     /// The cap that holds all that is near enough; nil for the whole sphere.
     var reach: GeoShape? {
-        guard isSpherical, most < .pi else { return nil }
-        return try? GeoShape([.cap(center, radius: most * (1 + 1e-12) + 1e-12)])
+        guard isSpherical, reached < .pi else { return nil }
+        return try? GeoShape([.cap(center, radius: reached * (1 + 1e-12) + 1e-12)])
     }
 
     /// The rectangle that holds all that is near enough; nil for the whole plane.
     var bounds: GeoBox? {
         guard most.isFinite else { return nil }
         return isSpherical
-            ? GeoBox(aroundCapAt: center, radians: most) : GeoBox(around: center, most)
+            ? GeoBox(aroundCapAt: center, radians: reached) : GeoBox(around: center, most)
     }
 
     /// The nearest place among the values that a path leads to, and its distance as it is shown.

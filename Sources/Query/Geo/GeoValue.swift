@@ -59,7 +59,9 @@ enum GeoJSON {
     /// - Throws: `badValue` (2).
     static func read(_ object: DocumentView) throws(DBError) -> GeoValue {
         if object.value("type")?.string == "Point" {
-            _ = try keepsWinding(object)
+            if try keepsWinding(object) {
+                throw DBError(.badValue, "The strict winding order is for polygons only")
+            }
             return .point(try position(object.value("coordinates")), isLegacy: false)
         }
         var pieces: [GeoShape.Piece] = []

@@ -81,6 +81,11 @@ package struct WildcardPaths: Sendable {
         return isListed == isInclusion
     }
 
+    /// Whether everything at and below a path would be in the index.
+    package func holdsTree(_ path: FieldPath) -> Bool {
+        holds(path) && (isInclusion || !projected.contains { path.isPrefix(of: $0) })
+    }
+
     /// Whether a field lies in the index whatever else there is: a part of a compound index must
     /// not.
     func overlaps(_ path: FieldPath) -> Bool {

@@ -191,7 +191,7 @@ extension FilterParser {
         }
         return GeoNear(
             center: center, isSpherical: true, isGeoJSON: true,
-            least: least / GeoNear.earthRadiusMetres, most: most / GeoNear.earthRadiusMetres)
+            least: least, most: most)
     }
 
     private static func metres(_ element: ElementView) throws(DBError) -> Double {

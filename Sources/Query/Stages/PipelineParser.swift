@@ -9,7 +9,7 @@ private struct StageRow: Sendable {
 }
 
 struct PipelineParser {
-    private(set) var scope: ExpressionScope
+    fileprivate(set) var scope: ExpressionScope
     private var documents: Expression?
     private var destination: PipelineDestination?
     /// The conditions of adjacent $match stages, not yet compiled.
@@ -115,6 +115,7 @@ struct PipelineParser {
             filter = try FilterHook.parse(all.view, scope)
         }
         pendingFilters = []
+        scope.metadata.formUnion(filter.metadata)
         stages.append(.match(filter))
     }
 
@@ -154,9 +155,16 @@ enum StageTable {
                 }
                 return [
                     .sort(
-                        try SortPattern.parse(object, collation: parser.scope.collation),
+                        try SortPattern.parse(
+                            object, collation: parser.scope.collation,
+                            metadata: parser.scope.metadata),
                         limit: nil)
                 ]
+            },
+            StageRow(name: "$geoNear") { value, parser throws(DBError) in
+                let stages = try GeoNearStage.parse(value, parser.scope)
+                parser.scope.metadata.insert(.distance)
+                return stages
             },
             StageRow(name: "$skip") { value, _ throws(DBError) in
                 guard let number = Number(ValueRef(value))?.exactInt64, number >= 0 else {
@@ -217,7 +225,7 @@ enum StageTable {
     /// MongoDB's other stages.
     private static let refused: Set<String> = [
         "$bucket", "$bucketAuto", "$changeStream", "$changeStreamSplitLargeEvent", "$collStats",
-        "$currentOp", "$densify", "$facet", "$fill", "$geoNear", "$graphLookup", "$indexStats",
+        "$currentOp", "$densify", "$facet", "$fill", "$graphLookup", "$indexStats",
         "$listClusterCatalog", "$listLocalSessions", "$listSampledQueries", "$listSearchIndexes",
         "$listSessions", "$lookup", "$planCacheStats", "$queryStats",
         "$querySettings", "$rankFusion", "$redact", "$sample", "$score", "$scoreFusion", "$search",

@@ -17,6 +17,8 @@ enum ShapePart: Sendable {
     case text
     /// The path of a wildcard index, which is always this one.
     case wildcardPath(String)
+    /// The path of a wildcard index, which is this one or below it.
+    case wildcardTree(String)
     /// Any path and value of a wildcard index.
     case unknown
 }
@@ -68,7 +70,7 @@ struct IndexShape {
     }
 
     /// The same; of a wildcard index, as far as the values of one path are concerned.
-    init(_ index: IndexEntry, wildcard: FieldPath?) {
+    init(_ index: IndexEntry, wildcard: WildcardChoice?) {
         let flags = index.flags.multikeyParts
         if index.pattern.isOrdered {
             paths = index.pattern.parts.map(\.path)

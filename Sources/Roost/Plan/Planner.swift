@@ -108,7 +108,7 @@ struct Planner {
             hasOrderedKeys: collection.hasOrderedRecords)
     }
 
-    func indexPlan(_ index: IndexEntry, wildcard: FieldPath? = nil) -> QueryPlan {
+    func indexPlan(_ index: IndexEntry, wildcard: WildcardChoice? = nil) -> QueryPlan {
         let shape = IndexShape(index, wildcard: wildcard)
         var plan = plan(
             .index(index), shape, IndexBounds(conjuncts, shape, question.collation),
@@ -271,6 +271,15 @@ struct Planner {
                 + "not correspond to an existing index")
     }
 
+    /// The secondary index that a hint names.
+    private func hintedIndex(_ hint: Hint) -> IndexEntry? {
+        switch hint {
+        case .index(let name): collection.index(named: name)
+        case .pattern(let pattern): index(of: pattern)
+        case .natural: nil
+        }
+    }
+
     func isUsable(_ index: IndexEntry) -> Bool { index.isReady && !index.isHidden }
 
     private func index(of pattern: Document) -> IndexEntry? {
@@ -285,6 +294,9 @@ struct Planner {
             throw DBError(
                 DBError.Code(rawValue: 51173),
                 "When using min()/max() a hint of which index to use must be provided")
+        }
+        if let index = hintedIndex(hint), !index.pattern.isOrdered {
+            throw Self.incompatibleBounds
         }
         let chosen = try hinted(hint)
         let shape: IndexShape

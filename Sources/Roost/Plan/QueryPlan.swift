@@ -30,8 +30,8 @@ struct QueryPlan: Sendable {
     let bounds: IndexBounds?
     /// Whether the flags of the index as they were when planned; for explain.
     let multikeyParts: UInt64
-    /// The path whose values are wanted of a wildcard index.
-    var wildcard: FieldPath?
+    /// What is wanted of a wildcard index.
+    var wildcard: WildcardChoice?
 
     /// Whether everything is scanned.
     var isFullScan: Bool { ranges.isAll }

@@ -8,14 +8,14 @@ import Query
 struct SpecialParts {
     private let pattern: IndexKeyPattern
     private let flags: UInt64
-    /// The path whose values are wanted of a wildcard index.
-    private let wildcard: FieldPath?
+    /// What is wanted of a wildcard index.
+    private let wildcard: WildcardChoice?
     private(set) var paths: [FieldPath] = []
     private(set) var descending: [Bool] = []
     private(set) var kinds: [ShapePart] = []
     private(set) var multikeyParts: UInt64 = 0
 
-    init(_ pattern: IndexKeyPattern, _ flags: UInt64, _ wildcard: FieldPath?) {
+    init(_ pattern: IndexKeyPattern, _ flags: UInt64, _ wildcard: WildcardChoice?) {
         self.pattern = pattern
         self.flags = flags
         self.wildcard = wildcard
@@ -38,8 +38,14 @@ struct SpecialParts {
                     append(part.path, part.descending, .unknown, true)
                     break
                 }
-                append(FieldPath("$_path"), false, .wildcardPath(wildcard.dotted), false)
-                append(wildcard, part.descending, .ordered, isMultikey)
+                let path = wildcard.path
+                if wildcard.isTree {
+                    append(FieldPath("$_path"), false, .wildcardTree(path.dotted), true)
+                    append(path, part.descending, .unknown, true)
+                } else {
+                    append(FieldPath("$_path"), false, .wildcardPath(path.dotted), false)
+                    append(path, part.descending, .ordered, isMultikey)
+                }
             }
         }
     }
@@ -61,6 +67,7 @@ extension PathBoundsBuilder {
     ) -> PathBounds? {
         switch (kind, node) {
         case (.wildcardPath(let path), _): return Self.superset([Self.point(.string(path))])
+        case (.wildcardTree(let path), _): return Self.superset(Self.tree(path))
         case (.text, .text(let predicate)):
             return Self.superset(predicate.indexTerms.map { Self.point(.string($0)) })
         case (.hashed, .compare(let other, .equal, let value)):
@@ -103,6 +110,22 @@ extension PathBoundsBuilder {
         return KeyInterval(point: encoded(owned), owned)
     }
 
+    /// A path, and those that begin with it and a dot.
+    private static func tree(_ path: String) -> [KeyInterval] {
+        var encoder = KeyEncoder()
+        let below = Array((path + ".").utf8)
+        encoder.appendStringPrefix(below.span.bytes, .low)
+        let low = encoder.bytes
+        let behind = KeyBytes.successor(below)
+        return [
+            point(.string(path)),
+            KeyInterval(
+                low: KeyBound(bytes: low, label: .text(below), isInclusive: true),
+                high: KeyBound(
+                    bytes: KeyBytes.successor(low), label: .text(behind), isInclusive: false)),
+        ]
+    }
+
     /// All cells and squares.
     private static var places: PathBounds {
         PathBounds(set: bracket(BSONType.date.canonicalRank), isSound: false)
@@ -126,27 +149,39 @@ extension PathBoundsBuilder {
     }
 }
 
+/// What a plan wants of a wildcard index.
+struct WildcardChoice: Sendable {
+    /// The path whose values are wanted.
+    let path: FieldPath
+    /// Whether all paths below it are, too.
+    let isTree: Bool
+}
+
 /// Which paths of a query a wildcard index can serve.
-struct WildcardChoice {
+struct WildcardReader {
     let index: IndexEntry
     let conjuncts: [Conjunct]
     let implication: Implication
 
     /// The paths that some condition is about, each once, as far as every match has an entry of
     /// that path within its bounds: the conditions must want a value there that is no object or
-    /// array.
-    func paths(_ collation: Collation?) -> [FieldPath] {
+    /// array, or only that there is something.
+    func choices(_ collation: Collation?) -> [WildcardChoice] {
         guard let wildcard = index.pattern.wildcard else { return [] }
         var paths: [FieldPath] = []
+        var choices: [WildcardChoice] = []
         for conjunct in conjuncts {
             for path in Self.paths(of: conjunct.node, under: conjunct.prefix)
-            where !paths.contains(path) && wildcard.holds(path) && implication.exists(path)
-                && wantsScalar(path, collation)
-            {
+            where !paths.contains(path) && wildcard.holds(path) && implication.exists(path) {
                 paths.append(path)
+                if wantsScalar(path, collation) {
+                    choices.append(WildcardChoice(path: path, isTree: false))
+                } else if case .exists = conjunct.node, wildcard.holdsTree(path) {
+                    choices.append(WildcardChoice(path: path, isTree: true))
+                }
             }
         }
-        return paths
+        return choices
     }
 
     private static func paths(of node: FilterNode, under prefix: String?) -> [FieldPath] {

@@ -53,9 +53,8 @@ extension Planner {
     func specialPlans(_ index: IndexEntry, _ implication: Implication) -> [QueryPlan] {
         guard implication.covers(index) else { return [] }
         guard index.pattern.wildcard != nil else { return [indexPlan(index)] }
-        let choice = WildcardChoice(
-            index: index, conjuncts: conjuncts, implication: implication)
-        let plans = choice.paths(question.collation).map { indexPlan(index, wildcard: $0) }
+        let reader = WildcardReader(index: index, conjuncts: conjuncts, implication: implication)
+        let plans = reader.choices(question.collation).map { indexPlan(index, wildcard: $0) }
         // A compound one holds every document, if only by its other parts.
         return plans.isEmpty && index.pattern.parts.count > 1 ? [indexPlan(index)] : plans
     }
