@@ -15,7 +15,9 @@ enum MetaOperator {
             guard kinds.contains(kind) else {
                 throw .location(17308, "Unsupported argument to $meta: \(kind)")
             }
-            guard !sourceless.contains(kind) else { return program.constant(OwnedValue(.undefined).view) }
+            guard !sourceless.contains(kind) else {
+                return program.constant(OwnedValue(.undefined).view)
+            }
             throw .location(
                 40218, "query requires \(kind) metadata, but it is not available")
         }

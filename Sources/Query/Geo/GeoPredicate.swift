@@ -59,6 +59,13 @@ package final class GeoPredicate: Sendable, Hashable {
         if case .near(let near) = test { near } else { nil }
     }
 
+    /// The same condition answered by a 2d index, which measures angles in its own way.
+    var onPlane: GeoPredicate {
+        guard var near else { return self }
+        near.isByDotProduct = true
+        return GeoPredicate(.near(near), source: source)
+    }
+
     // MARK: Bounds
 
     /// Most cells that a region is covered with.
@@ -112,6 +119,8 @@ package struct GeoNear: Sendable {
     /// The distances admitted, as they are shown.
     let least: Double
     let most: Double
+    /// Whether angles are computed as MongoDB's 2d indexes do; the last digits differ.
+    var isByDotProduct = false
 
     /// What stands for the path where the one geo index of the collection is meant.
     static let openPath = FieldPath("$geoNear")
@@ -124,7 +133,8 @@ package struct GeoNear: Sendable {
         switch place {
         case .point(let point, _):
             if !isSpherical { return center.planeDistance(to: point) }
-            return point.isOnSphere ? center.angle(to: point) : nil
+            guard point.isOnSphere else { return nil }
+            return isByDotProduct ? center.angleByDotProduct(to: point) : center.angle(to: point)
         case .shape(let shape): return isSpherical ? shape.angle(to: center) : nil
         }
     }

@@ -4,6 +4,7 @@
 
 internal import BSON
 internal import CS2
+import Glibc
 
 /// A point on the sphere or the plane: longitude and latitude, or x and y.
 struct GeoPoint: Sendable, Hashable {
@@ -16,6 +17,16 @@ struct GeoPoint: Sendable, Hashable {
     /// The angle between two positions on the sphere, in radians.
     func angle(to other: GeoPoint) -> Double {
         cs2_point_distance(x, y, other.x, other.y)
+    }
+
+    /// The same angle by the arc cosine: exact to about 1e-8.
+    func angleByDotProduct(to other: GeoPoint) -> Double {
+        let degree = Double.pi / 180
+        let (x1, y1, x2, y2) = (x * degree, y * degree, other.x * degree, other.y * degree)
+        let product =
+            cos(y1) * cos(x1) * cos(y2) * cos(x2) + cos(y1) * sin(x1) * cos(y2) * sin(x2)
+            + sin(y1) * sin(y2)
+        return acos(max(-1, min(1, product)))
     }
 
     /// The distance on the plane.

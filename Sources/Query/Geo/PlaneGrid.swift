@@ -82,8 +82,9 @@ package struct PlaneGrid: Sendable, Hashable {
 
     private func range(_ square: Square) -> ClosedRange<Int64> {
         let (xs, ys) = (square.steps(square.x, bits), square.steps(square.y, bits))
-        return Self.key(Self.interleaved(xs.lowerBound, ys.lowerBound))...Self.key(
-            Self.interleaved(xs.upperBound, ys.upperBound))
+        return Self.key(
+            Self.interleaved(xs.lowerBound, ys.lowerBound))...Self.key(
+                Self.interleaved(xs.upperBound, ys.upperBound))
     }
 
     /// Which of the 2^bits steps a coordinate is in.

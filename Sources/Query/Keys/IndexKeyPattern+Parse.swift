@@ -44,7 +44,9 @@ private struct KeyPatternReader {
     /// Where the text part stands.
     private var textPosition: Int?
 
-    private static func refuse(_ message: String) -> DBError { DBError(.cannotCreateIndex, message) }
+    private static func refuse(_ message: String) -> DBError {
+        DBError(.cannotCreateIndex, message)
+    }
 
     mutating func take(_ element: ElementView) throws(DBError) {
         let name = element.nameString
@@ -187,7 +189,9 @@ private struct KeyPatternReader {
 
     // MARK: Names and values
 
-    private static func isWildcard(_ name: String) -> Bool { name == "$**" || name.hasSuffix(".$**") }
+    private static func isWildcard(_ name: String) -> Bool {
+        name == "$**" || name.hasSuffix(".$**")
+    }
 
     private static func path(_ name: String) throws(DBError) -> FieldPath {
         let path = FieldPath(name)

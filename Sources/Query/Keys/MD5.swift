@@ -1,6 +1,5 @@
 // MD5 (RFC 1321), which hashed indexes are defined by. Not for secrets.
 
-
 internal import BSON
 import Glibc
 /// The digest of bytes that come piece by piece.

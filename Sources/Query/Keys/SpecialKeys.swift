@@ -112,7 +112,8 @@ struct SpecialKeys: Sendable {
                 for term in terms {
                     let start = pieces.encoder.count
                     pieces.encoder.append(
-                        ValueView(type: .string, bytes: OwnedValue(.string(term)).payload.span.bytes))
+                        ValueView(
+                            type: .string, bytes: OwnedValue(.string(term)).payload.span.bytes))
                     pieces.end(start)
                 }
             case .wildcard(let paths, let descending):

@@ -23,7 +23,8 @@ package struct WildcardPaths: Sendable {
         var id: Bool?
         if let projection {
             if projection.isEmpty {
-                throw DBError(.failedToParse, "The 'wildcardProjection' field can't be an empty object")
+                throw DBError(
+                    .failedToParse, "The 'wildcardProjection' field can't be an empty object")
             }
             try Self.read(projection, prefix: "", &paths, &inclusion, &id)
         }

@@ -111,8 +111,8 @@ package final class Filter: Sendable {
     package var openNear: GeoPredicate? { root.openNear }
 
     /// The same filter with that path filled in.
-    package func bound(nearPath: FieldPath) -> Filter {
-        Filter(root.bound(nearPath: nearPath), collation: collation)
+    package func bound(nearPath: FieldPath, onPlane: Bool) -> Filter {
+        Filter(root.bound(nearPath: nearPath, onPlane: onPlane), collation: collation)
     }
 
     /// Whether the filter asks for nothing.

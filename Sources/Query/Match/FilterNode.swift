@@ -156,10 +156,12 @@ package indirect enum FilterNode: Sendable, Hashable {
     }
 
     /// The same condition with that path filled in.
-    func bound(nearPath: FieldPath) -> FilterNode {
+    func bound(nearPath: FieldPath, onPlane: Bool) -> FilterNode {
         switch self {
-        case .geo(GeoNear.openPath, let predicate): .geo(nearPath, predicate)
-        case .and(let nodes): .and(nodes.map { $0.bound(nearPath: nearPath) })
+        case .geo(GeoNear.openPath, let predicate):
+            .geo(nearPath, onPlane ? predicate.onPlane : predicate)
+        case .and(let nodes):
+            .and(nodes.map { $0.bound(nearPath: nearPath, onPlane: onPlane) })
         default: self
         }
     }
@@ -181,7 +183,8 @@ package indirect enum FilterNode: Sendable, Hashable {
             .regex(let path, _), .size(let path, _), .mod(let path, _, _), .bits(let path, _),
             .elementObject(let path, _), .elementValue(let path, _), .geo(let path, _):
             path
-        case .alwaysTrue, .alwaysFalse, .and, .or, .nor, .not, .text, .expression, .schema, .sampleRate:
+        case .alwaysTrue, .alwaysFalse, .and, .or, .nor, .not, .text, .expression, .schema,
+            .sampleRate:
             nil
         }
     }

@@ -83,7 +83,8 @@ extension FilterParser {
                 case .shape(let shape) = try GeoJSON.read(object)
             else {
                 throw DBError(
-                    .badValue, "$geoWithin not supported with provided geometry: use a Polygon or "
+                    .badValue,
+                    "$geoWithin not supported with provided geometry: use a Polygon or "
                         + "MultiPolygon")
             }
             return .sphere(shape, nil)

@@ -4,6 +4,9 @@ internal import BSON
 
 /// Reads $geoNear.
 struct GeoNearStage {
+    /// Most names of the path that `key` gives.
+    private static let keyDepthMax = 180
+
     private let scope: ExpressionScope
     private var center: (point: GeoPoint, isGeoJSON: Bool)?
     private var distanceField: String?
@@ -45,7 +48,11 @@ struct GeoNearStage {
             guard !path.isEmpty else {
                 throw DBError(.badValue, "$geoNear parameter 'key' cannot be the empty string")
             }
-            key = try ProjectionParser.path(path)
+            let key = try ProjectionParser.path(path)
+            guard key.segments.count <= Self.keyDepthMax else {
+                throw .location(5_729_100, "$geoNear: the path of 'key' is too deep")
+            }
+            self.key = key
         case "query":
             guard let condition = value.document else { throw Self.mismatch(element, "object") }
             let filter = try FilterHook.parse(condition, scope)
@@ -134,7 +141,10 @@ struct GeoNearStage {
             throw .location(
                 code, "$geoNear requires that the '\(element.nameString)' option is a String")
         }
-        _ = try ProjectionParser.path(field)
+        guard try ProjectionParser.path(field).segments.count < Limits.nestingDepthMax else {
+            throw .location(
+                5_984_700, "$geoNear: the path of '\(element.nameString)' is too deep")
+        }
         return field
     }
 

@@ -206,7 +206,9 @@ private struct IndexIdentity: Hashable {
     private let conditions: Set<FilterNode>
 
     init(_ specification: Document) {
-        parts = ["key", "unique", "sparse", "collation", "wildcardProjection"].map { specification[$0] }
+        parts = ["key", "unique", "sparse", "collation", "wildcardProjection"].map {
+            specification[$0]
+        }
         conditions = Self.conditions(specification.view.value("partialFilterExpression")?.document)
     }
 

@@ -11,7 +11,8 @@ enum PartialFilter {
     static func parse(
         _ filter: DocumentView, _ collation: Collation?
     ) throws(DBError) -> Filter {
-        let parsed = try Filter.parse(filter, FilterOptions(context: .partialIndex, collation: collation))
+        let parsed = try Filter.parse(
+            filter, FilterOptions(context: .partialIndex, collation: collation))
         try check(parsed.root)
         return parsed
     }

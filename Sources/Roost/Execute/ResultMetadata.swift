@@ -76,13 +76,16 @@ extension Filter {
             filter = filter.bound(to: text)
         }
         guard let open = filter.openNear else { return filter }
-        return filter.bound(nearPath: try collection.nearPath(open))
+        let (path, isOnPlane) = try collection.nearPath(open)
+        return filter.bound(nearPath: path, onPlane: isOnPlane)
     }
 }
 
 extension CollectionEntry {
-    /// The path of the one index that a `$geoNear` without a key can mean.
-    fileprivate func nearPath(_ predicate: GeoPredicate) throws(DBError) -> FieldPath {
+    /// The path of the one index that a `$geoNear` without a key can mean, and whether it is a 2d one.
+    fileprivate func nearPath(_ predicate: GeoPredicate) throws(DBError) -> (
+        FieldPath, onPlane: Bool
+    ) {
         for kind in [IndexPartKind.plane, .sphere] where predicate.fits(kind) {
             let paths = indexes.filter { $0.isReady && !$0.isHidden }.flatMap { index in
                 index.pattern.parts.filter { $0.kind == kind }.map(\.path)
@@ -93,7 +96,7 @@ extension CollectionEntry {
                     "There is more than one \(kind == .plane ? "2d" : "2dsphere") index; unsure "
                         + "which to use for $geoNear: name it by 'key'")
             }
-            if let path = paths.first { return path }
+            if let path = paths.first { return (path, kind == .plane) }
         }
         throw DBError(
             .indexNotFound, "$geoNear requires a 2d or 2dsphere index, but none were found")

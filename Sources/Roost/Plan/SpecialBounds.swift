@@ -43,7 +43,10 @@ struct SpecialParts {
                     append(FieldPath("$_path"), false, .wildcardTree(path.dotted), true)
                     append(path, part.descending, .unknown, true)
                 } else {
-                    append(FieldPath("$_path"), false, .wildcardPath(path.dotted), false)
+                    // Where a part in front is open, other paths of a document are met too.
+                    append(
+                        FieldPath("$_path"), false, .wildcardPath(path.dotted),
+                        pattern.parts.count > 1)
                     append(path, part.descending, .ordered, isMultikey)
                 }
             }
@@ -83,7 +86,8 @@ extension PathBoundsBuilder {
             return Self.superset(points)
         case (.sphere, .geo(let other, let predicate)):
             guard names(other, prefix), predicate.fits(.sphere) else { return nil }
-            return predicate.sphereRanges.map { Self.superset($0.map(Self.interval)) } ?? Self.places
+            return predicate.sphereRanges.map { Self.superset($0.map(Self.interval)) }
+                ?? Self.places
         case (.plane(let grid), .geo(let other, let predicate)):
             guard names(other, prefix), predicate.fits(.plane) else { return nil }
             return predicate.planeRanges(grid).map { Self.superset($0.map(Self.interval)) }
@@ -172,7 +176,9 @@ struct WildcardReader {
         var choices: [WildcardChoice] = []
         for conjunct in conjuncts {
             for path in Self.paths(of: conjunct.node, under: conjunct.prefix)
-            where !paths.contains(path) && wildcard.holds(path) && implication.exists(path) {
+            where !paths.contains(path) && !Self.hasPosition(path) && wildcard.holds(path)
+                && implication.exists(path)
+            {
                 paths.append(path)
                 if wantsScalar(path, collation) {
                     choices.append(WildcardChoice(path: path, isTree: false))
@@ -191,6 +197,11 @@ struct WildcardReader {
             guard let path = node.path else { return [] }
             return [prefix.map { FieldPath($0 + "." + path.dotted) } ?? path]
         }
+    }
+
+    /// Whether a path may step through an array by position, which keys don't show.
+    private static func hasPosition(_ path: FieldPath) -> Bool {
+        path.segments.contains { $0.arrayIndex != nil }
     }
 
     /// Whether one condition allows only keys of values that have an entry of their own.

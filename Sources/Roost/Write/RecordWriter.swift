@@ -117,7 +117,8 @@ struct RecordWriter: ~Copyable {
             try Self.load(recordKey.bytes, entry, transaction, into: &oldDocument)
         else { return .notMatched }
         let change = try Self.apply(
-            statement, of: entry, to: oldDocument, time: time, images: &images, into: &newDocument, &scratch,
+            statement, of: entry, to: oldDocument, time: time, images: &images, into: &newDocument,
+            &scratch,
             &updateScratch)
         guard case .changed = change else { return change }
         if !statement.bypassesValidation, let validator = entry.traits.validator {
