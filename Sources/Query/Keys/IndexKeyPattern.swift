@@ -113,8 +113,10 @@ package struct IndexKeyPattern: Sendable {
     ) throws(DBError) {
         keys.removeAll()
         if let special { return try special.keys(of: document, sparse: sparse, into: &keys) }
-        if case .appended(let isAllMissing) = table.appendPlainKey(of: document, to: &keys.encoder)
+        if case .appended(let isAllMissing, let inexactParts) = table.appendPlainKey(
+            of: document, to: &keys.encoder)
         {
+            keys.inexactParts = inexactParts
             if sparse, isAllMissing { keys.removeAll() } else { keys.endKey() }
             return
         }
@@ -137,6 +139,7 @@ package struct IndexKeyPattern: Sendable {
         }
         keys = sink.keys
         keys.finish(multikeyParts: walk.multikeyParts)
+        keys.inexactParts = .max
     }
 
     private struct Collector: KeySink, ~Copyable {
@@ -161,6 +164,8 @@ package struct IndexKeys: Sendable {
     private var start = 0
     /// Bit i: part i of the pattern went through an array.
     package private(set) var multikeyParts: UInt64 = 0
+    /// Bit i: the value of part i may not be the one that its key decodes to.
+    package fileprivate(set) var inexactParts: UInt64 = 0
 
     /// No keys.
     package init() {}
@@ -183,6 +188,7 @@ package struct IndexKeys: Sendable {
         ranges.removeAll(keepingCapacity: true)
         start = 0
         multikeyParts = 0
+        inexactParts = 0
     }
 
     mutating func endKey() {
