@@ -37,6 +37,9 @@ let package = Package(
         .target(
             name: "CICU",
             linkerSettings: [.linkedLibrary("icui18n"), .linkedLibrary("icuuc")]),
+        .target(
+            name: "CS2", linkerSettings: [.linkedLibrary("s2")]),
+        .target(name: "CStemmer", linkerSettings: [.linkedLibrary("stemmer")]),
         .target(name: "CChecksum"),
         .target(name: "CEditLine", linkerSettings: [.linkedLibrary("edit")]),
 
@@ -44,7 +47,7 @@ let package = Package(
         .target(name: "Storage", dependencies: ["CLMDB", "CChecksum"], swiftSettings: swift),
         .target(
             name: "Query",
-            dependencies: ["BSON", "CPCRE2", "CICU"],
+            dependencies: ["BSON", "CPCRE2", "CICU", "CS2", "CStemmer"],
             exclude: ["Text/Grammar.md"],
             swiftSettings: swift),
         .target(
@@ -110,5 +113,6 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(name: "TidyTests", swiftSettings: swift),
     ],
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
 )

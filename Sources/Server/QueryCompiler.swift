@@ -37,8 +37,12 @@ struct QueryCompiler: Sendable {
     }
 
     /// find's projection; nil where it changes nothing.
-    func projection(_ document: DocumentView?) throws(DBError) -> Projection? {
+    func projection(
+        _ document: DocumentView?, of filter: Filter? = nil
+    ) throws(DBError) -> Projection? {
         guard let document, !document.isEmpty else { return nil }
+        var scope = scope
+        scope.metadata = filter?.metadata ?? []
         let projection = try Projection.parse(document, for: .find, scope)
         return projection.isIdentity ? nil : projection
     }

@@ -3,7 +3,7 @@
 import BSON
 
 struct PipelineParser {
-    private(set) var scope: ExpressionScope
+    var scope: ExpressionScope
     /// Where the pipeline stands.
     let place: PipelinePlace
     private var documents: Expression?
@@ -113,6 +113,7 @@ struct PipelineParser {
             filter = try FilterHook.parse(all.view, scope)
         }
         pendingFilters = []
+        scope.metadata.formUnion(filter.metadata)
         stages.append(.match(filter))
     }
 

@@ -44,9 +44,16 @@ enum StageTable {
                 }
                 return [
                     .sort(
-                        try SortPattern.parse(object, collation: parser.scope.collation),
+                        try SortPattern.parse(
+                            object, collation: parser.scope.collation,
+                            metadata: parser.scope.metadata),
                         limit: nil)
                 ]
+            },
+            StageRow(name: "$geoNear") { value, parser throws(DBError) in
+                let stages = try GeoNearStage.parse(value, parser.scope)
+                parser.scope.metadata.insert(.distance)
+                return stages
             },
             StageRow(name: "$skip") { value, _ throws(DBError) in
                 guard let number = Number(ValueRef(value))?.exactInt64, number >= 0 else {
@@ -140,7 +147,7 @@ enum StageTable {
     /// MongoDB's other stages.
     private static let refused: Set<String> = [
         "$changeStream", "$changeStreamSplitLargeEvent", "$collStats",
-        "$currentOp", "$geoNear", "$indexStats",
+        "$currentOp", "$indexStats",
         "$listClusterCatalog", "$listLocalSessions", "$listSampledQueries", "$listSearchIndexes",
         "$listSessions", "$planCacheStats", "$queryStats",
         "$querySettings", "$rankFusion", "$score", "$scoreFusion", "$search",

@@ -55,7 +55,7 @@ struct CoveredKeys {
                     ? part.path.segments.map { String(decoding: $0.name, as: UTF8.self) } : [],
                 isDescending: part.descending)
         }
-        guard holds(index) else { return nil }
+        guard index.pattern.isOrdered, holds(index) else { return nil }
     }
 
     /// Whether the keys of the index, as it is now, say exactly what the wanted values are.

@@ -278,7 +278,7 @@ extension QueryCursor {
             return batch.isFull ? .takenBatchFull : .taken
         case .pipeline(let execution):
             counters.matched += 1
-            let wantsMore = try execution.push(document, arrayPosition: scratch.arrayPosition)
+            let wantsMore = try push(document, to: execution)
             if try drain(&sink) { return wantsMore ? .takenBatchFull : .finished }
             return wantsMore ? .taken : .finished
         case .counting: return acceptCounted()
@@ -286,14 +286,41 @@ extension QueryCursor {
         }
     }
 
+    /// Gives a match to the pipeline, with its metadata where some is wanted.
+    private func push(
+        _ document: DocumentView, to execution: PipelineExecution
+    ) throws(DBError) -> Bool {
+        if metadata == nil {
+            return try execution.push(document, arrayPosition: scratch.arrayPosition)
+        }
+        try metadata?.add(to: document)
+        let bytes = metadata?.bytes ?? []
+        return try execution.push(
+            DocumentView(bytes.span.bytes), arrayPosition: scratch.arrayPosition)
+    }
+
     private func deliver<Sink: DocumentSink>(_ document: DocumentView, _ sink: inout Sink) {
-        if shape != nil {
+        if metadata != nil, case .pipeline = output {
+            deliverBareSlowPath(document, &sink)
+        } else if shape != nil {
             deliverShapedSlowPath(document, &sink)
         } else {
             sink.append(document)
             batch.add(byteCount: document.bytes.byteCount)
         }
         counters.returned += 1
+    }
+
+    @inline(never)
+    private func deliverBareSlowPath<Sink: DocumentSink>(
+        _ document: DocumentView, _ sink: inout Sink
+    ) {
+        metadata?.remove(from: document)
+        let bytes = metadata?.bytes ?? []
+        let bare = DocumentView(bytes.span.bytes)
+        if shape != nil { return deliverShapedSlowPath(bare, &sink) }
+        sink.append(bare)
+        batch.add(byteCount: bytes.count)
     }
 
     @inline(never)

@@ -28,7 +28,10 @@ package final class QueryCursor: @unchecked Sendable {
 
     let engine: RoostEngine
     let source: ReadSource
-    let filter: Filter
+    /// What documents must match; bound to the collection's indexes once it is planned.
+    private(set) var filter: Filter
+    /// What results carry along besides their own fields.
+    var metadata: ResultMetadata?
     let countsOnly: Bool
     let needsArrayPosition: Bool
     /// The last document that a tailable read is done with.
@@ -195,7 +198,11 @@ package final class QueryCursor: @unchecked Sendable {
         var chosen: QueryPlan
         if let now, !source.readsNothing {
             collection = now
-            let outcome = try Planner(now, try source.question()).plan(transaction)
+            filter = try filter.bound(to: now)
+            metadata = ResultMetadata(source, filter)
+            var question = try source.question()
+            question.filter = filter.root
+            let outcome = try Planner(now, question).plan(transaction)
             chosen = outcome.winner
             rejectedPlans = outcome.rejected
             estimates = outcome.estimates

@@ -108,6 +108,24 @@ enum ReadSource {
         }
     }
 
+    /// Whether the score of a text search may be asked for.
+    var wantsTextScore: Bool {
+        switch self {
+        case .find(let request): request.projection != nil || request.sort != nil
+        case .aggregate: !countsOnly
+        case .count, .distinct: false
+        }
+    }
+
+    /// Whether the distance from the point of $near is needed.
+    var wantsDistance: Bool {
+        switch self {
+        case .find(let request): wantsTextScore || request.sort?.isEmpty ?? true
+        case .aggregate: true
+        case .count, .distinct: false
+        }
+    }
+
     /// What becomes of matches under a plan.
     func output(
         _ plan: QueryPlan, _ resources: ExecutionResources
@@ -118,7 +136,11 @@ enum ReadSource {
         case .find(let request):
             var sort: SortPattern?
             if !plan.providesSort, let wanted = request.sort {
-                sort = try SortPattern.parse(wanted.view, collation: request.filter.collation)
+                sort = try SortPattern.parse(
+                    wanted.view, collation: request.filter.collation,
+                    metadata: request.filter.metadata)
+            } else if request.sort?.isEmpty ?? true, request.filter.metadata.contains(.distance) {
+                sort = .byDistance
             }
             let projection = request.projection.flatMap { $0.isIdentity ? nil : $0 }
             if sort == nil, projection == nil { return .direct }
@@ -153,7 +175,8 @@ enum ReadSource {
                     question.naturalIsBackward = isBackward
                 } else {
                     question.sort = try SortPattern.parse(
-                        sort.view, collation: request.filter.collation)
+                        sort.view, collation: request.filter.collation,
+                        metadata: request.filter.metadata)
                 }
             }
         case .aggregate(let request, let leading):

@@ -178,7 +178,7 @@ extension Explanation {
     private func write(_ plan: QueryPlan, _ writer: inout DocumentWriter) {
         let shape: IndexShape
         if case .index(let index) = plan.access {
-            shape = IndexShape(index)
+            shape = IndexShape(index, wildcard: plan.wildcard)
             writer.append("keyPattern", index.specification["key"] ?? .null)
             writer.append("indexName", index.name)
             if let collation = shape.collation {

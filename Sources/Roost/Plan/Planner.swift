@@ -14,7 +14,7 @@ import Storage
 struct Planner {
     let collection: CollectionEntry
     let question: PlanQuestion
-    private let conjuncts: [Conjunct]
+    let conjuncts: [Conjunct]
 
     init(_ collection: CollectionEntry, _ question: PlanQuestion) {
         self.collection = collection
@@ -43,7 +43,14 @@ struct Planner {
         if question.min != nil || question.max != nil {
             return Outcome(winner: try givenBounds(), rejected: [])
         }
-        if let hint = question.hint { return Outcome(winner: try hinted(hint), rejected: []) }
+        if let hint = question.hint {
+            let plan = try hinted(hint)
+            try checkDemand(plan)
+            return Outcome(winner: plan, rejected: [])
+        }
+        if let demand = SpecialDemand(conjuncts) {
+            return try choose(try demanded(demand), transaction)
+        }
         if let isBackward = question.naturalIsBackward {
             return Outcome(
                 winner: collectionScan(isBackward: isBackward, providesSort: true), rejected: [])
@@ -66,6 +73,12 @@ struct Planner {
         guard !collection.indexes.isEmpty else { return plans }
         let implication = Implication(conjuncts: conjuncts, question.collation)
         for index in collection.indexes where index.isReady && !index.isHidden {
+            guard index.pattern.isOrdered else {
+                plans += specialPlans(index, implication).filter {
+                    $0.bounds.map { !$0.parts[0].isAll } ?? false
+                }
+                continue
+            }
             guard question.sort != nil || restricts(index), implication.covers(index) else {
                 continue
             }
@@ -102,11 +115,13 @@ struct Planner {
             hasOrderedKeys: collection.hasOrderedRecords)
     }
 
-    private func indexPlan(_ index: IndexEntry) -> QueryPlan {
-        let shape = IndexShape(index)
-        return plan(
+    func indexPlan(_ index: IndexEntry, wildcard: WildcardChoice? = nil) -> QueryPlan {
+        let shape = IndexShape(index, wildcard: wildcard)
+        var plan = plan(
             .index(index), shape, IndexBounds(conjuncts, shape, question.collation),
             hasOrderedKeys: !index.flags.hasCutKeys)
+        plan.wildcard = wildcard
+        return plan
     }
 
     func plan(
@@ -262,11 +277,11 @@ struct Planner {
         case .index(let name):
             if name == "_id_" { return tablePlan() }
             if let index = collection.index(named: name), isUsable(index) {
-                return indexPlan(index)
+                return try hintedPlan(index)
             }
         case .pattern(let pattern):
             if pattern.isIDPattern { return tablePlan() }
-            if let index = index(of: pattern) { return indexPlan(index) }
+            if let index = index(of: pattern) { return try hintedPlan(index) }
         }
         throw DBError(
             .badValue,
@@ -274,7 +289,16 @@ struct Planner {
                 + "not correspond to an existing index")
     }
 
-    private func isUsable(_ index: IndexEntry) -> Bool { index.isReady && !index.isHidden }
+    /// The secondary index that a hint names.
+    private func hintedIndex(_ hint: Hint) -> IndexEntry? {
+        switch hint {
+        case .index(let name): collection.index(named: name)
+        case .pattern(let pattern): index(of: pattern)
+        case .natural: nil
+        }
+    }
+
+    func isUsable(_ index: IndexEntry) -> Bool { index.isReady && !index.isHidden }
 
     private func index(of pattern: Document) -> IndexEntry? {
         collection.indexes.first { index in
@@ -289,11 +313,15 @@ struct Planner {
                 DBError.Code(rawValue: 51173),
                 "When using min()/max() a hint of which index to use must be provided")
         }
+        if let index = hintedIndex(hint), !index.pattern.isOrdered {
+            throw Self.incompatibleBounds
+        }
         let chosen = try hinted(hint)
         let shape: IndexShape
         var hasOrderedKeys = collection.hasOrderedRecords
         switch chosen.access {
         case .index(let index):
+            guard index.pattern.isOrdered else { throw Self.incompatibleBounds }
             shape = IndexShape(index)
             hasOrderedKeys = !index.flags.hasCutKeys
         default:

@@ -32,6 +32,8 @@ struct QueryPlan: Sendable {
     let bounds: IndexBounds?
     /// Whether the flags of the index as they were when planned; for explain.
     let multikeyParts: UInt64
+    /// What is wanted of a wildcard index.
+    var wildcard: WildcardChoice?
     /// The order by which a union's branches, each in that order, are merged; nil where they are
     /// scanned one after another.
     var mergeOrder: SortPattern?
