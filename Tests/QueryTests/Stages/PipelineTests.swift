@@ -118,7 +118,7 @@ import Testing
         ([["$unset": 1]], 31002), ([["$unset": []]], 31119), ([["$unset": [1]]], 31120),
         ([["$replaceRoot": ["newRoot": 1]]], 40228), ([["$replaceRoot": ["x": 1]]], 40415),
         ([["$sortByCount": 1]], 40149), ([["$replaceWith": "$s"]], 40228),
-        ([["$group": ["_id": ["$divide": [1, 0]]]]], 4_848_401),
+        ([["$group": ["_id": ["$divide": ["$v", 0]]]]], 4_848_401),
     ]
 
     @Test(arguments: errors.indices)
