@@ -149,7 +149,9 @@ enum OperatorTable {
         switch row.form {
         case .list(let arity, let called):
             let arguments = try parseList(name, argument, arity, &program)
-            return try program.strict(called, arguments)
+            // What may take long is left to the execution, which can be interrupted.
+            return try program.strict(
+                called, arguments, isConstant: !ProgramBuilder.loopingOperators.contains(name))
         case .lazyList(let arity, let called):
             let arguments = try parseList(name, argument, arity, &program)
             return program.lazy(called, arguments)

@@ -44,7 +44,7 @@ struct ProgramBuilder {
     }
 
     /// Operators whose work is not bounded by the bytes that they are given.
-    private static let loopingOperators: Set<String> = ["$map", "$filter", "$reduce", "$range"]
+    static let loopingOperators: Set<String> = ["$map", "$filter", "$reduce", "$range"]
 
     /// Compiles a document: an operator call if its one field starts with `$`, else an object.
     private mutating func parseObject(_ object: DocumentView) throws(DBError) -> Int {

@@ -65,6 +65,9 @@ enum RegexOperators {
         return try compiled(pattern.utf8, letters.utf8, name, &context)
     }
 
+    /// Longest pattern, in bytes (MongoDB's bound here, half of that in filters).
+    private static let patternBytesMax = 16384
+
     private static func compiled(
         _ pattern: RawSpan, _ options: RawSpan, _ name: String,
         _ context: inout EvaluationContext
@@ -77,6 +80,12 @@ enum RegexOperators {
         if hasNull(options) {
             throw .location(
                 51110, "\(name): regular expression options cannot contain an embedded null byte")
+        }
+        guard pattern.byteCount <= patternBytesMax else {
+            throw .location(
+                51111,
+                "Invalid Regex in \(name): the pattern has \(pattern.byteCount) bytes, at most "
+                    + "\(patternBytesMax) are allowed")
         }
         do throws(DBError) {
             let predicate = try RegexPredicate(

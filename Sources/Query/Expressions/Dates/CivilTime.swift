@@ -54,8 +54,12 @@ struct CivilTime: Equatable {
 
     /// Milliseconds of a UTC clock that shows this; nil out of int64's range.
     var millis: Int64? {
-        let (product, overflows) = days.multipliedReportingOverflow(by: Self.dayMillis)
-        let (sum, carries) = product.addingReportingOverflow(millisOfDay)
+        // Before 1970 counted back from the day's end, which is in range wherever the sum is.
+        let isBefore = days < 0
+        let (product, overflows) = (isBefore ? days + 1 : days)
+            .multipliedReportingOverflow(by: Self.dayMillis)
+        let (sum, carries) = product.addingReportingOverflow(
+            isBefore ? millisOfDay - Self.dayMillis : millisOfDay)
         return overflows || carries ? nil : sum
     }
 
