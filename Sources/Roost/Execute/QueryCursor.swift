@@ -47,6 +47,10 @@ package final class QueryCursor: @unchecked Sendable {
     var walk = RangeWalk(.all, isBackward: false)
     /// Makes documents from index keys, where those say all that is asked for.
     var covered: CoveredKeys?
+    /// Whether this is explain's, which chooses anew and shows what it rejected.
+    var isExplained = false
+    /// The query's shape, where its plan is kept in the cache.
+    var shapeText: String?
     /// Where a union stands.
     var union = UnionState()
     /// Whether no more results are wanted.
@@ -184,7 +188,10 @@ package final class QueryCursor: @unchecked Sendable {
         var chosen: QueryPlan
         if let now, !source.readsNothing {
             collection = now
-            let outcome = try Planner(now, try source.question()).plan(transaction)
+            var planner = Planner(now, try source.question())
+            if !isExplained { planner.cache = engine.plans }
+            let outcome = try planner.plan(transaction)
+            shapeText = outcome.shape
             chosen = outcome.winner
             rejectedPlans = outcome.rejected
             estimates = outcome.estimates
