@@ -61,7 +61,7 @@ import Testing
             stages: "SUBPLAN FETCH OR", keys: 2, documents: 2),
         Shape(
             name: "either, in order", filter: ["$or": [["kind": 1], ["kind": 2]]], sort: ["at": 1],
-            limit: 4, stages: "LIMIT FETCH SORT_MERGE", keys: 5, documents: 4),
+            limit: 4, stages: "SUBPLAN LIMIT FETCH SORT_MERGE", keys: 5, documents: 4),
         Shape(
             name: "either and both", filter: ["kind": 3, "$or": [["at": 7], ["name": "n3"]]],
             stages: "FETCH OR", keys: 2, documents: 2),
