@@ -38,6 +38,8 @@ package final class RoostEngine: Sendable {
     let background = BackgroundThreads()
     /// When expired documents are deleted.
     package let expiry = ExpirySchedule()
+    /// The plans chosen for queries of each shape.
+    package let plans = PlanCache()
     /// Who waits for capped collections to grow.
     package let tails: TailWatch
     /// Where sorts spill.

@@ -39,6 +39,11 @@ extension QueryCursor {
     /// The input is at its end: blocking stages give their results.
     private func endInput<Sink: DocumentSink>(_ sink: inout Sink) throws -> ReadStatus {
         isInputEnded = true
+        if let shapeText, let collection {
+            engine.plans.check(
+                collection, shapeText,
+                examined: counters.keysExamined + counters.documentsExamined)
+        }
         seen = RecordKeySet()
         union = UnionState()
         if case .pipeline(let execution) = output {

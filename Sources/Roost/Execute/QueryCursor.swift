@@ -54,6 +54,10 @@ package final class QueryCursor: @unchecked Sendable {
     var walk = RangeWalk(.all, isBackward: false)
     /// Makes documents from index keys, where those say all that is asked for.
     var covered: CoveredKeys?
+    /// Whether this is explain's, which chooses anew and shows what it rejected.
+    var isExplained = false
+    /// The query's shape, where its plan is kept in the cache.
+    var shapeText: String?
     /// Where a union stands.
     var union = UnionState()
     /// Whether no more results are wanted.
@@ -202,7 +206,10 @@ package final class QueryCursor: @unchecked Sendable {
             metadata = ResultMetadata(source, filter)
             var question = try source.question()
             question.filter = filter.root
-            let outcome = try Planner(now, question).plan(transaction)
+            var planner = Planner(now, question)
+            if !isExplained { planner.cache = engine.plans }
+            let outcome = try planner.plan(transaction)
+            shapeText = outcome.shape
             chosen = outcome.winner
             rejectedPlans = outcome.rejected
             estimates = outcome.estimates

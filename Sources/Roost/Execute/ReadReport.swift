@@ -19,7 +19,17 @@ extension QueryCursor {
     package var report: ReadReport {
         ReadReport(
             counters: counters, summary: plan?.summary ?? "EOF",
-            sorts: plan.map { !$0.providesSort } ?? false, shapeHash: nil)
+            sorts: plan.map { !$0.providesSort } ?? false,
+            shapeHash: shapeText.map(QueryShape.hash))
+    }
+}
+
+extension QueryCursor {
+    /// The name of the query's shape; nil where its hint or sort makes no sense.
+    var shapeHash: String? {
+        guard let question = try? source.question() else { return nil }
+        return QueryShape.hash(
+            QueryShape.text(question.filter, question.sort, question.collation))
     }
 }
 

@@ -126,6 +126,7 @@ package final class ExplainRead {
         self.cursor = cursor
         self.shape = shape
         self.verbosity = verbosity
+        cursor.isExplained = true
     }
 
     /// Goes on for one slice; true when the answer is ready.
@@ -150,6 +151,7 @@ package final class ExplainRead {
         var explanation = Explanation(
             namespace: cursor.namespace, shape: shape, winner: cursor.plan ?? .nothing,
             rejected: cursor.rejectedPlans, estimates: cursor.estimates,
+            shapeHash: cursor.shapeHash,
             advice: IndexAdvice(cursor)?.text)
         if verbosity.runs {
             explanation.counters = cursor.counters

@@ -41,6 +41,8 @@ struct Explanation {
     let rejected: [QueryPlan]
     /// How many entries each plan has, winner first, as far as they were counted to compare them.
     var estimates: [Int] = []
+    /// The name of the query's shape.
+    var shapeHash: String?
     /// In plain words, what would make the query quicker; nil where nothing would.
     var advice: String?
     /// Set when the query was run.
@@ -53,6 +55,10 @@ struct Explanation {
         writer.append("namespace", namespace.description)
         writer.append("parsedQuery", shape.filter)
         writer.append("indexFilterSet", false)
+        if let shapeHash {
+            writer.append("planCacheShapeHash", shapeHash)
+            writer.append("planCacheKey", shapeHash)
+        }
         if let advice { writer.append("advice", advice) }
         writer.append("optimizationTimeMillis", Int32(0))
         writer.append("maxIndexedOrSolutionsReached", false)

@@ -116,4 +116,9 @@ extension QueryPlan {
     var isUnion: Bool {
         if case .union = access { true } else { false }
     }
+
+    /// How many scans make it up.
+    var scanCount: Int {
+        if case .union(let branches) = access { branches.count } else { 1 }
+    }
 }

@@ -3,8 +3,8 @@
 // Candidates are the collection's own table (ranges of `_id`) and each index that holds every
 // match; a scan of everything is what remains. A candidate with fewer entries within its bounds
 // wins, as far as counting a few of them tells; else the one that gives the order asked for, then
-// the one with more single values in front, then the one with tighter bounds. Nothing is kept
-// between queries, so that a plan can't outlive the data it was good for.
+// the one with more single values in front, then the one with tighter bounds. What was
+// chosen is kept for queries of the same shape (PlanCache).
 
 import BSON
 import Query
@@ -15,6 +15,9 @@ struct Planner {
     let collection: CollectionEntry
     let question: PlanQuestion
     let conjuncts: [Conjunct]
+
+    /// Where choices are kept; nil to choose anew.
+    var cache: PlanCache?
 
     init(_ collection: CollectionEntry, _ question: PlanQuestion) {
         self.collection = collection
@@ -28,6 +31,8 @@ struct Planner {
         let rejected: [QueryPlan]
         /// How many entries were counted of each, winner first; empty where none were.
         var estimates: [Int] = []
+        /// The query's shape, where the choice is kept under it.
+        var shape: String?
     }
 
     /// Most entries of a candidate that are counted to compare it with others.
@@ -165,6 +170,18 @@ struct Planner {
         if let unique = plans.firstIndex(where: isSingleEntry) {
             return Self.outcome(plans, unique)
         }
+        var shape: String?
+        if let cache {
+            let text = QueryShape.text(question.filter, question.sort, question.collation)
+            shape = text
+            if let known = cache.identity(collection, text),
+                let place = plans.firstIndex(where: { $0.identity == known })
+            {
+                var outcome = Self.outcome(plans, place)
+                outcome.shape = text
+                return outcome
+            }
+        }
         let sampleSize = try self.sampleSize(plans, transaction)
         var best = 0
         var ranks = [try rank(plans[0], sampleSize, transaction)]
@@ -176,6 +193,10 @@ struct Planner {
         outcome.estimates = ranks.map(\.entries)
         let chosen = outcome.estimates.remove(at: best)
         outcome.estimates.insert(chosen, at: 0)
+        if let shape, let cache {
+            cache.note(collection, shape, outcome.winner, works: chosen)
+            outcome.shape = shape
+        }
         return outcome
     }
 
@@ -238,6 +259,10 @@ struct Planner {
         if !plan.isFullScan { entries = try sample(plan, sampleSize, transaction) }
         // A sort of few documents costs about as much as finding them.
         if !plan.providesSort, entries < sampleSize { entries = min(sampleSize, entries * 3 / 2) }
+        // What only gives matches, in order, ends at the limit.
+        if plan.providesSort, plan.impliesMatch, let limit = question.limit {
+            entries = min(entries, limit + max(1, plan.scanCount))
+        }
         let bounds = plan.bounds
         let equalities = bounds?.equalityCount ?? 0
         let parts = bounds?.parts ?? []

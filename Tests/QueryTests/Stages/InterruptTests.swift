@@ -99,7 +99,8 @@ import Testing
         ] as [[Value]])
     func rangesAreBounded(arguments: [Value]) {
         // Not constants, which would be folded before the stage runs.
-        let range: [Value] = [["$add": [["$ifNull": ["$zero", 0]], arguments[0]]]] + arguments.dropFirst()
+        let range: [Value] =
+            [["$add": [["$ifNull": ["$zero", 0]], arguments[0]]]] + arguments.dropFirst()
         let stages: Value = [["$project": ["x": ["$range": .array(range)]]]]
         guard case .failure(let error) = aggregate(stages, over: [["_id": 1]]) else {
             Issue.record("no bound")
