@@ -126,6 +126,9 @@ extension RoostEngine {
                 changed = outcome.entry
                 report = outcome.report
             }
+            writer.log.note(
+                .modify, entry,
+                ["after": .document(changed.options), "before": .document(entry.options)])
             try writer.save(changed, &transaction)
             return report
         } completion: {

@@ -37,7 +37,9 @@ package final class RoostEngine: Sendable {
     let background = BackgroundThreads()
     /// When expired documents are deleted.
     package let expiry = ExpirySchedule()
-    /// Who waits for capped collections to grow.
+    /// Names the history that the change log holds; resume tokens carry it.
+    let logEpoch: UInt64
+    /// Who waits for capped collections to grow, and for changes.
     package let tails: TailWatch
     /// Where sorts spill.
     let temporaryFolder: String
@@ -64,6 +66,7 @@ package final class RoostEngine: Sendable {
         writer = opened.writer
         tails = opened.writer.tails
         clock = opened.clock
+        logEpoch = opened.logEpoch
         temporaryFolder = path + "/tmp"
         do {
             readerPool = try ReaderPool(store: opened.store, threads: options.readerThreads)
@@ -105,7 +108,7 @@ package final class RoostEngine: Sendable {
         _ operation: @escaping @Sendable (inout WriteTransaction) throws -> R,
         completion: @escaping @Sendable (Result<R, DBError>) -> Void
     ) {
-        store.submit(options, operation) { outcome in
+        store.submit(options, writer.logged(operation)) { outcome in
             completion(outcome.mapError { DBError(engineFailure: $0) })
         }
     }
@@ -115,7 +118,7 @@ package final class RoostEngine: Sendable {
         _ options: OperationOptions = OperationOptions(),
         _ operation: @escaping @Sendable (inout WriteTransaction) throws -> R
     ) throws -> R {
-        try store.perform(options, operation)
+        try store.perform(options, writer.logged(operation))
     }
 
     // MARK: Writes
@@ -221,6 +224,7 @@ private struct Opened {
     let catalog: PublishedCatalog
     let writer: WriterState
     let clock: LogicalClock
+    let logEpoch: UInt64
 
     init(path: String, options: EngineOptions) throws {
         var storeOptions = Store.Options()
@@ -228,23 +232,24 @@ private struct Opened {
         storeOptions.durability = options.durability == .full ? .full : .relaxed
         store = try Store.open(path: path, options: storeOptions)
         let snapshot: CatalogSnapshot
+        let log: (end: ChangeLog.End, header: LogHeader)
         do {
             snapshot = try Self.load(store)
+            log = try RoostEngine.openLog(store)
         } catch {
             store.close()
             throw error
         }
         catalog = PublishedCatalog(snapshot)
-        clock = LogicalClock(startingAt: Timestamp(rawValue: 0))
-        writer = WriterState(catalog, TailWatch())
-        let (writer, clock) = (writer, clock)
+        clock = LogicalClock(startingAt: log.end.position.sequence)
+        logEpoch = log.header.epoch
+        writer = WriterState(
+            catalog, TailWatch(logEnd: log.end.position.sequence), ChangeLog(clock, end: log.end))
+        let writer = writer
         store.setGroupHooks(
             GroupHooks(
                 willCommit: { transaction in try writer.prepareCommit(&transaction) },
-                didCommit: { _ in
-                    writer.commit()
-                    _ = clock.advance()
-                },
+                didCommit: { _ in writer.commit() },
                 didAbort: { writer.rollBack() }))
     }
 
