@@ -22,12 +22,12 @@ enum ChangeStream {
                 "$changeStream stage expects a document as argument")
         }
         try checkReadConcern(call)
-        try Pipeline.checkForChanges(stages)
         let scope = try scope(argument, call, namespace)
         let (rest, splits) = behind(stages)
+        let pipeline = try QueryCompiler(call).pipeline(rest)
+        try Pipeline.checkForChanges(stages)
         return try ChangeStreamRequest(
-            argument, namespace, scope, pipeline: try QueryCompiler(call).pipeline(rest),
-            splitsLargeEvents: splits)
+            argument, namespace, scope, pipeline: pipeline, splitsLargeEvents: splits)
     }
 
     private static func checkReadConcern(_ call: borrowing CommandCall) throws(DBError) {

@@ -41,7 +41,9 @@ final class ChangeFollower {
     init(_ engine: RoostEngine, _ request: ChangeStreamRequest, _ interrupt: Interrupt) {
         self.engine = engine
         self.request = request
-        execution = PipelineExecution(request.pipeline, interrupt: interrupt)
+        // What is too large for a document may still be split.
+        execution = PipelineExecution(
+            request.pipeline, resultBytesMax: 8 * Limits.documentBytesMax, interrupt: interrupt)
         events = ChangeEventWriter(request, epoch: engine.logEpoch)
         engine.tails.watch(request.scope)
         let progress = engine.tails.progress(request.scope)
@@ -117,7 +119,7 @@ final class ChangeFollower {
             .changeStreamHistoryLost,
             "Resume of change stream was not possible, as the resume point may no longer be in the "
                 + "change log: \(reason). Open a new stream without a token, read the collection "
-                + "anew, and keep changes longer (--change-log-hours, --change-log-bytes) if that "
+                + "anew, and keep changes longer (--change-log-hours, --change-log-size) if that "
                 + "happens often",
             details: .nonResumable)
     }

@@ -233,6 +233,9 @@ final class ChangeLog {
 
     // MARK: Groups
 
+    /// Bytes of all records ever logged.
+    var endOffset: UInt64 { end.offset }
+
     /// The timestamp of the newest command in the group, committed or not.
     var newest: Timestamp { end.position.sequence }
 

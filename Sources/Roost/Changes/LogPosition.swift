@@ -51,6 +51,9 @@ package struct LogPosition: Hashable, Comparable, Sendable {
     /// Bytes of a record's key.
     static let keyBytes = 12
 
+    /// Below the keys of all records, above those of the log's own entries.
+    static let firstKey = LogPosition(Timestamp(rawValue: 1), ordinal: 0).key
+
     /// The key of the record: sequence and ordinal, big-endian.
     var key: [UInt8] {
         withUnsafeBytes(of: sequence.rawValue.bigEndian) { Array($0) }

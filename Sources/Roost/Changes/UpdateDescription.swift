@@ -112,7 +112,8 @@ struct UpdateDescription: ~Copyable {
             if !isTop, right.name.hasDot { return false }
             noteUpdated(right.name, right.value)
         }
-        return true
+        // Of two fields of one name a path means the first.
+        return isTop || cost == mark.cost || FieldPlaces(after).areDistinct
     }
 
     /// As `compareFields`, where fields went, came or moved.

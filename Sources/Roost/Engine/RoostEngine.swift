@@ -39,6 +39,8 @@ package final class RoostEngine: Sendable {
     package let expiry = ExpirySchedule()
     /// Names the history that the change log holds; resume tokens carry it.
     let logEpoch: UInt64
+    /// How long changes are kept.
+    package let retention: LogRetention
     /// Who waits for capped collections to grow, and for changes.
     package let tails: TailWatch
     /// Where sorts spill.
@@ -67,6 +69,7 @@ package final class RoostEngine: Sendable {
         tails = opened.writer.tails
         clock = opened.clock
         logEpoch = opened.logEpoch
+        retention = LogRetention(options.changeLog, quotaBytes: options.quotaBytes)
         temporaryFolder = path + "/tmp"
         do {
             readerPool = try ReaderPool(store: opened.store, threads: options.readerThreads)
@@ -77,6 +80,7 @@ package final class RoostEngine: Sendable {
         removeUnfinishedIndexes()
         removeTemporaryCollections()
         startExpiry()
+        startRetention()
     }
 
     /// Whether a folder holds a database; opening one that doesn't makes it.
@@ -85,6 +89,7 @@ package final class RoostEngine: Sendable {
     /// Finishes what runs and closes the folder. Cursors must not be used afterwards.
     package func close() {
         expiry.stop()
+        retention.stop()
         readerPool.close()
         store.close()
         background.join()
@@ -169,6 +174,12 @@ package final class RoostEngine: Sendable {
             metadata: [
                 "collection": "\(entry.namespace)", "index": "\(index.name)", "error": "\(error)",
             ])
+    }
+
+    func noteRetentionFailure(_ error: any Error) {
+        logger.warning(
+            "the change log could not be trimmed; the next pass tries again",
+            metadata: ["error": "\(error)"])
     }
 
     /// Runs a pipeline and writes its results where its last stage says; answers on the writer or a
