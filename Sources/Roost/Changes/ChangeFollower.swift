@@ -108,6 +108,9 @@ final class ChangeFollower {
             throw Self.historyLost(
                 "the token belongs to another history: the data was restored or replaced since")
         }
+        if case .after(let token) = request.start, token.position.sequence > engine.clock.newest {
+            throw Self.historyLost("the token is newer than all changes: the last ones were lost")
+        }
         guard position < (try LogHeader.read(transaction).trimmed),
             position < (try TrimmedNames.last(in: scope, transaction))
         else { return }

@@ -1,7 +1,7 @@
 // How long changes are kept.
 //
-// A thread wakes now and then and removes the oldest records: those older than the age, and beyond
-// the size all but the last five minutes. It does so in operations on the writer thread that each
+// A thread wakes now and then and removes the oldest records: those older than the age, beyond the
+// size all but the last five minutes, and whatever is beyond four times the size. It does so in operations on the writer thread that each
 // remove a bounded number of records, whole commands at a time, and never the newest command. Each
 // notes, in the same commit, how far the log is gone, and how far for each collection it met: so a
 // token stays good while nothing behind it is missing from its own collection.
@@ -27,7 +27,15 @@ public struct LogLimits: Sendable, Equatable {
 package final class LogRetention: Sendable {
     private let limits: Mutex<LogLimits>
     private let defaultBytesMax: UInt64
-    private let stopped = Monitor(false)
+    private struct State {
+        var isStopped = false
+        /// Whether the log has grown so much that the next pass should not wait.
+        var isDue = false
+    }
+
+    private let state = Monitor(State())
+    /// Where the log ended when a pass was last called for.
+    private let noted = Atomic<UInt64>(0)
     private let trimmedCount = Atomic<Int>(0)
 
     /// How often it is looked whether there is something to trim.
@@ -54,17 +62,34 @@ package final class LogRetention: Sendable {
         trimmedCount.add(count, ordering: .relaxed)
     }
 
+    /// Notes how long the log has become, in bytes ever logged; after each commit.
+    func note(logEnd: UInt64) {
+        let last = noted.load(ordering: .relaxed)
+        guard logEnd &- last > Self.bytesBetweenPasses else { return }
+        noted.store(logEnd, ordering: .relaxed)
+        state.withLock { $0.isDue = true }
+        state.wake()
+    }
+
+    /// How much the log may grow between two passes.
+    private static let bytesBetweenPasses: UInt64 = 64 << 20
+
     func stop() {
-        stopped.withLock { $0 = true }
-        stopped.wake()
+        state.withLock { $0.isStopped = true }
+        state.wake()
     }
 
     /// Waits for the next pass; false when there will be none.
     func waitForPass() -> Bool {
-        stopped.wait(timeoutMillis: Self.sleepMillis) { $0 ? true : nil } == nil
+        let isLast = state.wait(timeoutMillis: Self.sleepMillis) { state -> Bool? in
+            if state.isStopped { return true }
+            return state.isDue ? false : nil
+        }
+        state.withLock { $0.isDue = false }
+        return isLast != true
     }
 
-    var isStopped: Bool { stopped.withLock { $0 } }
+    var isStopped: Bool { state.withLock { $0.isStopped } }
 }
 
 /// What one operation of trimming does.
@@ -76,12 +101,26 @@ struct LogTrim: Sendable {
     /// Records whose bytes end at or before this offset go, if they are older than `keptMillis`.
     let cutoffOffset: UInt64
     let keptMillis: Int64
+    /// Records whose bytes end at or before this offset go: the log may not fill the disk.
+    let hardCutoffOffset: UInt64
+
+    /// What is due at that time, in milliseconds since 1970, in a log that ends there.
+    init(_ limits: LogLimits, bytesMax: UInt64, at millis: Int64, end: UInt64) {
+        cutoffMillis = millis - limits.ageSecondsMax * 1_000
+        keptMillis = millis - limits.ageSecondsMin * 1_000
+        cutoffOffset = end > bytesMax ? end - bytesMax : 0
+        let most = bytesMax.multipliedReportingOverflow(by: Self.hardFactor)
+        hardCutoffOffset = !most.overflow && end > most.partialValue ? end - most.partialValue : 0
+    }
+
+    /// How many times the size the log may have at most.
+    private static let hardFactor: UInt64 = 4
 
     /// Whether a record may go.
     func takes(_ record: borrowing ChangeRecordView) -> Bool {
         if record.wallMillis < cutoffMillis { return true }
-        return record.offset + UInt64(record.byteCount) <= cutoffOffset
-            && record.wallMillis < keptMillis
+        let end = record.offset + UInt64(record.byteCount)
+        return end <= hardCutoffOffset || end <= cutoffOffset && record.wallMillis < keptMillis
     }
 
     /// Removes the oldest records; answers how many, 0 when there is nothing left to remove.
@@ -179,11 +218,8 @@ extension RoostEngine {
             do {
                 let count = try submitAndWait(OperationOptions(mayUseReserve: true)) {
                     transaction in
-                    let end = writer.log.endOffset
                     let trim = LogTrim(
-                        cutoffMillis: millis - limits.ageSecondsMax * 1_000,
-                        cutoffOffset: end > bytesMax ? end - bytesMax : 0,
-                        keptMillis: millis - limits.ageSecondsMin * 1_000)
+                        limits, bytesMax: bytesMax, at: millis, end: writer.log.endOffset)
                     return try trim.run(newest: writer.log.newest, &transaction)
                 }
                 removed += count

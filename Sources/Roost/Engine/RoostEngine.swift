@@ -66,10 +66,10 @@ package final class RoostEngine: Sendable {
         store = opened.store
         published = opened.catalog
         writer = opened.writer
+        retention = opened.retention
         tails = opened.writer.tails
         clock = opened.clock
         logEpoch = opened.logEpoch
-        retention = LogRetention(options.changeLog, quotaBytes: options.quotaBytes)
         temporaryFolder = path + "/tmp"
         do {
             readerPool = try ReaderPool(store: opened.store, threads: options.readerThreads)
@@ -236,6 +236,7 @@ private struct Opened {
     let writer: WriterState
     let clock: LogicalClock
     let logEpoch: UInt64
+    let retention: LogRetention
 
     init(path: String, options: EngineOptions) throws {
         var storeOptions = Store.Options()
@@ -256,11 +257,15 @@ private struct Opened {
         logEpoch = log.header.epoch
         writer = WriterState(
             catalog, TailWatch(logEnd: log.end.position.sequence), ChangeLog(clock, end: log.end))
-        let writer = writer
+        retention = LogRetention(options.changeLog, quotaBytes: options.quotaBytes)
+        let (writer, retention) = (writer, retention)
         store.setGroupHooks(
             GroupHooks(
                 willCommit: { transaction in try writer.prepareCommit(&transaction) },
-                didCommit: { _ in writer.commit() },
+                didCommit: { _ in
+                    writer.commit()
+                    retention.note(logEnd: writer.log.endOffset)
+                },
                 didAbort: { writer.rollBack() }))
     }
 

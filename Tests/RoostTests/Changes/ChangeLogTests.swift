@@ -89,6 +89,8 @@ import Testing
         }
         let found = try Self.records(fixture)
         #expect(found == wanted)
+        let report = try fixture.engine.verify()
+        #expect(report.faults.isEmpty && report.changes == wanted.count)
     }
 
     @Test func refusedWritesLeaveNothing() async throws {
@@ -204,7 +206,7 @@ import Testing
     @Test func sizeTrimsOnlyWhatIsOldEnough() async throws {
         let fixture = try ReadFixture()
         var limits = LogLimits()
-        limits.bytesMax = 1_000
+        limits.bytesMax = 3_000
         fixture.engine.retention.current = limits
         for number in Int32(0)..<50 {
             try await fixture.insert(Self.names, [["_id": .int32(number)]])
@@ -213,6 +215,11 @@ import Testing
         #expect(fixture.engine.trimLog(at: now) == 0)
         #expect(fixture.engine.trimLog(at: now + 301_000) > 0)
         let left = try Self.records(fixture).count
-        #expect(left > 1 && left < 20)
+        #expect(left > 1 && left < 50)
+        // Four times the size is kept whatever the age.
+        for number in Int32(50)..<400 {
+            try await fixture.insert(Self.names, [["_id": .int32(number)]])
+        }
+        #expect(fixture.engine.trimLog(at: now) > 0)
     }
 }
