@@ -34,22 +34,34 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// What the client has said about itself.
     var client = ClientInfo()
 
+    /// What the last command was about; the next one mostly is about the same.
+    var lastNamespace: Namespace?
     /// Whether cursors were opened without a session, which end with the connection.
     var hasOwnCursors = false
     /// Tells work on other threads that nobody waits for it any more.
     let end = ConnectionEnd()
 
     /// Ends the read that a reader of the pool runs for the connection.
-    var runningRead: Interrupt?
+    var runningRead: Interrupt? {
+        didSet { if let runningRead { operation.set(runningRead) } }
+    }
+    /// What runs off the event loop, for currentOp.
+    let operation: OperationSlot
+    /// When the running command began, on the monotonic clock; roughly, while nothing is profiled.
+    private(set) var commandStart = Clock.coarseNanos
 
     private var context: ChannelHandlerContext?
     private var state = ConnectionState()
     private var out = ReplyWriter()
+    private let arguments = Arguments()
     /// A request that is run again for each further reply.
     private var exhausting: Request?
     /// A hello that waits for a change of the topology.
     private var waitingHello: Scheduled<Void>?
     private var wantsRead = false
+    /// `channel.isWritable`, which is asked often and dear to ask.
+    private var isWritable = true
+    private var lastTouch: SessionTable.Touch?
     private var closesWhenIdle = false
     private var isProcessing = false
     /// Whether `out` is being written; events of the channel may come in the middle of that.
@@ -57,18 +69,24 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// When the connection last brought bytes, on the coarse clock.
     private var lastBytesAt = Clock.coarseNanos
     private var hasSentAMessage = false
+    /// Whether replies wait until their command's profile is stored.
+    private var isHolding = false
 
     init(core: ServerCore, loop: LoopState) {
         self.core = core
         self.loop = loop
         id = core.nextConnectionID()
+        operation = OperationSlot(connection: id)
     }
 
     // MARK: Channel events
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        isWritable = context.channel.isWritable
         client.remoteAddress = context.remoteAddress.map(Self.describe) ?? "unix socket"
+        operation.client.address = client.remoteAddress
+        core.operations.add(operation)
         loop.add(self)
     }
 
@@ -83,6 +101,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         runningRead?.kill(.interrupted)
         if hasOwnCursors { core.cursors.killAll(of: [.connection(id)]) }
         loop.remove(self)
+        core.operations.remove(connection: id)
         core.releaseConnection()
         context.fireChannelInactive()
     }
@@ -91,6 +110,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let bytes = unwrapInboundIn(data)
         core.counters.bytesIn.wrappingAdd(bytes.readableBytes, ordering: .relaxed)
         lastBytesAt = Clock.coarseNanos
+        commandStart = lastBytesAt
         state.receive(bytes)
         process()
     }
@@ -102,7 +122,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// The channel asks before each read; bytes that nobody wants stay in the kernel, so that TCP
     /// holds the client back.
     func read(context: ChannelHandlerContext) {
-        if state.wantsBytes, context.channel.isWritable {
+        if state.wantsBytes, isWritable {
             context.read()
         } else {
             wantsRead = true
@@ -110,7 +130,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable {
+        isWritable = context.channel.isWritable
+        if isWritable {
             if isFlushing {
                 // The event comes from inside the write, while `out` still holds what was written.
                 let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -139,10 +160,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Performs the state machine's actions until it waits.
     private func process() {
-        guard !isProcessing, !isFlushing, let context else { return }
+        guard !isProcessing, !isFlushing, context != nil else { return }
         isProcessing = true
         defer { isProcessing = false }
-        while context.channel.isWritable {
+        while isWritable {
             if closesWhenIdle, !state.isBusy { return closeAfterFlush() }
             switch state.next() {
             case .wait: return
@@ -179,22 +200,23 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func run(_ request: Request, _ failure: InjectedFailure? = nil) {
         out.begin(request.kind)
+        if core.profiler.isOn { commandStart = Clock.nanos }
         var special = SpecialFields()
         var outcome = CommandOutcome.done
         var failed: DBError?
         do throws(DBError) {
             let command = try definition(of: request)
-            let arguments = try Arguments(request, command)
+            try arguments.read(request, command)
             special = try SpecialFields(arguments, request, command, core)
             if let failure {
                 if let error = failure.error { throw error }
                 if let error = failure.writeConcernError { special.writeConcern.failure = error }
             }
-            if special.deadline != nil, core.failPoints.expiresAllDeadlines {
+            if special.hasDeadline, core.failPoints.expiresAllDeadlines {
                 throw .timeExpired
             }
             if let session = special.session {
-                try core.sessions.touch(session, now: lastBytesAt)
+                try core.sessions.touch(session, now: lastBytesAt, &lastTouch)
             }
             let call = CommandCall(
                 command: command, request: request, arguments: arguments, special: special,
@@ -213,7 +235,33 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if let failed { epilogue.fail(failed, &out) } else { epilogue.succeed(&out) }
         let exhausts = if case .exhaust = outcome { failed == nil } else { false }
         let replyID = epilogue.end(&out, responseTo: request.id, moreToCome: exhausts)
+        let now = Clock.coarseNanos
+        if core.profiler.mayWant(nanos: now &- min(now, commandStart)),
+            profileSlowPath(request, failed, replyID, exhausts: exhausts)
+        {
+            return
+        }
+        commandStart = now
         if exhausts { goOn(request, after: replyID) } else { state.finished() }
+    }
+
+    /// Profiles or logs the command that `out` holds the answer of. True: the answer waits until
+    /// that is done, and the connection with it.
+    @inline(never)
+    private func profileSlowPath(
+        _ request: Request, _ error: DBError?, _ replyID: Int32, exhausts: Bool
+    ) -> Bool {
+        let ended = EndedOperation(
+            request: request, client: operation.client,
+            nanos: Clock.nanos &- commandStart, report: operation.takeReport(),
+            error: error, replyBytes: out.byteCount)
+        let delivery = Delivery(
+            connection: NIOLoopBound(self, eventLoop: loop.mailbox.eventLoop), reply: nil,
+            replyID: replyID, exhausting: exhausts ? request : nil)
+        isHolding = core.profiler.take(ended, core) { [mailbox = loop.mailbox] in
+            mailbox.post(delivery)
+        }
+        return isHolding
     }
 
     private func definition(of request: borrowing Request) throws(DBError) -> CommandDefinition {
@@ -225,10 +273,6 @@ final class ConnectionHandler: ChannelDuplexHandler {
             core.options.offersTestCommands || !command.options.contains(.testOnly)
         else {
             throw DBError(.commandNotFound, "no such command: '\(first.nameString)'")
-        }
-        if request.kind == .message, body.value("$db") == nil {
-            throw DBError(
-                DBError.Code(rawValue: 40_571), "OP_MSG requests require a $db argument")
         }
         return command
     }
@@ -248,6 +292,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// A reply that another thread has written is here.
     func finishDeferred(_ reply: ByteBuffer?, replyID: Int32, exhausting request: Request?) {
         runningRead = nil
+        operation.end()
+        isHolding = false
         guard let context else { return }
         flush()
         if let reply {
@@ -275,7 +321,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func exhaustFurther() {
         guard let context, let request = exhausting else { return }
         // When the client does not take the replies, the next writability event goes on.
-        guard context.channel.isWritable else {
+        guard isWritable else {
             let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
             context.eventLoop.scheduleTask(in: .milliseconds(5)) {
                 handler.value.exhaustFurther()
@@ -331,7 +377,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     // MARK: Writing and reading
 
     private func flush() {
-        guard let context, !isFlushing, out.buffer.readableBytes > 0 else { return }
+        guard let context, !isFlushing, !isHolding, out.buffer.readableBytes > 0 else { return }
         core.counters.bytesOut.wrappingAdd(out.buffer.readableBytes, ordering: .relaxed)
         isFlushing = true
         defer { isFlushing = false }
@@ -340,7 +386,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func resumeReading() {
-        guard let context, wantsRead, state.wantsBytes, context.channel.isWritable else { return }
+        guard let context, wantsRead, state.wantsBytes, isWritable else { return }
         wantsRead = false
         context.read()
     }

@@ -68,6 +68,7 @@ enum BatchRun {
             waiting.wait(tail, since: generation)
             return .deferred
         }
+        if call.core.profiler.isOn { call.connection.operation.note(cursor.report) }
         let id = try finish(
             cursor, status, plan, call.core, &reply, cursorMark: document, batchMark: batch)
         return plan.isExhaust && id != 0 ? .exhaust : .done
@@ -146,6 +147,7 @@ private final class BatchJob: @unchecked Sendable {
             if ticket.isConnectionGone { cursor.kill() }
             let status = try cursor.advance(reader, plan.limits, .slice, into: &reply)
             if status == .budgetSpent { return .again }
+            ticket.note(cursor)
             let id = try BatchRun.finish(
                 cursor, status, plan, core, &reply, cursorMark: cursorMark,
                 batchMark: batchMark)
@@ -265,6 +267,14 @@ extension CommandCall {
 
     /// The collection that the command's own field names, with its database.
     func namespace() throws(DBError) -> Namespace {
-        Namespace(database, try collectionName())
+        if request.legacyDatabase == nil, let last = connection.lastNamespace,
+            let database = value("$db"), database.hasText(last.database),
+            commandValue.hasText(last.collection)
+        {
+            return last
+        }
+        let namespace = Namespace(database, try collectionName())
+        connection.lastNamespace = namespace
+        return namespace
     }
 }

@@ -18,6 +18,7 @@ import Glibc
 package import Logging
 package import Query
 import Storage
+import Synchronization
 
 /// An open database folder.
 package final class RoostEngine: Sendable {
@@ -46,6 +47,7 @@ package final class RoostEngine: Sendable {
     /// Where sorts spill.
     let temporaryFolder: String
     private let published: PublishedCatalog
+    private let answered: GroupListener
     private let logger: Logger
 
     /// Opens a folder, making it where it doesn't exist.
@@ -68,6 +70,7 @@ package final class RoostEngine: Sendable {
         writer = opened.writer
         retention = opened.retention
         tails = opened.writer.tails
+        answered = opened.answered
         clock = opened.clock
         logEpoch = opened.logEpoch
         temporaryFolder = path + "/tmp"
@@ -106,6 +109,15 @@ package final class RoostEngine: Sendable {
     }
 
     // MARK: Operations on the writer thread
+
+    /// Whether the caller runs on the writer thread, as most completions of writes do.
+    package var isOnWriterThread: Bool { store.isOnWriterThread }
+
+    /// Calls `body` on the writer thread after the completions of each commit group: what they
+    /// have to tell other threads can be told at once.
+    package func setGroupAnswered(_ body: @escaping @Sendable () -> Void) {
+        answered.set(body)
+    }
 
     /// Runs an operation on the writer thread and answers there after its commit is durable.
     func submit<R: Sendable>(
@@ -229,14 +241,31 @@ package final class RoostEngine: Sendable {
     }
 }
 
+/// Who is told after each commit group.
+private final class GroupListener: Sendable {
+    private let body = Mutex<(@Sendable () -> Void)?>(nil)
+
+    func set(_ body: @escaping @Sendable () -> Void) {
+        self.body.withLock { $0 = body }
+    }
+
+    func note() {
+        body.withLock { $0 }?()
+    }
+}
+
 /// The parts of an engine that depend on each other while a folder is opened.
 private struct Opened {
     let store: Store
     let catalog: PublishedCatalog
     let writer: WriterState
     let clock: LogicalClock
+<<<<<<< HEAD
     let logEpoch: UInt64
     let retention: LogRetention
+=======
+    let answered = GroupListener()
+>>>>>>> 116db9b7a61c458c115d18aca2d24847eb08068b
 
     init(path: String, options: EngineOptions) throws {
         var storeOptions = Store.Options()
@@ -253,12 +282,18 @@ private struct Opened {
             throw error
         }
         catalog = PublishedCatalog(snapshot)
+<<<<<<< HEAD
         clock = LogicalClock(startingAt: log.end.position.sequence)
         logEpoch = log.header.epoch
         writer = WriterState(
             catalog, TailWatch(logEnd: log.end.position.sequence), ChangeLog(clock, end: log.end))
         retention = LogRetention(options.changeLog, quotaBytes: options.quotaBytes)
         let (writer, retention) = (writer, retention)
+=======
+        clock = LogicalClock(startingAt: Timestamp(rawValue: 0))
+        writer = WriterState(catalog, TailWatch())
+        let (writer, clock, answered) = (writer, clock, answered)
+>>>>>>> 116db9b7a61c458c115d18aca2d24847eb08068b
         store.setGroupHooks(
             GroupHooks(
                 willCommit: { transaction in try writer.prepareCommit(&transaction) },
@@ -266,7 +301,8 @@ private struct Opened {
                     writer.commit()
                     retention.note(logEnd: writer.log.endOffset)
                 },
-                didAbort: { writer.rollBack() }))
+                didAbort: { writer.rollBack() },
+                didAnswer: { answered.note() }))
     }
 
     /// Reads the catalog.

@@ -36,7 +36,9 @@ import Testing
             let list = OwnedValue(stages)
             let pipeline = try Pipeline.parse(DocumentView(list.view.bytes), ExpressionScope())
             #expect(pipeline.multiplies)
-            let execution = PipelineExecution(pipeline, interrupt: interrupt)
+            var resources = ExecutionResources()
+            resources.interrupt = interrupt
+            let execution = PipelineExecution(pipeline, resources)
             _ = try execution.push(document.view, arrayPosition: nil)
             return 0
         } catch {
