@@ -27,19 +27,10 @@ package final class PipelineExecution {
     /// (`Pipeline.leading.stageCount`).
     package init(
         _ pipeline: Pipeline, skippingLeading count: Int = 0,
-<<<<<<< HEAD
-        memoryBytesMax: Int = PipelineExecution.memoryBytesMax,
-        resultBytesMax: Int = Limits.documentBytesMax + Limits.documentOverheadBytesMax,
-        interrupt: Interrupt? = nil
-    ) {
-        interrupts = InterruptMeter(interrupt)
-        let sink = ResultSink(resultBytesMax: resultBytesMax)
-=======
         _ resources: ExecutionResources = ExecutionResources()
     ) {
         interrupts = InterruptMeter(resources.interrupt)
-        let sink = ResultSink()
->>>>>>> 116db9b7a61c458c115d18aca2d24847eb08068b
+        let sink = ResultSink(resultBytesMax: resources.resultBytesMax)
         var chain: [StageExecution] = []
         var next: StageExecution = sink
         for stage in pipeline.stages.dropFirst(count).reversed() {

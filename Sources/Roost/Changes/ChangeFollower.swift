@@ -41,9 +41,11 @@ final class ChangeFollower {
     init(_ engine: RoostEngine, _ request: ChangeStreamRequest, _ interrupt: Interrupt) {
         self.engine = engine
         self.request = request
+        var resources = ExecutionResources()
+        resources.interrupt = interrupt
         // What is too large for a document may still be split.
-        execution = PipelineExecution(
-            request.pipeline, resultBytesMax: 8 * Limits.documentBytesMax, interrupt: interrupt)
+        resources.resultBytesMax = 8 * Limits.documentBytesMax
+        execution = PipelineExecution(request.pipeline, resources)
         events = ChangeEventWriter(request, epoch: engine.logEpoch)
         engine.tails.watch(request.scope)
         let progress = engine.tails.progress(request.scope)

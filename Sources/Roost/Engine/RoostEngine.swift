@@ -260,12 +260,9 @@ private struct Opened {
     let catalog: PublishedCatalog
     let writer: WriterState
     let clock: LogicalClock
-<<<<<<< HEAD
     let logEpoch: UInt64
     let retention: LogRetention
-=======
     let answered = GroupListener()
->>>>>>> 116db9b7a61c458c115d18aca2d24847eb08068b
 
     init(path: String, options: EngineOptions) throws {
         var storeOptions = Store.Options()
@@ -282,18 +279,12 @@ private struct Opened {
             throw error
         }
         catalog = PublishedCatalog(snapshot)
-<<<<<<< HEAD
         clock = LogicalClock(startingAt: log.end.position.sequence)
         logEpoch = log.header.epoch
         writer = WriterState(
             catalog, TailWatch(logEnd: log.end.position.sequence), ChangeLog(clock, end: log.end))
         retention = LogRetention(options.changeLog, quotaBytes: options.quotaBytes)
-        let (writer, retention) = (writer, retention)
-=======
-        clock = LogicalClock(startingAt: Timestamp(rawValue: 0))
-        writer = WriterState(catalog, TailWatch())
-        let (writer, clock, answered) = (writer, clock, answered)
->>>>>>> 116db9b7a61c458c115d18aca2d24847eb08068b
+        let (writer, retention, answered) = (writer, retention, answered)
         store.setGroupHooks(
             GroupHooks(
                 willCommit: { transaction in try writer.prepareCommit(&transaction) },

@@ -84,15 +84,11 @@ package final class QueryCursor: @unchecked Sendable {
         self.source = source
         namespace = source.namespace
         filter = source.filter
-<<<<<<< HEAD
-        interrupt = Interrupt(deadline: source.deadline)
         if case .changes(let request) = source {
             changes = ChangeFollower(engine, request, interrupt)
         } else {
             changes = nil
         }
-=======
->>>>>>> 116db9b7a61c458c115d18aca2d24847eb08068b
         scratch = MatchScratch(interrupt)
         multiplies = source.multiplies
         countsOnly = source.countsOnly

@@ -89,7 +89,7 @@ enum ReadSource {
         switch self {
         case .find(let request): request.allowsDiskUse
         case .aggregate(let request, _): request.allowsDiskUse
-        case .count, .distinct: false
+        case .count, .distinct, .changes: false
         }
     }
 
