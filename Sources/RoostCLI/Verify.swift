@@ -39,7 +39,7 @@ struct Verify: AsyncParsableCommand {
             if report.faultsOmitted > 0 { print("and \(report.faultsOmitted) more") }
             print(
                 "\(report.collections) collections, \(report.documents) documents, "
-                    + "\(report.entries) index entries: "
+                    + "\(report.entries) index entries, \(report.changes) changes: "
                     + (report.faults.isEmpty ? "no fault" : "damaged"))
             isSound = report.faults.isEmpty
         } catch {

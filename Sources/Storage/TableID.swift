@@ -11,8 +11,13 @@ package struct TableID: Hashable, Comparable, Sendable, CustomStringConvertible 
 
     /// The store's own bookkeeping: format, identity, registry of tables.
     static let registry = TableID(rawValue: 0)
-    /// The one table that exists from the start: the engine's catalog.
+    /// The engine's catalog; there from the start.
     package static let catalog = TableID(rawValue: 1)
+    /// The engine's change log; there from the start.
+    package static let changeLog = TableID(rawValue: 2)
+    /// The tables that exist from the start. One that a folder of an older release lacks is made
+    /// when it is opened.
+    static let permanent = [catalog, changeLog]
     /// The first number that `createTable` hands out.
     static let firstFree = TableID(rawValue: 16)
 

@@ -30,7 +30,7 @@ package final class PipelineExecution {
         _ resources: ExecutionResources = ExecutionResources()
     ) {
         interrupts = InterruptMeter(resources.interrupt)
-        let sink = ResultSink()
+        let sink = ResultSink(resultBytesMax: resources.resultBytesMax)
         var chain: [StageExecution] = []
         var next: StageExecution = sink
         for stage in pipeline.stages.dropFirst(count).reversed() {

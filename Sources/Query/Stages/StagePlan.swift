@@ -41,6 +41,8 @@ package struct StagePlanBox: Sendable {
 package struct ExecutionResources {
     /// Most memory that one blocking stage takes, in bytes; MongoDB's limit by default.
     package var memoryBytesMax = ExecutionResources.defaultMemoryBytesMax
+    /// Most bytes of one result.
+    package var resultBytesMax = Limits.documentBytesMax + Limits.documentOverheadBytesMax
     /// Ends the work from outside.
     package var interrupt: Interrupt?
     /// Reads other collections; nil where stages that need them can't run.

@@ -40,7 +40,11 @@ package final class RoostEngine: Sendable {
     package let expiry = ExpirySchedule()
     /// The plans chosen for queries of each shape.
     package let plans = PlanCache()
-    /// Who waits for capped collections to grow.
+    /// Names the history that the change log holds; resume tokens carry it.
+    let logEpoch: UInt64
+    /// How long changes are kept.
+    package let retention: LogRetention
+    /// Who waits for capped collections to grow, and for changes.
     package let tails: TailWatch
     /// Where sorts spill.
     let temporaryFolder: String
@@ -66,9 +70,11 @@ package final class RoostEngine: Sendable {
         store = opened.store
         published = opened.catalog
         writer = opened.writer
+        retention = opened.retention
         tails = opened.writer.tails
         completions = opened.completions
         clock = opened.clock
+        logEpoch = opened.logEpoch
         temporaryFolder = path + "/tmp"
         do {
             readerPool = try ReaderPool(store: opened.store, threads: options.readerThreads)
@@ -79,6 +85,7 @@ package final class RoostEngine: Sendable {
         removeUnfinishedIndexes()
         removeTemporaryCollections()
         startExpiry()
+        startRetention()
     }
 
     /// Whether a folder holds a database; opening one that doesn't makes it.
@@ -87,6 +94,7 @@ package final class RoostEngine: Sendable {
     /// Finishes what runs and closes the folder. Cursors must not be used afterwards.
     package func close() {
         expiry.stop()
+        retention.stop()
         readerPool.close()
         store.close()
         background.join()
@@ -118,7 +126,7 @@ package final class RoostEngine: Sendable {
         _ operation: @escaping @Sendable (inout WriteTransaction) throws -> R,
         completion: @escaping @Sendable (Result<R, DBError>) -> Void
     ) {
-        store.submit(options, operation) { outcome in
+        store.submit(options, writer.logged(operation)) { outcome in
             completion(outcome.mapError { DBError(engineFailure: $0) })
         }
     }
@@ -128,7 +136,7 @@ package final class RoostEngine: Sendable {
         _ options: OperationOptions = OperationOptions(),
         _ operation: @escaping @Sendable (inout WriteTransaction) throws -> R
     ) throws -> R {
-        try store.perform(options, operation)
+        try store.perform(options, writer.logged(operation))
     }
 
     // MARK: Writes
@@ -179,6 +187,12 @@ package final class RoostEngine: Sendable {
             metadata: [
                 "collection": "\(entry.namespace)", "index": "\(index.name)", "error": "\(error)",
             ])
+    }
+
+    func noteRetentionFailure(_ error: any Error) {
+        logger.warning(
+            "the change log could not be trimmed; the next pass tries again",
+            metadata: ["error": "\(error)"])
     }
 
     /// Runs a pipeline and writes its results where its last stage says; answers on the writer or a
@@ -253,6 +267,8 @@ private struct Opened {
     let writer: WriterState
     let clock: LogicalClock
     let completions = Completions()
+    let logEpoch: UInt64
+    let retention: LogRetention
 
     init(path: String, options: EngineOptions) throws {
         var storeOptions = Store.Options()
@@ -260,22 +276,27 @@ private struct Opened {
         storeOptions.durability = options.durability == .full ? .full : .relaxed
         store = try Store.open(path: path, options: storeOptions)
         let snapshot: CatalogSnapshot
+        let log: (end: ChangeLog.End, header: LogHeader)
         do {
             snapshot = try Self.load(store)
+            log = try RoostEngine.openLog(store)
         } catch {
             store.close()
             throw error
         }
         catalog = PublishedCatalog(snapshot)
-        clock = LogicalClock(startingAt: Timestamp(rawValue: 0))
-        writer = WriterState(catalog, TailWatch())
-        let (writer, clock, completions) = (writer, clock, completions)
+        clock = LogicalClock(startingAt: log.end.position.sequence)
+        logEpoch = log.header.epoch
+        writer = WriterState(
+            catalog, TailWatch(logEnd: log.end.position.sequence), ChangeLog(clock, end: log.end))
+        retention = LogRetention(options.changeLog, quotaBytes: options.quotaBytes)
+        let (writer, retention, completions) = (writer, retention, completions)
         store.setGroupHooks(
             GroupHooks(
                 willCommit: { transaction in try writer.prepareCommit(&transaction) },
                 didCommit: { _ in
                     writer.commit()
-                    _ = clock.advance()
+                    retention.note(logEnd: writer.log.endOffset)
                 },
                 didAbort: { writer.rollBack() },
                 completer: { body in completions.run(body) }))

@@ -138,6 +138,7 @@ extension ReadSource {
             return request.pipeline.requiredPaths(after: done)
         case .count: return []
         case .distinct(let request): return [request.path]
+        case .changes: return nil
         }
     }
 }

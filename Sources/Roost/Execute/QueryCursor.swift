@@ -27,6 +27,8 @@ package final class QueryCursor: @unchecked Sendable {
     package internal(set) var counters = ReadCounters()
 
     let engine: RoostEngine
+    /// What follows the change log, in a change stream.
+    let changes: ChangeFollower?
     let source: ReadSource
     /// What documents must match; bound to the collection's indexes once it is planned.
     private(set) var filter: Filter
@@ -89,6 +91,11 @@ package final class QueryCursor: @unchecked Sendable {
         self.source = source
         namespace = source.namespace
         filter = source.filter
+        if case .changes(let request) = source {
+            changes = ChangeFollower(engine, request, interrupt)
+        } else {
+            changes = nil
+        }
         scratch = MatchScratch(interrupt)
         multiplies = source.multiplies
         countsOnly = source.countsOnly
@@ -152,7 +159,7 @@ package final class QueryCursor: @unchecked Sendable {
 
     /// Memory held between calls, in bytes; roughly.
     package var memoryBytes: Int {
-        var bytes = 1_024 + seen.byteCount
+        var bytes = 1_024 + seen.byteCount + (changes?.memoryBytes ?? 0)
         if case .pipeline(let execution) = output { bytes += execution.memoryBytes }
         return bytes
     }
@@ -160,6 +167,9 @@ package final class QueryCursor: @unchecked Sendable {
     private func run<Sink: DocumentSink>(
         _ reader: Reader, _ budget: ReadBudget, _ sink: inout Sink
     ) throws -> ReadStatus {
+        if let changes {
+            return try changes.advance(reader, budget, &batch, &counters, &sink)
+        }
         if try drain(&sink) { return .batchFull }
         if isInputEnded { return .exhausted }
         var meter = BudgetMeter(budget)

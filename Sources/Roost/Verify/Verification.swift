@@ -28,6 +28,8 @@ package struct VerificationReport: Sendable {
     package fileprivate(set) var documents = 0
     /// Index entries checked.
     package fileprivate(set) var entries = 0
+    /// Records of the change log checked.
+    package internal(set) var changes = 0
     /// What is wrong; empty where all is well.
     package fileprivate(set) var faults: [Fault] = []
     /// Faults beyond those listed.
@@ -36,7 +38,7 @@ package struct VerificationReport: Sendable {
     /// Most faults listed.
     static let faultsMax = 1_000
 
-    fileprivate mutating func add(_ place: String, _ problem: String) {
+    mutating func add(_ place: String, _ problem: String) {
         if faults.count < Self.faultsMax {
             faults.append(Fault(place: place, problem: problem))
         } else {
@@ -59,6 +61,9 @@ extension RoostEngine {
                     var check = CollectionCheck(entry)
                     try check.run(transaction, &report)
                 }
+            }
+            if namespace == nil {
+                try reader.read { transaction in try LogCheck.run(transaction, &report) }
             }
             return report
         } catch {

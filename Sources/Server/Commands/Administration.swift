@@ -115,6 +115,8 @@ enum ConfigureFailPoint {
         switch name {
         case "failCommand":
             try call.core.failPoints.configure(mode: mode, data: call.ownedDocument("data"))
+        case "failGetMoreAfterCursorCheckout":
+            call.core.failPoints.configureGetMore(mode: mode, data: call.ownedDocument("data"))
         case "maxTimeAlwaysTimeOut":
             call.core.failPoints.setExpiresAllDeadlines(mode != "off")
         default:
