@@ -195,6 +195,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             }
             if let session = special.session {
                 try core.sessions.touch(session, now: lastBytesAt)
+                try special.enter(core)
             }
             let call = CommandCall(
                 command: command, request: request, arguments: arguments, special: special,

@@ -24,6 +24,8 @@ struct BatchPlan: Sendable {
     /// The size of later batches; nil for what fits.
     var batchSize: Int?
     var isKeptWhenIdle = false
+    /// The time of the snapshot that the first batch tells.
+    var snapshotTime: Timestamp?
     /// Whether the client takes one reply after another.
     var isExhaust = false
 }
@@ -99,18 +101,20 @@ enum BatchRun {
             forget(plan, core)
         }
         writeEnd(
-            id: id, plan.namespace, &reply, cursorMark: cursorMark, batchMark: batchMark)
+            id: id, plan.namespace, &reply, cursorMark: cursorMark, batchMark: batchMark,
+            snapshotTime: plan.snapshotTime)
         return id
     }
 
     /// Closes the batch and writes the cursor's number and namespace.
     static func writeEnd(
         id: Int64, _ namespace: Namespace, _ reply: inout ReplyWriter, cursorMark: Int,
-        batchMark: Int
+        batchMark: Int, snapshotTime: Timestamp? = nil
     ) {
         reply.close(batchMark)
         reply.append("id", id)
         reply.appendNamespace("ns", namespace.database, namespace.collection)
+        if let snapshotTime { reply.append("atClusterTime", snapshotTime) }
         reply.close(cursorMark)
     }
 }

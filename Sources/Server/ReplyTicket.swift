@@ -6,6 +6,7 @@
 
 import BSON
 import NIOCore
+import Roost
 import Synchronization
 import Wire
 
@@ -137,12 +138,16 @@ struct ReplyEpilogue: Sendable {
     private let isCompressed: Bool
     private let hasChecksum: Bool
     private let isRetryableWrite: Bool
+    private let statement: TransactionStatement?
+    private let transaction: Transaction?
 
     init(_ core: ServerCore, _ request: Request, _ special: SpecialFields) {
         self.core = core
         isCompressed = request.isCompressed
         hasChecksum = request.flags.contains(.checksumPresent)
-        isRetryableWrite = special.transactionNumber != nil
+        statement = special.statement
+        transaction = special.transaction
+        isRetryableWrite = special.transactionNumber != nil || statement?.isEnd == true
     }
 
     /// Ends the fields of a reply to a command that succeeded.
@@ -159,14 +164,21 @@ struct ReplyEpilogue: Sendable {
         reply.append("code", error.code.rawValue)
         reply.append("codeName", error.code.name)
         reply.appendFields(of: error.details.view)
-        if isRetryableWrite, error.code.isRetryableForWrites,
-            error.details.view.value("errorLabels") == nil
-        {
-            let labels = reply.openArray("errorLabels")
-            reply.append(element: "RetryableWriteError")
-            reply.close(labels)
-        }
+        // An error ends the transaction that it happens in.
+        transaction?.abort()
+        if error.details.view.value("errorLabels") == nil { appendLabels(error, &reply) }
         appendClusterTime(&reply)
+    }
+
+    /// Tells drivers what may be tried again.
+    private func appendLabels(_ error: DBError, _ reply: inout ReplyWriter) {
+        let isRetryable = isRetryableWrite && error.code.isRetryableForWrites
+        let isTransient = statement.map { error.isTransient(isEnd: $0.isEnd) } ?? false
+        guard isRetryable || isTransient else { return }
+        let labels = reply.openArray("errorLabels")
+        if isRetryable { reply.append(element: "RetryableWriteError") }
+        if isTransient { reply.append(element: "TransientTransactionError") }
+        reply.close(labels)
     }
 
     /// Writes the header and compresses where the client can inflate. Returns the reply's number.

@@ -3,6 +3,7 @@
 // `lsid`, so all this is off the common path.
 
 import BSON
+import Roost
 import Wire
 
 /// A write concern that can be met or not.
@@ -22,6 +23,14 @@ struct SpecialFields: Sendable {
     /// The number of a retryable write.
     var transactionNumber: Int64?
     var writeConcern = WriteConcern()
+    /// The transaction that the command says to belong to.
+    var statement: TransactionStatement?
+    /// The transaction itself, while it is open.
+    var transaction: Transaction?
+    /// The snapshot to read, in a transaction or as the read concern asks.
+    var view: ReadView?
+    /// The time whose snapshot the read concern asks for: `.some(nil)` for the newest.
+    var snapshotTime: Timestamp??
     /// The session, if the client named one.
     var session: SessionID?
     /// Whether `apiStrict: true` was sent.
@@ -44,11 +53,17 @@ struct SpecialFields: Sendable {
         try readVersionedAPI(fields, request, command)
         if let concern = fields.value("readConcern", request)?.document {
             try Self.checkReadConcern(concern, command, core)
+            try readSnapshot(concern, command)
         }
         if let concern = fields.value("writeConcern", request)?.document {
             guard command.options.contains(.isWrite) else {
                 throw DBError(
                     .invalidOptions, "Command does not support writeConcern")
+            }
+            if let statement, !statement.isEnd {
+                throw DBError(
+                    .invalidOptions,
+                    "writeConcern is not allowed within a multi-statement transaction")
             }
             writeConcern = try WriteConcern(concern, core)
         }
@@ -97,8 +112,7 @@ struct SpecialFields: Sendable {
                     "'startTransaction' and 'autocommit' need a transaction number")
             }
             guard core.topology.isReplicaSet else { throw Self.transactionNumbersRefused }
-            throw DBError(
-                .commandNotSupported, "Multi-document transactions are not supported yet")
+            return try readStatement(fields, request, command)
         }
         guard let number else { return }
         guard core.topology.isReplicaSet else { throw Self.transactionNumbersRefused }
@@ -117,6 +131,90 @@ struct SpecialFields: Sendable {
                     + "is not a retryable write command.")
         }
         transactionNumber = number
+    }
+
+    /// Reads the fields of a transaction's statement.
+    private mutating func readStatement(
+        _ fields: FieldReader, _ request: borrowing Request, _ command: CommandDefinition
+    ) throws(DBError) {
+        guard session != nil else {
+            throw DBError(
+                .invalidOptions, "Transaction number requires a session ID to also be specified")
+        }
+        guard let number = fields.value("txnNumber", request)?.int64, number >= 0 else {
+            throw DBError(.invalidOptions, "Transaction number cannot be negative")
+        }
+        let isFirst = fields.value("startTransaction", request)?.bool
+        guard isFirst != false else {
+            throw DBError(.invalidOptions, "Specifying startTransaction=false is not allowed.")
+        }
+        switch fields.value("autocommit", request)?.bool {
+        case false?: break
+        case true?:
+            throw DBError(.invalidOptions, "Specifying autocommit=true is not allowed.")
+        case nil:
+            throw DBError(
+                .invalidOptions, "startTransaction requires autocommit=false to be specified")
+        }
+        guard command.options.contains(.inTransaction) else {
+            throw DBError(
+                .operationNotSupportedInTransaction,
+                "Cannot run '\(command.name)' in a multi-document transaction.")
+        }
+        let database = fields.value("$db", request)?.string ?? ""
+        guard command.options.contains(.adminOnly)
+            || !["admin", "config", "local"].contains(database)
+        else {
+            throw DBError(
+                .operationNotSupportedInTransaction,
+                "Cannot run command against the '\(database)' database in a transaction.")
+        }
+        let isEnd = command === TransactionCommands.commit || command === TransactionCommands.abort
+        statement = TransactionStatement(number: number, isFirst: isFirst == true, isEnd: isEnd)
+    }
+
+    /// Reads what a read concern asks of the snapshot; `checkReadConcern` has looked at its types.
+    private mutating func readSnapshot(
+        _ concern: DocumentView, _ command: CommandDefinition
+    ) throws(DBError) {
+        let level = concern.value("level")?.string
+        let time = concern.value("atClusterTime")
+        if let statement {
+            guard statement.isFirst else {
+                throw DBError(
+                    .invalidOptions,
+                    "Only the first command in a transaction may specify a readConcern")
+            }
+            guard level == nil || ["local", "majority", "snapshot"].contains(level) else {
+                throw DBError(
+                    .invalidOptions,
+                    "The readConcern level must be either 'local' (default), 'majority' or "
+                        + "'snapshot' in order to run in a transaction")
+            }
+            return
+        }
+        if let time, time.type != .timestamp {
+            throw DBError(
+                .typeMismatch,
+                "BSON field 'readConcern.atClusterTime' is the wrong type '\(time.type.alias)', "
+                    + "expected type 'timestamp'")
+        }
+        guard level == "snapshot" else {
+            guard time == nil else {
+                throw DBError(
+                    .invalidOptions,
+                    "readConcern.atClusterTime field can be set only if readConcern.level is equal "
+                        + "to snapshot")
+            }
+            return
+        }
+        guard time == nil || concern.value("afterClusterTime") == nil else {
+            throw DBError(
+                .invalidOptions, "Specifying a timestamp for readConcern snapshot in a causally "
+                    + "consistent session is not allowed")
+        }
+        // A getMore goes on in the snapshot of its cursor.
+        if command.options.contains(.takesSnapshot) { snapshotTime = .some(time?.timestamp) }
     }
 
     private static var transactionNumbersRefused: DBError {

@@ -4,6 +4,14 @@ import BSON
 import Roost
 import Wire
 
+extension CommandCall {
+    /// Says what transaction or retryable write a request belongs to.
+    func enter(_ request: inout WriteRequest) {
+        request.transaction = special.transaction
+        if special.transaction == nil { request.retry = special.retry }
+    }
+}
+
 /// What a write command says of its statements.
 enum WriteReply {
     /// What the counts are called and which are told.

@@ -39,6 +39,10 @@ package final class RoostEngine: Sendable {
     package let expiry = ExpirySchedule()
     /// Who waits for capped collections to grow.
     package let tails: TailWatch
+    /// What open transactions mean to change.
+    let intents = IntentTable()
+    /// The snapshots that can be asked for by time.
+    package let snapshots = SnapshotTable()
     /// Where sorts spill.
     let temporaryFolder: String
     private let published: PublishedCatalog
@@ -130,6 +134,9 @@ package final class RoostEngine: Sendable {
         _ request: WriteRequest,
         completion: @escaping @Sendable (Result<WriteOutcome, DBError>) -> Void
     ) {
+        if let transaction = request.transaction {
+            return transaction.write(request, completion: completion)
+        }
         do throws(DBError) {
             for namespace in request.namespaces {
                 try collection(namespace)?.checkIsNoView()
@@ -150,14 +157,24 @@ package final class RoostEngine: Sendable {
         } catch {
             return completion(.failure(error))
         }
+        let target: WriteTarget
         switch request.statement {
-        case .update(let update):
-            FindAndModifyJob(self, request, update.target, completion: completion).run()
-        case .delete(let delete):
-            FindAndModifyJob(self, request, delete.target, completion: completion).run()
-        case .insert: completion(.success(FindAndModifyOutcome(result: StatementResult())))
-        case .refused(let error): completion(.failure(error))
+        case .update(let update): target = update.target
+        case .delete(let delete): target = delete.target
+        case .insert: return completion(.success(FindAndModifyOutcome(result: StatementResult())))
+        case .refused(let error): return completion(.failure(error))
         }
+        if let transaction = request.transaction {
+            transaction.findAndModify(request, target, completion: completion)
+        } else {
+            FindAndModifyJob(self, request, target, completion: completion).run()
+        }
+    }
+
+    func noteOutcomesKept(_ error: DBError) {
+        logger.warning(
+            "old outcomes of retryable writes could not be removed; the next pass tries again",
+            metadata: ["error": "\(error)"])
     }
 
     func noteExpiryFailure(_ error: DBError, _ index: IndexEntry, _ entry: CollectionEntry) {

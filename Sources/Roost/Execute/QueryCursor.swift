@@ -137,6 +137,15 @@ package final class QueryCursor: @unchecked Sendable {
         if try drain(&sink) { return .batchFull }
         if isInputEnded { return .exhausted }
         var meter = BudgetMeter(budget)
+        if let view = source.view {
+            let status = try view.use(mayWait: !budget.isInPlace) { reader, state in
+                try reader.read { transaction in
+                    if plan == nil { try makePlan(state.catalog[namespace], transaction) }
+                    return try slice(transaction, &meter, &sink)
+                }
+            }
+            return status ?? .budgetSpent
+        }
         while true {
             let before = collection ?? engine.collection(namespace)
             let status: ReadStatus? = try reader.read { transaction in
@@ -172,6 +181,13 @@ package final class QueryCursor: @unchecked Sendable {
             return true
         }
         guard before === now else { return false }
+        try makePlan(now, transaction)
+        return true
+    }
+
+    private func makePlan(
+        _ now: CollectionEntry?, _ transaction: borrowing ReadTransaction
+    ) throws(DBError) {
         try checkTailable(now)
         let chosen: QueryPlan
         if let now, !source.readsNothing {
@@ -186,7 +202,6 @@ package final class QueryCursor: @unchecked Sendable {
         walk = RangeWalk(chosen.ranges, isBackward: chosen.isBackward)
         output = try source.output(chosen, interrupt)
         shape = ResultShape(source, chosen)
-        return true
     }
 
     private func checkStillThere(_ now: CollectionEntry?) throws(DBError) {

@@ -27,6 +27,8 @@ package struct FindRequest: Sendable {
     package var isTailable = false
     /// Whether a getMore at that end waits for documents.
     package var awaitsData = false
+    /// The snapshot to read; nil for the newest at each slice.
+    package var view: ReadView?
     /// When the request gives up with `maxTimeMSExpired`, on the monotonic clock.
     package var deadline: ContinuousClock.Instant?
 
@@ -41,6 +43,8 @@ package struct AggregateRequest: Sendable {
     package let namespace: Namespace
     package let pipeline: Pipeline
     package var hint: Value?
+    /// The snapshot to read; nil for the newest at each slice.
+    package var view: ReadView?
     package var deadline: ContinuousClock.Instant?
     /// Whether $out and $merge store results without asking the collection's validator.
     package var bypassesValidation = false
@@ -74,6 +78,8 @@ package struct DistinctRequest: Sendable {
     package let path: FieldPath
     package let filter: Filter
     package var hint: Value?
+    /// The snapshot to read; nil for the newest at each slice.
+    package var view: ReadView?
     package var deadline: ContinuousClock.Instant?
 
     package init(_ namespace: Namespace, path: FieldPath, filter: Filter) {

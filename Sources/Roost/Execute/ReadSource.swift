@@ -35,6 +35,16 @@ enum ReadSource {
         return filter.collation
     }
 
+    /// The snapshot to read; nil for the newest at each slice.
+    var view: ReadView? {
+        switch self {
+        case .find(let request): request.view
+        case .aggregate(let request, _): request.view
+        case .distinct(let request): request.view
+        case .count: nil
+        }
+    }
+
     var deadline: ContinuousClock.Instant? {
         switch self {
         case .find(let request): request.deadline

@@ -8,7 +8,7 @@ import Wire
 
 enum UpdateCommand {
     static let definition = CommandDefinition(
-        "update", [.isWrite, .inStableAPI, .isRetryableWrite, .takesReadConcern],
+        "update", [.isWrite, .inStableAPI, .isRetryableWrite, .takesReadConcern, .inTransaction],
         fields: [
             FieldSpec("updates", .array, required: true), FieldSpec("ordered", .truth),
             FieldSpec("bypassDocumentValidation", .truth), FieldSpec("let", .document),
@@ -34,6 +34,7 @@ enum UpdateCommand {
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
+        call.enter(&request)
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         let entry = call.core.engine.collection(namespace)
         var count = 0

@@ -158,7 +158,8 @@ final class Environment: @unchecked Sendable {
     }
 
     private func load() throws(StorageError) {
-        let loaded = try Registry.load(handle, path)
+        var loaded = try Registry.load(handle, path)
+        if try Registry.complete(handle, loaded) { loaded = try Registry.load(handle, path) }
         identity = loaded.identity
         firstFreeTable = loaded.nextTable
         registryHandle = loaded.registryHandle

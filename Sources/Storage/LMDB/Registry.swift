@@ -60,20 +60,45 @@ enum Registry {
         do throws(StorageError) {
             let registry = try open(transaction, registryName, create: true)
             _ = try open(transaction, sharedName, create: true)
-            let catalog = TableID.catalog.rawValue
-            _ = try open(transaction, String(catalog), create: true)
             try put(transaction, registry, formatKey, value(formatVersion))
             try put(transaction, registry, identityKey, identity)
             try put(transaction, registry, nextTableKey, value(TableID.firstFree.rawValue))
-            try put(
-                transaction, registry, tableKey(catalog),
-                entryValue(isShared: false, isDropped: false))
+            for table in TableID.permanent { try make(table, transaction, registry) }
         } catch {
             mdb_txn_abort(transaction)
             throw error
         }
         let code = mdb_txn_commit(transaction)
         if code != 0 { throw LMDBCode.error(code, "commit") }
+    }
+
+    /// Makes the permanent tables that a folder doesn't have yet.
+    static func complete(
+        _ environment: OpaquePointer, _ loaded: Loaded
+    ) throws(StorageError) -> Bool {
+        let missing = TableID.permanent.filter { table in
+            !loaded.tables.contains { $0.id == table.rawValue }
+        }
+        if missing.isEmpty { return false }
+        let transaction = try begin(environment, flags: 0)
+        do throws(StorageError) {
+            for table in missing { try make(table, transaction, loaded.registryHandle) }
+        } catch {
+            mdb_txn_abort(transaction)
+            throw error
+        }
+        let code = mdb_txn_commit(transaction)
+        if code != 0 { throw LMDBCode.error(code, "commit") }
+        return true
+    }
+
+    private static func make(
+        _ table: TableID, _ transaction: OpaquePointer, _ registry: UInt32
+    ) throws(StorageError) {
+        _ = try open(transaction, String(table.rawValue), create: true)
+        try put(
+            transaction, registry, tableKey(table.rawValue),
+            entryValue(isShared: false, isDropped: false))
     }
 
     /// Reads the registry and opens a handle for each table, before any other transaction exists.
