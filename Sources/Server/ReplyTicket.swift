@@ -75,6 +75,12 @@ struct ReplyTicket: Sendable {
     /// Whether the client has gone, so that nobody waits for the answer.
     var isConnectionGone: Bool { connectionEnd.hasEnded }
 
+    /// Closes the connection in place of an answer.
+    func closeConnection() {
+        let connection = connection
+        mailbox.eventLoop.execute { connection.value.abort() }
+    }
+
     /// Answers with an error.
     func fail(_ error: DBError) {
         answer { _ throws(DBError) in throw error }

@@ -162,8 +162,9 @@ struct SpecialFields: Sendable {
                 "Cannot run '\(command.name)' in a multi-document transaction.")
         }
         let database = fields.value("$db", request)?.string ?? ""
-        guard command.options.contains(.adminOnly)
-            || !["admin", "config", "local"].contains(database)
+        guard
+            command.options.contains(.adminOnly)
+                || !["admin", "config", "local"].contains(database)
         else {
             throw DBError(
                 .operationNotSupportedInTransaction,
@@ -210,11 +211,19 @@ struct SpecialFields: Sendable {
         }
         guard time == nil || concern.value("afterClusterTime") == nil else {
             throw DBError(
-                .invalidOptions, "Specifying a timestamp for readConcern snapshot in a causally "
+                .invalidOptions,
+                "Specifying a timestamp for readConcern snapshot in a causally "
                     + "consistent session is not allowed")
         }
-        // A getMore goes on in the snapshot of its cursor.
-        if command.options.contains(.takesSnapshot) { snapshotTime = .some(time?.timestamp) }
+        if command.options.contains(.takesSnapshot) {
+            snapshotTime = .some(time?.timestamp)
+        } else if command !== GetMore.definition {
+            // A getMore goes on in the snapshot of its cursor.
+            throw DBError(
+                .invalidOptions,
+                "Command \(command.name) does not support { readConcern: { level: \"snapshot\" } } "
+                    + "outside of a transaction")
+        }
     }
 
     private static var transactionNumbersRefused: DBError {

@@ -18,10 +18,10 @@ import Storage
 import Synchronization
 
 /// One transaction. Statements come one after another; `abort` may come at any time.
-// Unchecked: `writer`, `checked` and `claims` are used inside `view.use` only.
+// Unchecked: `writer`, `checked` and `documentTables` are used inside `view.use` only.
 package final class Transaction: @unchecked Sendable {
     /// The most that a transaction's changes may take in memory, in bytes.
-    package static let bytesMax = Limits.documentBytesMax
+    package static let bytesMax = 64 << 20
     /// How long a transaction may last, in seconds.
     package static let secondsMax = 60
 
@@ -33,6 +33,8 @@ package final class Transaction: @unchecked Sendable {
     private struct State {
         var phase = Phase.open
         var waiting: [@Sendable (Result<Void, DBError>) -> Void] = []
+        /// The documents that it means to change.
+        var claims: Set<TableKey> = []
     }
 
     /// What its reads see.
@@ -44,7 +46,6 @@ package final class Transaction: @unchecked Sendable {
     private let state = Mutex(State())
     /// Changes that were checked against others.
     private var checked = 0
-    private var claims: Set<TableKey> = []
     /// The tables of documents that were written to.
     private var documentTables: [TableID: Namespace] = [:]
 
@@ -124,7 +125,7 @@ package final class Transaction: @unchecked Sendable {
         }
     }
 
-    /// Makes indexes on an empty collection, or one that the transaction made.
+    /// Makes indexes on a collection that the transaction made and that is empty yet.
     package func createIndexes(
         _ namespace: Namespace, _ specifications: [IndexSpecification],
         completion: @escaping @Sendable (Result<IndexesCreated, DBError>) -> Void
@@ -132,7 +133,9 @@ package final class Transaction: @unchecked Sendable {
         run(completion) { reader in
             try self.edit(namespace, reader) { transaction in
                 let plan = try self.writer.addIndexes(namespace, specifications, &transaction)
-                guard plan.toBuild.isEmpty else {
+                let isNew = self.start[namespace] == nil
+                guard plan.toBuild.isEmpty, isNew || plan.created.before == plan.created.after
+                else {
                     throw DBError(
                         .operationNotSupportedInTransaction,
                         "Cannot create new indexes on existing collection \(namespace) in a "
@@ -257,11 +260,7 @@ package final class Transaction: @unchecked Sendable {
         defer { checked = changes.count }
         for change in changes[checked...] where documentTables[change.table] != nil {
             let key = TableKey(table: change.table, key: change.key)
-            guard claims.insert(key).inserted else { continue }
-            guard engine.intents.claim(key, by: ObjectIdentifier(self)) else {
-                claims.remove(key)
-                throw Self.conflict
-            }
+            guard try claim(key) else { continue }
             guard !change.table.isInDraft else { continue }
             let isSame = try reader.readBelowDraft { base throws(StorageError) in
                 try newest.read { now throws(StorageError) in
@@ -270,6 +269,20 @@ package final class Transaction: @unchecked Sendable {
             }
             guard isSame else { throw Self.conflict }
         }
+    }
+
+    /// Claims a document; false where it was claimed before.
+    private func claim(_ key: TableKey) throws(DBError) -> Bool {
+        let claimed = state.withLock { state -> Result<Bool, DBError> in
+            guard state.phase == .open else { return .failure(Self.aborted) }
+            guard !state.claims.contains(key) else { return .success(false) }
+            guard engine.intents.claim(key, by: ObjectIdentifier(self)) else {
+                return .failure(Self.conflict)
+            }
+            state.claims.insert(key)
+            return .success(true)
+        }
+        return try claimed.get()
     }
 
     // MARK: End
@@ -323,32 +336,35 @@ package final class Transaction: @unchecked Sendable {
 
     /// Gives the transaction up; one that is being committed goes on.
     package func abort() {
-        let wasOpen = state.withLock { state in
-            defer {
-                if state.phase == .open { state.phase = .aborted }
-            }
-            return state.phase == .open
+        let claims = state.withLock { state -> Set<TableKey>? in
+            guard state.phase == .open else { return nil }
+            state.phase = .aborted
+            defer { state.claims = [] }
+            return state.claims
         }
-        // The reader may be in use, also by whoever calls this.
-        if wasOpen { engine.readerPool.submit { _ in self.letGo() } }
+        guard let claims else { return }
+        engine.intents.release(claims)
+        letGo()
     }
 
     private func finish(_ error: DBError?) {
-        let waiting = state.withLock { state in
+        let (waiting, claims) = state.withLock { state in
             state.phase = error == nil ? .committed : .aborted
-            defer { state.waiting = [] }
-            return state.waiting
+            defer {
+                state.waiting = []
+                state.claims = []
+            }
+            return (state.waiting, state.claims)
         }
+        engine.intents.release(claims)
         let answer: Result<Void, DBError> = error.map { .failure($0) } ?? .success(())
         for completion in waiting { completion(answer) }
-        engine.readerPool.submit { _ in self.letGo() }
+        letGo()
     }
 
-    /// Gives up the snapshot and the claims.
+    /// Gives up the snapshot; on the pool, since it may be in use, also by whoever calls this.
     private func letGo() {
-        let claims = try? view.use { _, _ in self.claims }
-        view.end(Self.aborted)
-        if let claims = claims.flatMap({ $0 }) { engine.intents.release(claims) }
+        engine.readerPool.submit { _ in self.view.end(Self.aborted) }
     }
 
     private static var aborted: DBError {

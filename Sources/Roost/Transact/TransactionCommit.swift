@@ -81,20 +81,10 @@ extension WriterState {
                 entries[draft.table] = draft
                 continue
             }
-            if let entry = collection.before {
-                // Indexes of a collection that was empty.
-                guard try transaction.entryCount(entry.table) == 0 else {
-                    throw Transaction.conflict
-                }
-            } else {
-                try Self.checkCase(of: draft.namespace.database, in: catalog)
-            }
-            let table =
-                try collection.before?.table ?? transaction.createTable()
-            var idTable = collection.before?.idTable
-            if collection.before == nil, draft.idTable != nil {
-                idTable = try transaction.createTable()
-            }
+            // A transaction makes collections, and indexes only on those.
+            try Self.checkCase(of: draft.namespace.database, in: catalog)
+            let table = try transaction.createTable()
+            let idTable = draft.idTable == nil ? nil : try transaction.createTable()
             var indexes: [IndexEntry] = []
             for index in draft.indexes { indexes.append(try realize(index, &transaction)) }
             let entry = CollectionEntry(
@@ -109,7 +99,6 @@ extension WriterState {
     private func realize(
         _ index: IndexEntry, _ transaction: inout WriteTransaction
     ) throws -> IndexEntry {
-        guard index.table.isInDraft else { return index }
         let specification = index.specification
         return IndexEntry(
             try IndexSpecification(specification.view),

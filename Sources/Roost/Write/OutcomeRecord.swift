@@ -78,12 +78,15 @@ struct OutcomeRecord {
     private init(_ retry: RetryIdentity, _ record: DocumentView) {
         number = retry.number
         isCommit = record.value("x")?.isTruthy == true
-        if let document = record.value("d")?.document { self.document = Document(copying: document) }
+        if let document = record.value("d")?.document {
+            self.document = Document(copying: document)
+        }
         guard let list = record.value("r")?.array else { return }
         var elements = list.makeIterator()
         while let element = elements.next() {
             guard let item = element.value.document else { continue }
             var result = StatementResult()
+            result.isReplayed = true
             result.n = Int(clamping: item.value("n")?.wholeNumber ?? 0)
             result.modified = Int(clamping: item.value("m")?.wholeNumber ?? 0)
             if let id = item.value("u") { result.upsertedID = OwnedValue(copying: id) }

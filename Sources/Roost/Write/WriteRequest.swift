@@ -140,6 +140,8 @@ package struct StatementResult: Sendable {
     package var upsertedID: OwnedValue?
     /// Why the statement was refused.
     package var error: DBError?
+    /// Whether this is the outcome of an earlier command that was repeated.
+    package var isReplayed = false
 
     package init() {}
 

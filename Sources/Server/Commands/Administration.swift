@@ -175,6 +175,9 @@ enum ConfigureFailPoint {
         switch name {
         case "failCommand":
             try call.core.failPoints.configure(mode: mode, data: call.ownedDocument("data"))
+        case "onPrimaryTransactionalWrite":
+            try call.core.failPoints.write.configure(
+                mode: mode, data: call.ownedDocument("data"))
         case "maxTimeAlwaysTimeOut":
             call.core.failPoints.setExpiresAllDeadlines(mode != "off")
         default:

@@ -7,8 +7,10 @@ import Wire
 
 enum BulkWrite {
     static let definition = CommandDefinition(
-        "bulkWrite", [
-            .isWrite, .inStableAPI, .isRetryableWrite, .adminOnly, .takesReadConcern, .inTransaction,
+        "bulkWrite",
+        [
+            .isWrite, .inStableAPI, .isRetryableWrite, .adminOnly, .takesReadConcern,
+            .inTransaction,
         ],
         fields: [
             FieldSpec("ops", .array, required: true), FieldSpec("nsInfo", .array, required: true),

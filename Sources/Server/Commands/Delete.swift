@@ -55,6 +55,6 @@ enum Delete {
             }
         }
         call.core.counters.deletes.wrappingAdd(count, ordering: .relaxed)
-        return WriteReply.run(request, .delete, call)
+        return try WriteReply.run(request, .delete, call)
     }
 }

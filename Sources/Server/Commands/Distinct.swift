@@ -13,7 +13,8 @@ enum Distinct {
     ]
 
     static let definition = CommandDefinition(
-        "distinct", [.takesReadConcern, .inTransaction, .takesSnapshot], fields: fields, help: "lists the different values of a path",
+        "distinct", [.takesReadConcern, .inTransaction, .takesSnapshot], fields: fields,
+        help: "lists the different values of a path",
         run: run)
 
     private static func run(

@@ -24,7 +24,8 @@ enum Find {
     ]
 
     static let definition = CommandDefinition(
-        "find", [.inStableAPI, .takesReadConcern, .inTransaction, .takesSnapshot], fields: fields, help: "finds documents", run: run
+        "find", [.inStableAPI, .takesReadConcern, .inTransaction, .takesSnapshot], fields: fields,
+        help: "finds documents", run: run
     )
 
     private static func run(

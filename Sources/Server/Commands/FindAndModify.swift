@@ -35,9 +35,13 @@ enum FindAndModify {
             time: call.core.engine.writeTime)
         request.transaction = call.special.transaction
         if call.special.transaction == nil { request.retry = call.special.retry }
+        try call.failBeforeWrite(statements: 1)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
-        call.core.engine.findAndModify(request) { outcome in
+        let core = call.core
+        core.engine.findAndModify(request) { outcome in
+            let isNew = (try? outcome.get())?.result.isReplayed == false
+            if ticket.losesAnswer(core, statements: isNew ? 1 : 0) { return }
             ticket.answer { reply throws(DBError) in
                 try write(
                     try outcome.get(), projection, isRemove: isRemove, concern, &reply)

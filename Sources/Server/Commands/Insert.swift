@@ -38,6 +38,6 @@ enum Insert {
             }
         }
         call.core.counters.inserts.wrappingAdd(count, ordering: .relaxed)
-        return WriteReply.run(request, .insert, call)
+        return try WriteReply.run(request, .insert, call)
     }
 }

@@ -53,7 +53,7 @@ enum UpdateCommand {
             }
         }
         call.core.counters.updates.wrappingAdd(count, ordering: .relaxed)
-        return WriteReply.run(request, .update, call)
+        return try WriteReply.run(request, .update, call)
     }
 
     private static func statement(

@@ -277,7 +277,8 @@ extension LMDBStore {
             guard value.byteCount <= StoredBytes.valueBytesMax else {
                 throw .valueTooLarge(byteCount: value.byteCount)
             }
-            guard context.draft != nil || context.space.charge(key.byteCount + value.byteCount) else {
+            guard context.draft != nil || context.space.charge(key.byteCount + value.byteCount)
+            else {
                 let error = context.space.exceeded
                 context.failure = context.failure ?? error
                 throw error
