@@ -144,6 +144,7 @@ struct ReplyEpilogue: Sendable {
     private let isCompressed: Bool
     private let hasChecksum: Bool
     private let isRetryableWrite: Bool
+    private let concernFailure: Document?
     private let statement: TransactionStatement?
     private let transaction: Transaction?
 
@@ -151,6 +152,7 @@ struct ReplyEpilogue: Sendable {
         self.core = core
         isCompressed = request.isCompressed
         hasChecksum = request.flags.contains(.checksumPresent)
+        concernFailure = special.writeConcern.failure
         statement = special.statement
         transaction = special.transaction
         isRetryableWrite = special.transactionNumber != nil || statement?.isEnd == true
@@ -170,6 +172,10 @@ struct ReplyEpilogue: Sendable {
         reply.append("code", error.code.rawValue)
         reply.append("codeName", error.code.name)
         reply.appendFields(of: error.details.view)
+        // A write concern that can't be met is told beside the error.
+        if let failure = concernFailure, failure.view.value("errorLabels") == nil {
+            reply.append("writeConcernError", document: failure)
+        }
         // An error ends the transaction that it happens in.
         transaction?.abort()
         if error.details.view.value("errorLabels") == nil { appendLabels(error, &reply) }

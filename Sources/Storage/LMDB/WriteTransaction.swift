@@ -72,7 +72,9 @@ extension LMDBStore {
         @_lifetime(borrow self)
         private func storedCursor(_ table: TableID) -> Cursor {
             let scratch = context.scratch
-            guard let entry = context.undoable.tables.find(table, at: .max - 1) else {
+            guard !table.isInDraft,
+                let entry = context.undoable.tables.find(table, at: .max - 1)
+            else {
                 return _overrideLifetime(
                     Cursor(failure: MDB_BAD_DBI, table, scratch: scratch), borrowing: self)
             }

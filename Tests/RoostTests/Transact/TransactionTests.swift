@@ -82,7 +82,7 @@ import TestSupport
             #expect(try find(fixture, nil) == committed, "step \(step) of \(seed)")
         }
         for one in open { one.transaction.abort() }
-        let report = try fixture.engine.verify { _ in }
+        let report = try fixture.engine.verify()
         #expect(report.faults.isEmpty)
     }
 
