@@ -196,9 +196,7 @@ struct ReplyEpilogue: Sendable {
     /// Writes the header and compresses where the client can inflate. Returns the reply's number.
     @discardableResult
     func end(_ reply: inout ReplyWriter, responseTo: Int32, moreToCome: Bool) -> Int32 {
-        var flags: MessageFlags = []
-        if moreToCome { flags.insert(.moreToCome) }
-        if hasChecksum { flags.insert(.checksumPresent) }
+        let flags = MessageFlags(moreToCome: moreToCome, checksumPresent: hasChecksum)
         let id = core.nextReplyID()
         reply.end(requestID: id, responseTo: responseTo, flags: flags)
         if isCompressed { reply.compressLast() }

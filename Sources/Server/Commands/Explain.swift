@@ -85,7 +85,8 @@ enum Explain {
             if inner.value("$db") == nil { writer.append("$db", database) }
         }
         let request = Request(body: document, like: call.request)
-        let arguments = try Arguments(request, command)
+        let arguments = Arguments()
+        try arguments.read(request, command)
         return CommandCall(
             command: command, request: request, arguments: arguments, special: call.special,
             connection: call.connection)
