@@ -48,7 +48,7 @@ let package = Package(
         .target(
             name: "Roost",
             dependencies: [
-                "Storage", "Query", "BSON",
+                "Storage", "Query", "BSON", "CChecksum",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],

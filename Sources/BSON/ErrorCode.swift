@@ -47,6 +47,8 @@ extension DBError.Code {
     public static let conflictingUpdateOperators = DBError.Code(rawValue: 40)
     /// 43 CursorNotFound.
     public static let cursorNotFound = DBError.Code(rawValue: 43)
+    /// 47 NoMatchingDocument.
+    public static let noMatchingDocument = DBError.Code(rawValue: 47)
     /// 48 NamespaceExists.
     public static let namespaceExists = DBError.Code(rawValue: 48)
     /// 50 MaxTimeMSExpired.
@@ -155,8 +157,12 @@ extension DBError.Code {
     public static let transactionCommitted = DBError.Code(rawValue: 256)
     /// 257 TransactionTooLarge.
     public static let transactionTooLarge = DBError.Code(rawValue: 257)
+    /// 260 InvalidResumeToken.
+    public static let invalidResumeToken = DBError.Code(rawValue: 260)
     /// 263 OperationNotSupportedInTransaction.
     public static let operationNotSupportedInTransaction = DBError.Code(rawValue: 263)
+    /// 280 ChangeStreamFatalError.
+    public static let changeStreamFatalError = DBError.Code(rawValue: 280)
     /// 286 ChangeStreamHistoryLost.
     public static let changeStreamHistoryLost = DBError.Code(rawValue: 286)
     /// 290 TransactionExceededLifetimeLimitSeconds.
@@ -222,6 +228,7 @@ extension DBError.Code {
         34: "CannotBackfillArray",
         40: "ConflictingUpdateOperators",
         43: "CursorNotFound",
+        47: "NoMatchingDocument",
         48: "NamespaceExists",
         50: "MaxTimeMSExpired",
         52: "DollarPrefixedFieldName",
@@ -276,7 +283,9 @@ extension DBError.Code {
         251: "NoSuchTransaction",
         256: "TransactionCommitted",
         257: "TransactionTooLarge",
+        260: "InvalidResumeToken",
         263: "OperationNotSupportedInTransaction",
+        280: "ChangeStreamFatalError",
         286: "ChangeStreamHistoryLost",
         290: "TransactionExceededLifetimeLimitSeconds",
         291: "NoQueryExecutionPlans",

@@ -53,6 +53,17 @@ struct Serve: AsyncParsableCommand {
             "Most the database may take on disk, such as 500MB or 20GiB.", valueName: "size"))
     var quota: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Hours that changes are kept for streams to resume (default: 24).", valueName: "n"))
+    var changeLogHours: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Most that kept changes may take, such as 1GiB (default: a tenth of the quota, or 4GiB).",
+            valueName: "size"))
+    var changeLogSize: String?
+
     @Option(help: ArgumentHelp("Most connections at once (default: 10000).", valueName: "n"))
     var maxConnections: Int?
 
@@ -128,6 +139,7 @@ private struct OpenedEngine {
         var options = EngineOptions()
         options.durability = settings.isRelaxed ? .relaxed : .full
         options.quotaBytes = settings.quotaBytes
+        options.changeLog = settings.changeLog
         do throws(DBError) {
             engine = try RoostEngine(path: settings.folder, options: options, logger: logger)
         } catch {

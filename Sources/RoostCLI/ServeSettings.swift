@@ -3,6 +3,7 @@
 import ArgumentParser
 import Glibc
 import Logging
+import Roost
 import Server
 
 /// The process's environment variables.
@@ -40,6 +41,8 @@ struct ServeSettings {
     var isRelaxed = false
     /// In bytes; nil for no bound but the disk.
     var quotaBytes: UInt64?
+    /// How long changes are kept.
+    var changeLog = LogLimits()
     var logLevel = Logger.Level.info
     var server = ServerOptions()
 
@@ -69,6 +72,7 @@ struct ServeSettings {
             }
             quotaBytes = bytes
         }
+        try readChangeLog(flags, environment)
         try readConnections(flags, environment)
         try readTLS(flags, environment)
         server.replicaSet = flags.replicaSet ?? environment["ROOST_REPLICA_SET"]
@@ -97,6 +101,24 @@ struct ServeSettings {
         }
         guard server.connectionsMax > 0 else {
             throw ValidationError("--max-connections must be at least 1")
+        }
+    }
+
+    private mutating func readChangeLog(_ flags: Serve, _ environment: Environment) throws {
+        if let hours = flags.changeLogHours
+            ?? environment["ROOST_CHANGE_LOG_HOURS"].flatMap({ Int($0) })
+        {
+            guard (1...87_600).contains(hours) else {
+                throw ValidationError("--change-log-hours is between 1 and 87600, not \(hours)")
+            }
+            changeLog.ageSecondsMax = Int64(hours) * 3_600
+        }
+        if let text = flags.changeLogSize ?? environment["ROOST_CHANGE_LOG_SIZE"] {
+            guard let bytes = Self.bytes(text) else {
+                throw ValidationError(
+                    "--change-log-size '\(text)' is no size; examples: 500MB, 20GiB, 1073741824")
+            }
+            changeLog.bytesMax = bytes
         }
     }
 

@@ -40,15 +40,15 @@ enum BatchRun {
         let document = reply.openDocument("cursor")
         let batch = reply.openArray(plan.cursorID == nil ? "firstBatch" : "nextBatch")
         let status: ReadStatus
-        let table = cursor.tailTable
+        let tail = cursor.tail
         let returned = cursor.counters.returned
-        let generation = table.map { call.core.engine.tails.generation($0) } ?? 0
+        let generation = tail.map { call.core.engine.tails.generation($0) } ?? 0
         do throws(DBError) {
             status = try cursor.advance(
                 call.connection.loop.reader, plan.limits, .inPlace, into: &reply)
         } catch {
             forget(plan, call.core)
-            throw error
+            throw cursor.labelled(error)
         }
         if status == .budgetSpent {
             let job = BatchJob(
@@ -63,11 +63,11 @@ enum BatchRun {
             return .deferred
         }
         if status == .batchFull, plan.cursorID != nil, cursor.counters.returned == returned,
-            let table, cursor.awaitsData
+            let tail, cursor.awaitsData
         {
             let waiting = TailBatch(
                 cursor, plan, call, reply.split(), cursorMark: document, batchMark: batch)
-            waiting.wait(table, since: generation)
+            waiting.wait(tail, since: generation)
             return .deferred
         }
         let id = try finish(
@@ -101,17 +101,18 @@ enum BatchRun {
             forget(plan, core)
         }
         writeEnd(
-            id: id, plan.namespace, &reply, cursorMark: cursorMark, batchMark: batchMark,
-            snapshotTime: plan.snapshotTime)
+            id: id, plan.namespace, &reply, token: cursor.postBatchResumeToken,
+            snapshotTime: plan.snapshotTime, cursorMark: cursorMark, batchMark: batchMark)
         return id
     }
 
-    /// Closes the batch and writes the cursor's number and namespace.
+    /// Closes the batch and writes the cursor's number and namespace, and a change stream's token.
     static func writeEnd(
-        id: Int64, _ namespace: Namespace, _ reply: inout ReplyWriter, cursorMark: Int,
-        batchMark: Int, snapshotTime: Timestamp? = nil
+        id: Int64, _ namespace: Namespace, _ reply: inout ReplyWriter, token: Document? = nil,
+        snapshotTime: Timestamp? = nil, cursorMark: Int, batchMark: Int
     ) {
         reply.close(batchMark)
+        if let token { reply.append("postBatchResumeToken", document: token) }
         reply.append("id", id)
         reply.appendNamespace("ns", namespace.database, namespace.collection)
         if let snapshotTime { reply.append("atClusterTime", snapshotTime) }
@@ -156,7 +157,9 @@ private final class BatchJob: @unchecked Sendable {
             }
         } catch {
             BatchRun.forget(plan, core)
-            ticket.answer(continuing: &reply) { _ throws(DBError) in throw error }
+            ticket.answer(continuing: &reply) { _ throws(DBError) in
+                throw cursor.labelled(error)
+            }
         }
         return .done
     }

@@ -25,6 +25,32 @@ final class FailPoints: Sendable {
 
     /// `onPrimaryTransactionalWrite`.
     let write = WriteFailPoint()
+    /// `failGetMoreAfterCursorCheckout`: the code that getMores fail with, and how many more.
+    private let getMoreFailure = Mutex<(code: Int32, times: Int64)?>(nil)
+
+    /// Configures `failGetMoreAfterCursorCheckout`.
+    func configureGetMore(mode: Value, data: Document?) {
+        let code = data?.view.value("errorCode")?.truncatedInteger
+        getMoreFailure.withLock { failure in
+            guard mode != "off", let code else { return failure = nil }
+            var times = Int64.max
+            if case .document(let document) = mode {
+                times = document.view.value("times")?.truncatedInteger ?? times
+            }
+            failure = (Int32(clamping: code), times)
+        }
+    }
+
+    /// The error that this getMore fails with, if any.
+    func takeGetMoreFailure() -> DBError? {
+        getMoreFailure.withLock { failure in
+            guard let (code, times) = failure else { return nil }
+            failure = times > 1 ? (code, times - 1) : nil
+            return DBError(
+                DBError.Code(rawValue: code),
+                "Failing getMore via 'failGetMoreAfterCursorCheckout' failpoint")
+        }
+    }
 
     private let expiring = Atomic<Bool>(false)
 

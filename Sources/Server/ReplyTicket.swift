@@ -161,6 +161,15 @@ struct ReplyEpilogue: Sendable {
     /// Ends the fields of a reply to a command that succeeded.
     func succeed(_ reply: inout ReplyWriter) {
         reply.append("ok", 1.0)
+        if isRetryableWrite, let failure = concernFailure?.view,
+            failure.value("errorLabels") == nil,
+            let code = failure.value("code")?.int32,
+            DBError.Code(rawValue: code).isRetryableForWrites
+        {
+            let labels = reply.openArray("errorLabels")
+            reply.append(element: "RetryableWriteError")
+            reply.close(labels)
+        }
         appendClusterTime(&reply)
     }
 

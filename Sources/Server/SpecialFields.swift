@@ -110,7 +110,7 @@ struct SpecialFields: Sendable {
                     "'startTransaction' and 'autocommit' need a transaction number")
             }
             guard core.topology.isReplicaSet else { throw Self.transactionNumbersRefused }
-            return try readStatement(fields, request, command)
+            return try readStatement(arguments, request, command)
         }
         guard let number else { return }
         guard core.topology.isReplicaSet else { throw Self.transactionNumbersRefused }
@@ -133,20 +133,20 @@ struct SpecialFields: Sendable {
 
     /// Reads the fields of a transaction's statement.
     private mutating func readStatement(
-        _ fields: FieldReader, _ request: borrowing Request, _ command: CommandDefinition
+        _ arguments: Arguments, _ request: borrowing Request, _ command: CommandDefinition
     ) throws(DBError) {
         guard session != nil else {
             throw DBError(
                 .invalidOptions, "Transaction number requires a session ID to also be specified")
         }
-        guard let number = fields.value("txnNumber", request)?.int64, number >= 0 else {
+        guard let number = arguments.value("txnNumber", request, command)?.int64, number >= 0 else {
             throw DBError(.invalidOptions, "Transaction number cannot be negative")
         }
-        let isFirst = fields.value("startTransaction", request)?.bool
+        let isFirst = arguments.value("startTransaction", request, command)?.bool
         guard isFirst != false else {
             throw DBError(.invalidOptions, "Specifying startTransaction=false is not allowed.")
         }
-        switch fields.value("autocommit", request)?.bool {
+        switch arguments.value("autocommit", request, command)?.bool {
         case false?: break
         case true?:
             throw DBError(.invalidOptions, "Specifying autocommit=true is not allowed.")
@@ -159,7 +159,7 @@ struct SpecialFields: Sendable {
                 .operationNotSupportedInTransaction,
                 "Cannot run '\(command.name)' in a multi-document transaction.")
         }
-        let database = fields.value("$db", request)?.string ?? ""
+        let database = arguments.value("$db", request, command)?.string ?? ""
         guard
             command.options.contains(.adminOnly)
                 || !["admin", "config", "local"].contains(database)

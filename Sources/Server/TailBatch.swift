@@ -1,7 +1,7 @@
-// getMore on an awaiting cursor at the end of a capped collection: the answer waits until the
-// collection grows or the time is over.
+// getMore on an awaiting cursor at the end of a capped collection, or of a change stream: the answer
+// waits until there is more or the time is over.
 //
-// One try follows another on the reader pool. Before each the collection's generation is noted;
+// One try follows another on the reader pool. Before each the tail's generation is noted;
 // after an empty one the batch waits for another generation (TailWatch) and, on its event loop,
 // for the end of its time. Whichever comes first starts the next try; the other finds the round
 // over and does nothing.
@@ -47,14 +47,14 @@ final class TailBatch: @unchecked Sendable {
         end = .now() + .milliseconds(millis > 0 ? millis : Self.waitMillisDefault)
     }
 
-    /// Waits for the collection to grow beyond `generation`.
-    func wait(_ table: TableID, since generation: UInt64) {
+    /// Waits for the tail to grow beyond `generation`.
+    func wait(_ tail: TailWatch.Key, since generation: UInt64) {
         let current = round.withLock { $0 }
         let tails = core.engine.tails
-        let number = tails.wait(table, since: generation) { self.resume(current) }
+        let number = tails.wait(tail, since: generation) { self.resume(current) }
         guard let number else { return resume(current) }
         eventLoop.scheduleTask(deadline: end) {
-            if tails.cancel(table, number) { self.resume(current) }
+            if tails.cancel(tail, number) { self.resume(current) }
         }
     }
 
@@ -76,15 +76,15 @@ final class TailBatch: @unchecked Sendable {
     private func run(_ reader: Reader) -> ReaderPool.Step {
         do throws(DBError) {
             if ticket.isConnectionGone { cursor.kill() }
-            let table = cursor.tailTable
-            let generation = table.map { core.engine.tails.generation($0) } ?? 0
+            let tail = cursor.tail
+            let generation = tail.map { core.engine.tails.generation($0) } ?? 0
             let returned = cursor.counters.returned
             let status = try cursor.advance(reader, plan.limits, .slice, into: &reply)
             if status == .budgetSpent { return .again }
             if status == .batchFull, cursor.counters.returned == returned, .now() < end,
-                let table
+                let tail
             {
-                wait(table, since: generation)
+                wait(tail, since: generation)
                 return .done
             }
             let id = try BatchRun.finish(
@@ -100,6 +100,6 @@ final class TailBatch: @unchecked Sendable {
 
     private func fail(_ error: DBError) {
         BatchRun.forget(plan, core)
-        ticket.answer(continuing: &reply) { _ throws(DBError) in throw error }
+        ticket.answer(continuing: &reply) { _ throws(DBError) in throw cursor.labelled(error) }
     }
 }

@@ -23,16 +23,13 @@ enum WriteReply {
     static func run(
         _ request: WriteRequest, _ kind: Kind, _ call: borrowing CommandCall
     ) throws(DBError) -> CommandOutcome {
-        // The documents of an insert are one write to the fail point.
-        try call.failBeforeWrite(statements: kind == .insert ? 1 : request.statements.count)
+        try call.failBeforeWrite(statements: request.statements.count)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         let core = call.core
         core.engine.write(request) { outcome in
             let done = (try? outcome.get())?.results.count { !$0.isReplayed } ?? 0
-            if ticket.losesAnswer(core, statements: kind == .insert ? min(done, 1) : done) {
-                return
-            }
+            if ticket.losesAnswer(core, statements: done) { return }
             ticket.answer { reply throws(DBError) in
                 let outcome = try outcome.get()
                 write(outcome, kind, concern, &reply)

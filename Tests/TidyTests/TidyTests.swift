@@ -8,7 +8,7 @@ private let allowedImports: [String: Set<String>] = [
     "BSON": ["CDecimal"],
     "Storage": ["CLMDB", "CChecksum"],
     "Query": ["BSON", "CPCRE2"],
-    "Roost": ["BSON", "Storage", "Query"],
+    "Roost": ["BSON", "Storage", "Query", "CChecksum"],
     "Wire": ["BSON", "CZlib", "CChecksum"],
     "Server": ["BSON", "Query", "Roost", "Storage", "Wire"],
     "RoostCLI": ["BSON", "Roost", "Server"],

@@ -30,10 +30,12 @@ package final class PipelineExecution {
     /// (`Pipeline.leading.stageCount`). `interrupt` is asked while stages multiply documents.
     package init(
         _ pipeline: Pipeline, skippingLeading count: Int = 0,
-        memoryBytesMax: Int = PipelineExecution.memoryBytesMax, interrupt: Interrupt? = nil
+        memoryBytesMax: Int = PipelineExecution.memoryBytesMax,
+        resultBytesMax: Int = Limits.documentBytesMax + Limits.documentOverheadBytesMax,
+        interrupt: Interrupt? = nil
     ) {
         interrupts = InterruptMeter(interrupt)
-        let sink = ResultSink()
+        let sink = ResultSink(resultBytesMax: resultBytesMax)
         var chain: [StageExecution] = []
         var next: StageExecution = sink
         for stage in pipeline.stages.dropFirst(count).reversed() {

@@ -44,7 +44,11 @@ final class ResultSink: StageExecution {
     private var offsets: [Int] = []
     private var head = 0
 
-    init() {
+    /// Most bytes of one result.
+    private let resultBytesMax: Int
+
+    init(resultBytesMax: Int) {
+        self.resultBytesMax = resultBytesMax
         super.init(nil)
     }
 
@@ -67,7 +71,7 @@ final class ResultSink: StageExecution {
 
     private func close(_ start: Int) throws(DBError) {
         let size = writer.count - start
-        guard size <= Limits.documentBytesMax + Limits.documentOverheadBytesMax else {
+        guard size <= resultBytesMax else {
             writer.truncate(to: start)
             throw DBError(
                 .bsonObjectTooLarge,

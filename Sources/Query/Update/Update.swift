@@ -56,6 +56,11 @@ package final class Update: Sendable {
         self.init(.pipeline(stages), canNestTooDeep: true)
     }
 
+    /// Whether the update puts another document in the place of the old one.
+    package var isReplacement: Bool {
+        if case .replacement = program { true } else { false }
+    }
+
     /// Which of the forms this is.
     package var kind: Kind {
         switch program {

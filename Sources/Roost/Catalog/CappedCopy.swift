@@ -50,6 +50,8 @@ extension WriterState {
             idTable: try transaction.createTable(), options: options,
             traits: try CollectionTraits(options), indexes: [],
             flags: RecordFlags(hasCutKeys: false))
+        if source == target { log.note(.drop, entry) }
+        log.note(.create, copy, options)
         var document: [UInt8] = []
         var key = try Self.firstKey(of: entry, within: bytesMax, transaction)
         while let place = key {
@@ -60,7 +62,7 @@ extension WriterState {
             key = try Self.key(after: place, in: entry, transaction)
         }
         try finishOperation(&transaction)
-        if source == target { try drop(entry, &transaction) }
+        if source == target { try remove(tablesOf: entry, &transaction) }
         try save(copy, &transaction)
     }
 

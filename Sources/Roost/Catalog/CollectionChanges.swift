@@ -55,6 +55,7 @@ extension RoostEngine {
         submit(OperationOptions(mayUseReserve: true)) { transaction in
             let entries = writer.catalog.collections(of: database)
             for entry in entries { try writer.drop(entry, &transaction) }
+            if !entries.isEmpty { writer.log.dropDatabase(database) }
             return !entries.isEmpty
         } completion: {
             completion($0)
@@ -97,7 +98,8 @@ extension RoostEngine {
                     .conflictingOperationInProgress,
                     "An index of \(source) is being built; rename it when that is done")
             }
-            if let occupant { try writer.drop(occupant, &transaction) }
+            writer.log.rename(entry, to: target, over: occupant)
+            if let occupant { try writer.remove(tablesOf: occupant, &transaction) }
             try writer.remove(source, &transaction)
             try writer.save(entry.renamed(target), &transaction)
         } completion: {
@@ -109,6 +111,14 @@ extension RoostEngine {
 extension WriterState {
     /// Removes a collection; the store frees its tables in the background.
     func drop(_ entry: CollectionEntry, _ transaction: inout WriteTransaction) throws {
+        log.note(.drop, entry)
+        try remove(tablesOf: entry, &transaction)
+    }
+
+    /// Removes a collection whose end the log tells otherwise: by what takes its place.
+    func remove(
+        tablesOf entry: CollectionEntry, _ transaction: inout WriteTransaction
+    ) throws {
         try transaction.dropTable(entry.table)
         if let table = entry.idTable {
             try transaction.dropTable(table)

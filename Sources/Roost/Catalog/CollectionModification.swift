@@ -14,6 +14,8 @@ package struct CollectionModification: Sendable {
     package var cappedBytes: Int64?
     package var cappedDocuments: Int64?
     package var index: IndexModification?
+    /// Whether change streams may show images of documents.
+    package var showsImages: Bool?
     /// What a view is to show: `viewOn` and `pipeline`.
     package var view: Document?
 
@@ -23,6 +25,7 @@ package struct CollectionModification: Sendable {
     var isEmpty: Bool {
         validator == nil && validationLevel == nil && validationAction == nil
             && cappedBytes == nil && cappedDocuments == nil && index == nil && view == nil
+            && showsImages == nil
     }
 
     /// The options with these changes.
@@ -51,11 +54,17 @@ package struct CollectionModification: Sendable {
             for (name, value) in fields { if let value { writer.append(name, value) } }
             var others = old.view.makeIterator()
             while let other = others.next() {
+                if showsImages != nil, other.name.equals(Self.imagesOption) { continue }
                 if !Self.order.contains(other.nameString) { writer.append(other) }
+            }
+            if showsImages == true {
+                writer.append("\(Self.imagesOption)", ["enabled": true] as Document)
             }
         }
         return CollectionOptions.completed(given)
     }
+
+    private static let imagesOption: StaticString = "changeStreamPreAndPostImages"
 
     private static let order = [
         "capped", "size", "max", "validator", "validationLevel", "validationAction",
@@ -126,6 +135,9 @@ extension RoostEngine {
                 changed = outcome.entry
                 report = outcome.report
             }
+            writer.log.note(
+                .modify, entry,
+                ["after": .document(changed.options), "before": .document(entry.options)])
             try writer.save(changed, &transaction)
             return report
         } completion: {

@@ -11,6 +11,8 @@ package struct CollectionTraits: Sendable {
     package let capped: CappedLimits?
     /// The order of strings of queries and indexes that name none.
     package let collation: Collation?
+    /// Whether change streams may show documents as they were before and after a change.
+    package let showsImages: Bool
 
     /// Reads a collection's options.
     /// - Throws: what the validator's parser throws; `invalidOptions` (72) and `badValue` (2)
@@ -19,6 +21,8 @@ package struct CollectionTraits: Sendable {
         let view = options.view
         validator = try Validator(view)
         capped = try CappedLimits(view)
+        showsImages =
+            view.value("changeStreamPreAndPostImages")?.document?.value("enabled")?.isTruthy == true
         if let document = view.value("collation")?.document {
             collation = try Collation.parse(document)
         } else {

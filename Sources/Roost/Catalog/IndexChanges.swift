@@ -67,6 +67,11 @@ extension RoostEngine {
                 try transaction.dropTable(index.table)
             }
             let kept = entry.indexes.filter { !names.contains($0.name) }
+            writer.log.note(
+                .dropIndexes, entry,
+                .listing(
+                    indexes: entry.indexes.filter { names.contains($0.name) }
+                        .map(\.specification)))
             try writer.save(entry.with(indexes: kept), &transaction)
             return entry.indexes.count + 1
         } completion: {
@@ -111,8 +116,18 @@ extension WriterState {
         let created = IndexesCreated(
             before: (existing?.indexes.count ?? 0) + 1, after: indexes.count + 1,
             madeCollection: existing == nil)
-        if !wanted.isEmpty { try save(entry.with(indexes: indexes), &transaction) }
+        if !wanted.isEmpty {
+            log.note(.createIndexes, entry, .listing(indexes: wanted.map(\.document)))
+            try save(entry.with(indexes: indexes), &transaction)
+        }
         return IndexPlan(created: created, toBuild: toBuild)
+    }
+}
+
+extension Document {
+    /// What the log says of indexes that were made or dropped.
+    fileprivate static func listing(indexes: [Document]) -> Document {
+        ["indexes": .array(indexes.map { .document($0) })]
     }
 }
 

@@ -15,6 +15,8 @@ public struct EngineOptions: Sendable {
     public var durability: Durability = .full
     /// The most bytes that the folder may hold; nil for what the disk has.
     public var quotaBytes: UInt64?
+    /// How long changes are kept, for change streams that resume.
+    public var changeLog = LogLimits()
     /// Threads for reads that take long.
     public var readerThreads: Int = 2
 

@@ -6,26 +6,35 @@ import Synchronization
 
 /// Hands out timestamps: wall-clock seconds, counted within the second, never going back.
 package final class LogicalClock: Sendable {
-    private let last: Atomic<UInt64>
+    private let issued: Atomic<UInt64>
+    private let published: Atomic<UInt64>
 
     init(startingAt timestamp: Timestamp) {
-        last = Atomic(timestamp.rawValue)
+        issued = Atomic(timestamp.rawValue)
+        published = Atomic(timestamp.rawValue)
     }
 
-    /// The newest timestamp handed out.
-    package var newest: Timestamp { Timestamp(rawValue: last.load(ordering: .acquiring)) }
+    /// The timestamp of the newest commit: all that has it or an earlier one can be read. Clients
+    /// are told this one, never one whose commit is still to come.
+    package var newest: Timestamp { Timestamp(rawValue: published.load(ordering: .acquiring)) }
 
-    /// A new timestamp: max(last + 1, now << 32).
+    /// A new timestamp: max(last + 1, now << 32 | 1).
     func advance() -> Timestamp {
         let now = UInt64(time(nil)) << 32 | 1
-        var current = last.load(ordering: .relaxed)
+        var current = issued.load(ordering: .relaxed)
         while true {
             let next = max(current &+ 1, now)
-            let (exchanged, seen) = last.compareExchange(
+            let (exchanged, seen) = issued.compareExchange(
                 expected: current, desired: next, ordering: .acquiringAndReleasing)
             if exchanged { return Timestamp(rawValue: next) }
             current = seen
         }
+    }
+
+    /// Makes a timestamp whose commit is done the newest. Writer thread only.
+    func publish(_ timestamp: Timestamp) {
+        published.store(
+            max(published.load(ordering: .relaxed), timestamp.rawValue), ordering: .releasing)
     }
 
     /// Milliseconds since 1970 by the wall clock.

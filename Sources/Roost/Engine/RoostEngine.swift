@@ -37,7 +37,11 @@ package final class RoostEngine: Sendable {
     let background = BackgroundThreads()
     /// When expired documents are deleted.
     package let expiry = ExpirySchedule()
-    /// Who waits for capped collections to grow.
+    /// Names the history that the change log holds; resume tokens carry it.
+    let logEpoch: UInt64
+    /// How long changes are kept.
+    package let retention: LogRetention
+    /// Who waits for capped collections to grow, and for changes.
     package let tails: TailWatch
     /// What open transactions mean to change.
     let intents = IntentTable()
@@ -68,6 +72,8 @@ package final class RoostEngine: Sendable {
         writer = opened.writer
         tails = opened.writer.tails
         clock = opened.clock
+        logEpoch = opened.logEpoch
+        retention = LogRetention(options.changeLog, quotaBytes: options.quotaBytes)
         temporaryFolder = path + "/tmp"
         do {
             readerPool = try ReaderPool(store: opened.store, threads: options.readerThreads)
@@ -78,6 +84,7 @@ package final class RoostEngine: Sendable {
         removeUnfinishedIndexes()
         removeTemporaryCollections()
         startExpiry()
+        startRetention()
     }
 
     /// Whether a folder holds a database; opening one that doesn't makes it.
@@ -86,6 +93,7 @@ package final class RoostEngine: Sendable {
     /// Finishes what runs and closes the folder. Cursors must not be used afterwards.
     package func close() {
         expiry.stop()
+        retention.stop()
         readerPool.close()
         store.close()
         background.join()
@@ -109,7 +117,7 @@ package final class RoostEngine: Sendable {
         _ operation: @escaping @Sendable (inout WriteTransaction) throws -> R,
         completion: @escaping @Sendable (Result<R, DBError>) -> Void
     ) {
-        store.submit(options, operation) { outcome in
+        store.submit(options, writer.logged(operation)) { outcome in
             completion(outcome.mapError { DBError(engineFailure: $0) })
         }
     }
@@ -119,7 +127,7 @@ package final class RoostEngine: Sendable {
         _ options: OperationOptions = OperationOptions(),
         _ operation: @escaping @Sendable (inout WriteTransaction) throws -> R
     ) throws -> R {
-        try store.perform(options, operation)
+        try store.perform(options, writer.logged(operation))
     }
 
     // MARK: Writes
@@ -185,6 +193,12 @@ package final class RoostEngine: Sendable {
             ])
     }
 
+    func noteRetentionFailure(_ error: any Error) {
+        logger.warning(
+            "the change log could not be trimmed; the next pass tries again",
+            metadata: ["error": "\(error)"])
+    }
+
     /// Runs a pipeline and writes its results where its last stage says; answers on the writer or a
     /// pool thread. The target's database is the request's where the stage names none.
     /// - Throws: what reading and writing throw, and the stage's own errors, through the completion.
@@ -238,6 +252,7 @@ private struct Opened {
     let catalog: PublishedCatalog
     let writer: WriterState
     let clock: LogicalClock
+    let logEpoch: UInt64
 
     init(path: String, options: EngineOptions) throws {
         var storeOptions = Store.Options()
@@ -245,23 +260,24 @@ private struct Opened {
         storeOptions.durability = options.durability == .full ? .full : .relaxed
         store = try Store.open(path: path, options: storeOptions)
         let snapshot: CatalogSnapshot
+        let log: (end: ChangeLog.End, header: LogHeader)
         do {
             snapshot = try Self.load(store)
+            log = try RoostEngine.openLog(store)
         } catch {
             store.close()
             throw error
         }
         catalog = PublishedCatalog(snapshot)
-        clock = LogicalClock(startingAt: Timestamp(rawValue: 0))
-        writer = WriterState(catalog, TailWatch())
-        let (writer, clock) = (writer, clock)
+        clock = LogicalClock(startingAt: log.end.position.sequence)
+        logEpoch = log.header.epoch
+        writer = WriterState(
+            catalog, TailWatch(logEnd: log.end.position.sequence), ChangeLog(clock, end: log.end))
+        let writer = writer
         store.setGroupHooks(
             GroupHooks(
                 willCommit: { transaction in try writer.prepareCommit(&transaction) },
-                didCommit: { _ in
-                    writer.commit()
-                    _ = clock.advance()
-                },
+                didCommit: { _ in writer.commit() },
                 didAbort: { writer.rollBack() }))
     }
 

@@ -1,17 +1,40 @@
 // Tailable reads: a scan of a capped collection that waits at its end instead of ending there.
 
-import BSON
+package import BSON
 import Query
-package import Storage
+import Storage
 
 extension QueryCursor {
-    /// The capped collection that a tailable read follows; nil for other reads, and before the
-    /// first batch.
-    package var tailTable: TableID? { source.isTailable ? collection?.table : nil }
+    /// What a tailable read follows: a capped collection, from its first batch on, or changes; nil
+    /// for other reads.
+    package var tail: TailWatch.Key? {
+        if let changes { return .changes(changes.scope) }
+        return source.isTailable ? collection.map { .table($0.table) } : nil
+    }
 
-    /// Whether a batch at the end of a capped collection is to wait for documents.
+    /// Whether a batch at the end of what is followed is to wait for documents.
     package var awaitsData: Bool {
-        if case .find(let request) = source { request.awaitsData } else { false }
+        switch source {
+        case .find(let request): request.awaitsData
+        case .changes: true
+        case .aggregate, .count, .distinct: false
+        }
+    }
+
+    /// What a client that has this batch resumes a change stream with; nil for other reads.
+    package var postBatchResumeToken: Document? { changes?.resumeToken.document }
+
+    /// The error as drivers should see it: those that a change stream may be resumed after say so.
+    package func labelled(_ error: DBError) -> DBError {
+        guard changes != nil, error.code.isResumableForChangeStreams,
+            error.details.view.value("errorLabels") == nil
+        else { return error }
+        return DBError(
+            error.code, error.message,
+            details: Document { writer in
+                writer.appendFields(of: error.details.view)
+                writer.append("errorLabels", ["ResumableChangeStreamError"])
+            }, underlying: error.underlying)
     }
 
     /// Checks that the collection can be followed.
@@ -73,5 +96,17 @@ extension QueryCursor {
                     + "cursor fell behind; begin a new one")
         }
         return try cursor.next()
+    }
+}
+
+extension DBError.Code {
+    /// Codes after which drivers resume a change stream (drivers' specification of change streams).
+    package var isResumableForChangeStreams: Bool {
+        switch rawValue {
+        case 6, 7, 63, 89, 91, 133, 150, 189, 234, 262, 9001, 10107, 11600, 11602, 13388, 13435,
+            13436:
+            true
+        default: false
+        }
     }
 }

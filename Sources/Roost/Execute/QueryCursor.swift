@@ -27,6 +27,8 @@ package final class QueryCursor: @unchecked Sendable {
     package internal(set) var counters = ReadCounters()
 
     let engine: RoostEngine
+    /// What follows the change log, in a change stream.
+    let changes: ChangeFollower?
     let source: ReadSource
     let filter: Filter
     let countsOnly: Bool
@@ -65,6 +67,11 @@ package final class QueryCursor: @unchecked Sendable {
         namespace = source.namespace
         filter = source.filter
         interrupt = Interrupt(deadline: source.deadline)
+        if case .changes(let request) = source {
+            changes = ChangeFollower(engine, request, interrupt)
+        } else {
+            changes = nil
+        }
         scratch = MatchScratch(interrupt)
         multiplies = source.multiplies
         countsOnly = source.countsOnly
@@ -126,7 +133,7 @@ package final class QueryCursor: @unchecked Sendable {
 
     /// Memory held between calls, in bytes; roughly.
     package var memoryBytes: Int {
-        var bytes = 1_024 + seen.byteCount
+        var bytes = 1_024 + seen.byteCount + (changes?.memoryBytes ?? 0)
         if case .pipeline(let execution) = output { bytes += execution.memoryBytes }
         return bytes
     }
@@ -134,6 +141,9 @@ package final class QueryCursor: @unchecked Sendable {
     private func run<Sink: DocumentSink>(
         _ reader: Reader, _ budget: ReadBudget, _ sink: inout Sink
     ) throws -> ReadStatus {
+        if let changes {
+            return try changes.advance(reader, budget, &batch, &counters, &sink)
+        }
         if try drain(&sink) { return .batchFull }
         if isInputEnded { return .exhausted }
         var meter = BudgetMeter(budget)

@@ -9,6 +9,7 @@ enum ReadSource {
     case aggregate(AggregateRequest, leading: Pipeline.Leading)
     case count(CountRequest)
     case distinct(DistinctRequest)
+    case changes(ChangeStreamRequest)
 
     var namespace: Namespace {
         switch self {
@@ -16,6 +17,7 @@ enum ReadSource {
         case .aggregate(let request, _): request.namespace
         case .count(let request): request.namespace
         case .distinct(let request): request.namespace
+        case .changes(let request): request.namespace
         }
     }
 
@@ -26,6 +28,7 @@ enum ReadSource {
         case .aggregate(_, let leading): leading.filter ?? .everything
         case .count(let request): request.filter
         case .distinct(let request): request.filter
+        case .changes: .everything
         }
     }
 
@@ -41,7 +44,7 @@ enum ReadSource {
         case .find(let request): request.view
         case .aggregate(let request, _): request.view
         case .distinct(let request): request.view
-        case .count: nil
+        case .count, .changes: nil
         }
     }
 
@@ -51,6 +54,7 @@ enum ReadSource {
         case .aggregate(let request, _): request.deadline
         case .count(let request): request.deadline
         case .distinct(let request): request.deadline
+        case .changes: nil
         }
     }
 
@@ -58,7 +62,7 @@ enum ReadSource {
         switch self {
         case .find(let request): request.skip
         case .count(let request): request.skip
-        case .aggregate, .distinct: 0
+        case .aggregate, .distinct, .changes: 0
         }
     }
 
@@ -67,7 +71,7 @@ enum ReadSource {
         switch self {
         case .find(let request): request.limit
         case .count(let request): request.limit
-        case .aggregate, .distinct: 0
+        case .aggregate, .distinct, .changes: 0
         }
     }
 
@@ -96,6 +100,7 @@ enum ReadSource {
         case .find(let request): request.filter.loops || request.projection?.loops == true
         case .aggregate(let request, _): request.pipeline.multiplies
         case .count, .distinct: filter.loops
+        case .changes: false
         }
     }
 
@@ -105,7 +110,7 @@ enum ReadSource {
         case .count: true
         case .aggregate(let request, let leading):
             request.pipeline.countsOnly(after: leading.filterStageCount)
-        case .find, .distinct: false
+        case .find, .distinct, .changes: false
         }
     }
 
@@ -113,7 +118,7 @@ enum ReadSource {
     func output(_ plan: QueryPlan, _ interrupt: Interrupt) throws(DBError) -> ReadOutput {
         switch self {
         case .count: return .counting
-        case .distinct: return .direct
+        case .distinct, .changes: return .direct
         case .find(let request):
             var sort: SortPattern?
             if !plan.providesSort, let wanted = request.sort {
@@ -164,6 +169,7 @@ enum ReadSource {
             question.hint = try Hint(request.hint)
             if request.limit > 0 { question.limit = request.limit &+ request.skip }
         case .distinct(let request): question.hint = try Hint(request.hint)
+        case .changes: break
         }
         return question
     }

@@ -16,6 +16,11 @@ extension RoostEngine {
         QueryCursor(self, .aggregate(request, leading: request.pipeline.leading))
     }
 
+    /// A change stream. Nothing is read yet, but what is committed from now on is seen.
+    package func openCursor(_ request: ChangeStreamRequest) -> QueryCursor {
+        QueryCursor(self, .changes(request))
+    }
+
     /// Counts documents. Without a filter that is one look-up; where an index's bounds say all that
     /// the filter does, only its entries are counted.
     package func count(_ request: CountRequest) -> CountRead {

@@ -217,6 +217,8 @@ package final class Transaction: @unchecked Sendable {
         _ body: (inout WriteTransaction) throws -> R
     ) throws -> R {
         let result = try view.use { reader, state in
+            // The log is written at the commit.
+            defer { self.writer.log.discard() }
             let result = try reader.edit(body)
             state.catalog = self.writer.catalog
             if let entry = self.writer.catalog[namespace] {

@@ -55,6 +55,9 @@ extension WriterState {
     ) throws {
         let before = catalog
         do {
+            log.session = ChangeLog.Session(
+                id: ["id": .binary(subtype: 4, commit.retry.session)],
+                transactionNumber: commit.retry.number)
             let entries = try realize(commit.collections, &transaction)
             try check(commit, entries, transaction)
             try replay(commit.changes, entries, &transaction)
@@ -91,6 +94,7 @@ extension WriterState {
                 namespace: draft.namespace, uuid: draft.uuid, table: table, idTable: idTable,
                 options: draft.options, traits: draft.traits, indexes: indexes, flags: draft.flags)
             try save(entry, &transaction)
+            log.note(.create, entry, draft.options)
             entries[draft.table] = entry
         }
         return entries

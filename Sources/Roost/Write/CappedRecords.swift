@@ -137,6 +137,7 @@ extension RecordWriter {
         try removed.delete(from: entry.indexes, &transaction)
         _ = try transaction.delete(entry.table, key: recordKey.bytes.span.bytes)
         builds.note(recordKey.bytes, entry)
+        log.delete(oldDocument.span.bytes, entry)
         guard let idTable = entry.idTable else { return }
         try Self.encodeID(of: oldDocument, in: entry, into: &idKey)
         _ = try transaction.delete(idTable, key: idKey.bytes.span.bytes)

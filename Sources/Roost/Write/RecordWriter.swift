@@ -30,6 +30,12 @@ struct RecordWriter: ~Copyable {
     private var updateScratch = UpdateScratch()
     /// Whether a flag of a collection or index became true since `takeFlagsChanged`.
     private var flagsChanged = false
+    /// What becomes of the changes.
+    let log: ChangeLog
+
+    init(_ log: ChangeLog) {
+        self.log = log
+    }
 
     /// Whether unique indexes are checked by `checkDeferred` and not at each change.
     var defersUniqueness = false
@@ -92,6 +98,7 @@ struct RecordWriter: ~Copyable {
             }
         }
         builds.note(recordKey.bytes, entry)
+        log.insert(document, entry)
         if let capped, let idTable = entry.idTable {
             try finishCapped(
                 document.bytes.byteCount, entry, idTable, capped, builds, &transaction)
@@ -183,6 +190,9 @@ struct RecordWriter: ~Copyable {
                 newDocument.bytes.count - oldDocument.count, to: idTable, &transaction)
         }
         builds.note(recordKey.bytes, entry)
+        log.update(
+            from: oldDocument.span.bytes, to: newDocument.bytes.span.bytes,
+            isReplacement: update?.isReplacement ?? false, entry)
     }
 
     // The steps below are static so that they can borrow one buffer while they fill another.

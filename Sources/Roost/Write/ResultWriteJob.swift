@@ -336,7 +336,8 @@ extension WriterState {
                 "indexes of target collection \(target) changed while processing $out"
             )
         }
-        if let occupant { try drop(occupant, &transaction) }
+        log.rename(entry, to: target, over: occupant)
+        if let occupant { try remove(tablesOf: occupant, &transaction) }
         try remove(replacement.temporary, &transaction)
         let renamed = try entry.renamed(target).with(options: occupant?.options ?? Document())
         try save(renamed, &transaction)

@@ -212,6 +212,7 @@ final class WriteJob: @unchecked Sendable {
         scan.result.n += result.n
         scan.result.modified += result.modified
         scan.result.upsertedID = result.upsertedID
+        scan.result.isReplayed = result.isReplayed
         scan.attempts += 1
         self.scan = scan
         if let error = result.error {

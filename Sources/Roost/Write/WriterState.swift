@@ -17,26 +17,33 @@ final class WriterState: @unchecked Sendable {
     /// Running index builds.
     let builds = IndexBuilds()
     /// Buffers for changing documents.
-    private var records = RecordWriter()
+    private var records: RecordWriter
+    /// Where changes are noted for the log.
+    let log: ChangeLog
     /// Collections whose record on disk lacks a flag that memory has.
     private var dirty: Set<Namespace> = []
     /// Capped collections that this group added to.
     private var grown: Set<TableID> = []
     /// Capped collections that this group dropped.
     var ended: Set<TableID> = []
-    /// Tells cursors at the end of capped collections that there is more.
+    /// Tells cursors at the end of capped collections, and change streams, that there is more.
     let tails: TailWatch
     private let published: PublishedCatalog
 
-    init(_ published: PublishedCatalog, _ tails: TailWatch) {
+    init(_ published: PublishedCatalog, _ tails: TailWatch, _ log: ChangeLog) {
         self.published = published
         self.tails = tails
+        self.log = log
+        records = RecordWriter(log)
         catalog = published.snapshot
     }
 
     /// The state behind a transaction's draft: nothing of it is published.
     convenience init(draftOf catalog: CatalogSnapshot) {
-        self.init(PublishedCatalog(catalog), TailWatch())
+        let start = Timestamp(rawValue: 0)
+        self.init(
+            PublishedCatalog(catalog), TailWatch(logEnd: start),
+            ChangeLog(LogicalClock(startingAt: start), end: ChangeLog.End()))
     }
 
     // MARK: Commit groups
@@ -53,6 +60,8 @@ final class WriterState: @unchecked Sendable {
     func commit() {
         dirty.removeAll()
         published.publish(catalog)
+        let touched = log.commit()
+        if !touched.isEmpty { tails.note(changesOf: touched, until: log.newest) }
         if !grown.isEmpty {
             tails.note(grown)
             grown.removeAll(keepingCapacity: true)
@@ -65,8 +74,21 @@ final class WriterState: @unchecked Sendable {
     func rollBack() {
         catalog = published.snapshot
         records.discard()
+        log.rollBack()
         grown.removeAll()
         ended.removeAll()
+    }
+
+    /// An operation that ends by appending what it changed to the log.
+    func logged<R>(
+        _ operation: @escaping @Sendable (inout WriteTransaction) throws -> R
+    ) -> @Sendable (inout WriteTransaction) throws -> R {
+        { transaction in
+            self.log.discard()
+            let result = try operation(&transaction)
+            try self.log.finish(&transaction)
+            return result
+        }
     }
 
     // MARK: Catalog
@@ -111,6 +133,7 @@ final class WriterState: @unchecked Sendable {
             idTable: traits.capped == nil ? nil : try transaction.createTable(), options: options,
             traits: traits, indexes: [], flags: RecordFlags(hasCutKeys: false))
         try save(entry, &transaction)
+        log.note(.create, entry, options)
         return entry
     }
 

@@ -178,6 +178,8 @@ enum ConfigureFailPoint {
         case "onPrimaryTransactionalWrite":
             try call.core.failPoints.write.configure(
                 mode: mode, data: call.ownedDocument("data"))
+        case "failGetMoreAfterCursorCheckout":
+            call.core.failPoints.configureGetMore(mode: mode, data: call.ownedDocument("data"))
         case "maxTimeAlwaysTimeOut":
             call.core.failPoints.setExpiresAllDeadlines(mode != "off")
         default:

@@ -38,6 +38,13 @@ enum Aggregate {
         }
         let batchSize = try call.cursorBatchSize()
         let namespace = try namespace(call)
+        if !isExplain, let request = try ChangeStream.request(call, namespace) {
+            var plan = BatchPlan(
+                namespace: namespace, owner: call.cursorOwner,
+                limits: BatchLimits(documentsMax: batchSize ?? BatchLimits.firstBatchDocuments))
+            plan.batchSize = nil
+            return try BatchRun.start(call.core.engine.openCursor(request), plan, call, &reply)
+        }
         let request = try request(call, namespace)
         if isExplain {
             return try Explain.run(aggregate: request, call, .queryPlanner, &reply)

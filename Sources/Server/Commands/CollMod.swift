@@ -19,7 +19,7 @@ enum CollMod {
 
     /// Options of collections that are not there yet: each is refused by its name.
     private static let unsupported: [StaticString] = [
-        "expireAfterSeconds", "timeseries", "changeStreamPreAndPostImages",
+        "expireAfterSeconds", "timeseries",
     ]
 
     private static func run(
@@ -43,6 +43,15 @@ enum CollMod {
         }
         if let count = call.integer("cappedMax") {
             modification.cappedDocuments = try CappedLimits.checkedCount(count) ?? 0
+        }
+        if let images = call.document("changeStreamPreAndPostImages") {
+            modification.showsImages = try CreateChecks.showsImages(
+                images, "collMod.changeStreamPreAndPostImages")
+            guard entry.view == nil else {
+                throw DBError(
+                    .invalidOptions,
+                    "option not supported on a view: changeStreamPreAndPostImages")
+            }
         }
         if call.truth("dryRun") == true {
             throw DBError(

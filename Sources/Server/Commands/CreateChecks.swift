@@ -16,15 +16,22 @@ enum CreateChecks {
             if let engine = defaults.value("storageEngine")?.document { try check(engine: engine) }
         }
         if let images = call.document("changeStreamPreAndPostImages") {
-            try StatementReader.check(
-                images, "create.changeStreamPreAndPostImages",
-                [FieldSpec("enabled", .bool, required: true)])
-            if images.value("enabled")?.bool == true, call.value("viewOn") != nil {
+            if try showsImages(images, "create.changeStreamPreAndPostImages"),
+                call.value("viewOn") != nil
+            {
                 throw DBError(
                     .invalidOptions,
                     "changeStreamPreAndPostImages cannot be enabled on a view")
             }
         }
+    }
+
+    /// Reads the option `changeStreamPreAndPostImages`.
+    static func showsImages(
+        _ images: DocumentView, _ place: String
+    ) throws(DBError) -> Bool {
+        try StatementReader.check(images, place, [FieldSpec("enabled", .bool, required: true)])
+        return images.value("enabled")?.bool == true
     }
 
     /// Checks the options for WiredTiger, the one engine whose name drivers and tools send.

@@ -38,6 +38,10 @@ enum GetMore {
             ListReply.writeNext(open, bytes, from: offset, batchSize: size, core, &reply)
             return .done
         case .query(let cursor):
+            if let failure = core.failPoints.takeGetMoreFailure() {
+                core.cursors.remove(id)
+                throw cursor.labelled(failure)
+            }
             if cursor.hasTimeLimit, core.failPoints.expiresAllDeadlines {
                 core.cursors.remove(id)
                 throw .timeExpired

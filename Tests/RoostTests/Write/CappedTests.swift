@@ -173,18 +173,19 @@ import TestSupport
     @Test func watchersAreWokenByGrowth() async throws {
         let fixture = try await Self.fixture(["capped": true, "size": 4_096])
         let table = try #require(fixture.engine.collection(Self.names)).table
+        let tail = TailWatch.Key.table(table)
         let tails = fixture.engine.tails
-        let before = tails.generation(table)
+        let before = tails.generation(tail)
         let wakes = Mutex(0)
-        let waiting = tails.wait(table, since: before) { wakes.withLock { $0 += 1 } }
+        let waiting = tails.wait(tail, since: before) { wakes.withLock { $0 += 1 } }
         #expect(waiting != nil)
         try await fixture.insert(Self.names, [["_id": 1]])
         // The watchers of a commit are called before its writers are answered.
         let count = wakes.withLock { $0 }
         #expect(count == 1)
-        #expect(tails.wait(table, since: before) {} == nil)
-        let number = try #require(tails.wait(table, since: tails.generation(table)) {})
-        #expect(tails.cancel(table, number))
-        #expect(!tails.cancel(table, number))
+        #expect(tails.wait(tail, since: before) {} == nil)
+        let number = try #require(tails.wait(tail, since: tails.generation(tail)) {})
+        #expect(tails.cancel(tail, number))
+        #expect(!tails.cancel(tail, number))
     }
 }

@@ -1,0 +1,199 @@
+// How long changes are kept.
+//
+// A thread wakes now and then and removes the oldest records: those older than the age, and beyond
+// the size all but the last five minutes. It does so in operations on the writer thread that each
+// remove a bounded number of records, whole commands at a time, and never the newest command. Each
+// notes, in the same commit, how far the log is gone, and how far for each collection it met: so a
+// token stays good while nothing behind it is missing from its own collection.
+
+import BSON
+import Storage
+import Synchronization
+
+/// How long, and how much, the change log keeps.
+public struct LogLimits: Sendable, Equatable {
+    /// Records older than this many seconds go.
+    public var ageSecondsMax: Int64 = 24 * 3_600
+    /// Beyond this many bytes the oldest records go; nil for a tenth of the quota, or 4 GiB.
+    public var bytesMax: UInt64?
+    /// Records of the last seconds stay, whatever their size.
+    public var ageSecondsMin: Int64 = 300
+
+    /// A day, and a tenth of the quota.
+    public init() {}
+}
+
+/// When the log is trimmed, and what was.
+package final class LogRetention: Sendable {
+    private let limits: Mutex<LogLimits>
+    private let defaultBytesMax: UInt64
+    private let stopped = Monitor(false)
+    private let trimmedCount = Atomic<Int>(0)
+
+    /// How often it is looked whether there is something to trim.
+    private static let sleepMillis: UInt64 = 10_000
+
+    init(_ limits: LogLimits, quotaBytes: UInt64?) {
+        self.limits = Mutex(limits)
+        defaultBytesMax = quotaBytes.map { $0 / 10 } ?? 4 << 30
+    }
+
+    /// What is kept; the next pass minds a change.
+    package var current: LogLimits {
+        get { limits.withLock { $0 } }
+        set { limits.withLock { $0 = newValue } }
+    }
+
+    /// Most bytes of records.
+    var bytesMax: UInt64 { current.bytesMax ?? defaultBytesMax }
+
+    /// Records trimmed since the folder was opened.
+    package var trimmed: Int { trimmedCount.load(ordering: .relaxed) }
+
+    func note(trimmed count: Int) {
+        trimmedCount.add(count, ordering: .relaxed)
+    }
+
+    func stop() {
+        stopped.withLock { $0 = true }
+        stopped.wake()
+    }
+
+    /// Waits for the next pass; false when there will be none.
+    func waitForPass() -> Bool {
+        stopped.wait(timeoutMillis: Self.sleepMillis) { $0 ? true : nil } == nil
+    }
+
+    var isStopped: Bool { stopped.withLock { $0 } }
+}
+
+/// What one operation of trimming does.
+struct LogTrim: Sendable {
+    /// Most records that one operation removes, but for the rest of a command.
+    static let recordsMax = 2_000
+    /// Records written before this go, in milliseconds since 1970.
+    let cutoffMillis: Int64
+    /// Records whose bytes end at or before this offset go, if they are older than `keptMillis`.
+    let cutoffOffset: UInt64
+    let keptMillis: Int64
+
+    /// Whether a record may go.
+    func takes(_ record: borrowing ChangeRecordView) -> Bool {
+        if record.wallMillis < cutoffMillis { return true }
+        return record.offset + UInt64(record.byteCount) <= cutoffOffset
+            && record.wallMillis < keptMillis
+    }
+
+    /// Removes the oldest records; answers how many, 0 when there is nothing left to remove.
+    func run(newest: Timestamp, _ transaction: inout WriteTransaction) throws -> Int {
+        var batch = Batch()
+        do {
+            let first = LogPosition.firstKey
+            var cursor = transaction.cursor(.changeLog)
+            var isFound = try cursor.seek(to: first.span.bytes)
+            while isFound, let place = LogPosition(key: cursor.key), place.sequence < newest {
+                guard try add(place, try cursor.value(), to: &batch) else { break }
+                isFound = try cursor.next()
+            }
+        }
+        guard let last = batch.last else { return 0 }
+        for key in batch.keys { _ = try transaction.delete(.changeLog, key: key.span.bytes) }
+        try note(last, batch.names, &transaction)
+        return batch.keys.count
+    }
+
+    /// What one operation removes.
+    private struct Batch {
+        var keys: [[UInt8]] = []
+        var last: LogPosition?
+        /// The last record of each collection.
+        var names: [Namespace: LogPosition] = [:]
+    }
+
+    /// Adds a record that may go; false where the operation ends before it.
+    private func add(
+        _ place: LogPosition, _ bytes: RawSpan, to batch: inout Batch
+    ) throws(DBError) -> Bool {
+        let isSameCommand = batch.last?.sequence == place.sequence
+        if !isSameCommand, batch.keys.count >= Self.recordsMax { return false }
+        let record = try ChangeRecordView(place, bytes)
+        guard isSameCommand || takes(record) else { return false }
+        batch.keys.append(place.key)
+        batch.names[record.namespace] = place
+        if record.kind == .rename, let to = record.document.value("to")?.document {
+            let target = Namespace(to.value("db")?.text ?? "", to.value("coll")?.text ?? "")
+            batch.names[target] = place
+        }
+        batch.last = place
+        return true
+    }
+
+    private func note(
+        _ last: LogPosition, _ names: [Namespace: LogPosition],
+        _ transaction: inout WriteTransaction
+    ) throws {
+        var header = try Self.header(transaction)
+        header.trimmed = last
+        let (headerKey, headerBytes) = (LogHeader.key, header.bytes)
+        try transaction.put(
+            .changeLog, key: headerKey.span.bytes, value: headerBytes.span.bytes)
+        for (namespace, place) in names {
+            let (key, value) = (TrimmedNames.key(namespace), place.entryBytes)
+            try transaction.put(.changeLog, key: key.span.bytes, value: value.span.bytes)
+        }
+    }
+
+    private static func header(
+        _ transaction: borrowing WriteTransaction
+    ) throws -> LogHeader {
+        let key = LogHeader.key
+        guard let bytes = try transaction.value(.changeLog, key.span.bytes) else {
+            throw DBError(
+                .dataCorruptionDetected,
+                "The change log has no header; run 'roost verify' on the folder")
+        }
+        return try LogHeader(bytes)
+    }
+}
+
+extension RoostEngine {
+    /// Starts the thread; `close` ends it.
+    func startRetention() {
+        background.start { [weak self, retention] in
+            while retention.waitForPass() {
+                guard let self else { return }
+                self.trimLog(at: LogicalClock.wallMillis)
+            }
+        }
+    }
+
+    /// Removes what the limits say should be gone at that time, in milliseconds since 1970, and
+    /// answers how many records. Waits for the writer thread, so never from there.
+    @discardableResult
+    package func trimLog(at millis: Int64) -> Int {
+        var removed = 0
+        let limits = retention.current
+        let writer = writer
+        while !retention.isStopped {
+            let bytesMax = retention.bytesMax
+            do {
+                let count = try submitAndWait(OperationOptions(mayUseReserve: true)) {
+                    transaction in
+                    let end = writer.log.endOffset
+                    let trim = LogTrim(
+                        cutoffMillis: millis - limits.ageSecondsMax * 1_000,
+                        cutoffOffset: end > bytesMax ? end - bytesMax : 0,
+                        keptMillis: millis - limits.ageSecondsMin * 1_000)
+                    return try trim.run(newest: writer.log.newest, &transaction)
+                }
+                removed += count
+                retention.note(trimmed: count)
+                if count == 0 { break }
+            } catch {
+                noteRetentionFailure(error)
+                break
+            }
+        }
+        return removed
+    }
+}
