@@ -1,8 +1,7 @@
 // Answers that come from another thread: the writer after its commit, or a reader of the pool.
 //
 // The answering thread writes the whole reply into a buffer of its own and posts it to the event
-// loop's mailbox. A mailbox wakes its loop once however many answers wait in it, so a group commit
-// of 100 commands costs one wake-up a loop, not 100.
+// loop's mailbox. The writer thread wakes a loop once for all answers of a commit group.
 
 import BSON
 import NIOCore
@@ -18,6 +17,9 @@ struct ReplyTicket: Sendable {
     private let epilogue: ReplyEpilogue
     let special: SpecialFields
     private let connectionEnd: ConnectionEnd
+    private let core: ServerCore
+    private let operation: OperationSlot
+    private let startedAt: UInt64
 
     init(
         connection: ConnectionHandler, mailbox: LoopMailbox, request: Request,
@@ -27,6 +29,9 @@ struct ReplyTicket: Sendable {
         self.mailbox = mailbox
         self.special = special
         connectionEnd = connection.end
+        core = connection.core
+        operation = connection.operation
+        startedAt = connection.commandStart
         self.request = request
         epilogue = ReplyEpilogue(connection.core, request, special)
     }
@@ -38,9 +43,8 @@ struct ReplyTicket: Sendable {
         exhausts: Bool = false, _ body: (inout ReplyWriter) throws(DBError) -> Void
     ) {
         guard request.wantsReply else {
-            mailbox.post(
-                Delivery(connection: connection, reply: nil, replyID: 0, exhausting: nil))
-            return
+            return post(
+                Delivery(connection: connection, reply: nil, replyID: 0, exhausting: nil), nil)
         }
         var writer = ReplyWriter()
         writer.begin(request.kind)
@@ -53,23 +57,46 @@ struct ReplyTicket: Sendable {
         _ body: (inout ReplyWriter) throws(DBError) -> Void
     ) {
         guard request.wantsReply else {
-            mailbox.post(
-                Delivery(connection: connection, reply: nil, replyID: 0, exhausting: nil))
-            return
+            return post(
+                Delivery(connection: connection, reply: nil, replyID: 0, exhausting: nil), nil)
         }
         var goesOn = exhausts
+        var failure: DBError?
         do throws(DBError) {
             try body(&writer)
             epilogue.succeed(&writer)
         } catch {
             goesOn = false
+            failure = error
             epilogue.fail(error, &writer)
         }
         let replyID = epilogue.end(&writer, responseTo: request.id, moreToCome: goesOn)
-        mailbox.post(
+        post(
             Delivery(
                 connection: connection, reply: writer.take(), replyID: replyID,
-                exhausting: goesOn ? request : nil))
+                exhausting: goesOn ? request : nil),
+            failure)
+    }
+
+    /// Keeps what a read looked at, where the profiler may ask for it.
+    func note(_ cursor: QueryCursor) {
+        if core.profiler.mayWant(nanos: Clock.coarseNanos &- startedAt) {
+            operation.note(cursor.report)
+        }
+    }
+
+    /// Posts the answer; behind the command's profile, where there is to be one.
+    private func post(_ delivery: Delivery, _ error: DBError?) {
+        let now = Clock.coarseNanos
+        guard core.profiler.mayWant(nanos: now &- min(now, startedAt)) else {
+            return mailbox.post(delivery)
+        }
+        let ended = EndedOperation(
+            request: request, client: operation.client,
+            nanos: Clock.nanos &- startedAt, report: operation.takeReport(),
+            error: error, replyBytes: delivery.reply?.readableBytes ?? 0)
+        let isStoring = core.profiler.take(ended, core) { [mailbox] in mailbox.post(delivery) }
+        if !isStoring { mailbox.post(delivery) }
     }
 
     /// Whether the client has gone, so that nobody waits for the answer.
@@ -111,25 +138,41 @@ struct Delivery: Sendable {
 /// Replies for the connections of one event loop, posted from any thread.
 final class LoopMailbox: Sendable {
     let eventLoop: any EventLoop
-    private let waiting = Mutex<[Delivery]>([])
+    private let engine: RoostEngine
+    private let waiting = Mutex(Waiting())
 
-    init(_ eventLoop: any EventLoop) {
-        self.eventLoop = eventLoop
+    private struct Waiting {
+        var deliveries: [Delivery] = []
+        /// Whether the loop has been asked to deliver and hasn't yet.
+        var isWoken = false
     }
 
-    /// Brings a reply to its connection, soon.
+    init(_ eventLoop: any EventLoop, _ engine: RoostEngine) {
+        self.eventLoop = eventLoop
+        self.engine = engine
+    }
+
+    /// Brings a reply to its connection, soon: on the writer thread after the last of its group's
+    /// answers, so that the loop doesn't wake for each.
     func post(_ delivery: Delivery) {
-        let isFirst = waiting.withLock { waiting in
-            waiting.append(delivery)
-            return waiting.count == 1
+        waiting.withLock { $0.deliveries.append(delivery) }
+        if !engine.isOnWriterThread { wake() }
+    }
+
+    /// Wakes the loop if answers wait and nobody has.
+    func wake() {
+        let mustWake = waiting.withLock { waiting in
+            if waiting.deliveries.isEmpty || waiting.isWoken { return false }
+            waiting.isWoken = true
+            return true
         }
-        if isFirst { eventLoop.execute { self.deliver() } }
+        if mustWake { eventLoop.execute { self.deliver() } }
     }
 
     private func deliver() {
         let deliveries = waiting.withLock { waiting in
-            defer { waiting = [] }
-            return waiting
+            defer { waiting = Waiting() }
+            return waiting.deliveries
         }
         for delivery in deliveries {
             delivery.connection.value.finishDeferred(

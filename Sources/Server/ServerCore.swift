@@ -31,6 +31,8 @@ final class ServerCore: Sendable {
     let transactions = TransactionTable()
     let failPoints = FailPoints()
     let counters = Counters()
+    let operations = OperationTable()
+    let profiler = Profiler()
     let recentLogs = RecentLog()
     /// When the server was made.
     let startedAt = ContinuousClock.now

@@ -112,8 +112,10 @@ package struct IndexKeyPattern: Sendable {
         of document: DocumentView, sparse: Bool, into keys: inout IndexKeys
     ) throws(DBError) {
         keys.removeAll()
-        if case .appended(let isAllMissing) = table.appendPlainKey(of: document, to: &keys.encoder)
+        if case .appended(let isAllMissing, let inexactParts) = table.appendPlainKey(
+            of: document, to: &keys.encoder)
         {
+            keys.inexactParts = inexactParts
             if sparse, isAllMissing { keys.removeAll() } else { keys.endKey() }
             return
         }
@@ -136,6 +138,7 @@ package struct IndexKeyPattern: Sendable {
         }
         keys = sink.keys
         keys.finish(multikeyParts: walk.multikeyParts)
+        keys.inexactParts = .max
     }
 
     private struct Collector: KeySink, ~Copyable {
@@ -160,6 +163,8 @@ package struct IndexKeys: Sendable {
     private var start = 0
     /// Bit i: part i of the pattern went through an array.
     package private(set) var multikeyParts: UInt64 = 0
+    /// Bit i: the value of part i may not be the one that its key decodes to.
+    package fileprivate(set) var inexactParts: UInt64 = 0
 
     /// No keys.
     package init() {}
@@ -182,6 +187,7 @@ package struct IndexKeys: Sendable {
         ranges.removeAll(keepingCapacity: true)
         start = 0
         multikeyParts = 0
+        inexactParts = 0
     }
 
     fileprivate mutating func endKey() {

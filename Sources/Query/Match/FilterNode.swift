@@ -87,7 +87,7 @@ package indirect enum FilterNode: Sendable, Hashable {
     case sampleRate(Double)
 
     /// The conjunction, flattened.
-    static func all(_ nodes: [FilterNode]) -> FilterNode {
+    package static func all(_ nodes: [FilterNode]) -> FilterNode {
         var flat: [FilterNode] = []
         for node in nodes {
             switch node {

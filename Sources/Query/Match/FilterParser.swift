@@ -243,7 +243,7 @@ struct FilterParser {
 
 extension ValueView {
     /// The nearest double of a number, else nil.
-    var anyDouble: Double? {
+    package var anyDouble: Double? {
         switch type {
         case .int32: int32.map { Double($0) }
         case .int64: int64.map { Double($0) }

@@ -42,8 +42,10 @@ final class ChangeFollower {
         self.engine = engine
         self.request = request
         // What is too large for a document may still be split.
+        var resources = ExecutionResources()
+        resources.interrupt = interrupt
         execution = PipelineExecution(
-            request.pipeline, resultBytesMax: 8 * Limits.documentBytesMax, interrupt: interrupt)
+            request.pipeline, resultBytesMax: 8 * Limits.documentBytesMax, resources)
         events = ChangeEventWriter(request, epoch: engine.logEpoch)
         engine.tails.watch(request.scope)
         let progress = engine.tails.progress(request.scope)

@@ -39,12 +39,26 @@ package final class QueryCursor: @unchecked Sendable {
     package let interrupt: Interrupt
     /// Whether one small document may mean much work.
     private let multiplies: Bool
+    /// Reads other collections for stages that need them, in the snapshot of this read.
+    private let foreign: EngineForeignReader
+    /// The catalog of the snapshot in use, while a call reads a view.
+    var heldCatalog: CatalogSnapshot?
+    /// Whether the read is part of another one, whose interrupt it has.
+    private let isNested: Bool
 
     /// The collection as it was when planned; nil before, and where there is none.
     var collection: CollectionEntry?
     var plan: QueryPlan?
     var rejectedPlans: [QueryPlan] = []
+    /// How many entries were counted of each plan, winner first.
+    var estimates: [Int] = []
     var walk = RangeWalk(.all, isBackward: false)
+    /// Makes documents from index keys, where those say all that is asked for.
+    var covered: CoveredKeys?
+    /// Where a union stands.
+    var union = UnionState()
+    /// Whether no more results are wanted.
+    var hasEnough = false
     var scratch: MatchScratch
     /// The most steps that matching one document may take in this call.
     var stepsMax = Int.max
@@ -61,12 +75,17 @@ package final class QueryCursor: @unchecked Sendable {
     /// What this batch holds so far; goes on after `.budgetSpent`.
     var batch = BatchMeter()
 
-    init(_ engine: RoostEngine, _ source: ReadSource) {
+    /// `interrupt`: that of the read of which this one is a part.
+    init(_ engine: RoostEngine, _ source: ReadSource, partOf interrupt: Interrupt? = nil) {
+        isNested = interrupt != nil
+        let interrupt = interrupt ?? Interrupt(deadline: source.deadline)
+        self.interrupt = interrupt
+        foreign = EngineForeignReader(
+            engine, interrupt, allowsDiskUse: source.allowsDiskUse)
         self.engine = engine
         self.source = source
         namespace = source.namespace
         filter = source.filter
-        interrupt = Interrupt(deadline: source.deadline)
         if case .changes(let request) = source {
             changes = ChangeFollower(engine, request, interrupt)
         } else {
@@ -93,15 +112,17 @@ package final class QueryCursor: @unchecked Sendable {
         _ reader: Reader, _ limits: BatchLimits, _ budget: ReadBudget, into sink: inout Sink
     ) throws(DBError) -> ReadStatus {
         do {
-            interrupt.goOn()
+            if !isNested { interrupt.goOn() }
             try interrupt.check()
             if multiplies, budget.isInPlace { return .budgetSpent }
             stepsMax = budget.stepsMax
             batch.limits = limits
+            foreign.reader = reader
+            defer { foreign.reader = nil }
             let status = try run(reader, budget, &sink)
             if status != .budgetSpent {
                 batch = BatchMeter()
-                interrupt.rest()
+                if !isNested { interrupt.rest() }
             }
             return status
         } catch {
@@ -141,20 +162,32 @@ package final class QueryCursor: @unchecked Sendable {
     private func run<Sink: DocumentSink>(
         _ reader: Reader, _ budget: ReadBudget, _ sink: inout Sink
     ) throws -> ReadStatus {
+        if let view = source.view, heldCatalog == nil {
+            let status = try view.use(mayWait: !budget.isInPlace) { reader, state in
+                heldCatalog = state.catalog
+                foreign.reader = reader
+                foreign.heldCatalog = state.catalog
+                defer {
+                    heldCatalog = nil
+                    foreign.heldCatalog = nil
+                }
+                return try run(reader, budget, &sink)
+            }
+            return status ?? .budgetSpent
+        }
+        // For the foreign reads of foreign reads.
+        if heldCatalog != nil { foreign.heldCatalog = heldCatalog }
         if let changes {
             return try changes.advance(reader, budget, &batch, &counters, &sink)
         }
         if try drain(&sink) { return .batchFull }
         if isInputEnded { return .exhausted }
         var meter = BudgetMeter(budget)
-        if let view = source.view {
-            let status = try view.use(mayWait: !budget.isInPlace) { reader, state in
-                try reader.read { transaction in
-                    if plan == nil { try makePlan(state.catalog[namespace], transaction) }
-                    return try slice(transaction, &meter, &sink)
-                }
+        if let heldCatalog {
+            return try reader.read { transaction in
+                if plan == nil { try makePlan(heldCatalog[namespace], transaction) }
+                return try slice(transaction, &meter, &sink)
             }
-            return status ?? .budgetSpent
         }
         while true {
             let before = collection ?? engine.collection(namespace)
@@ -199,19 +232,33 @@ package final class QueryCursor: @unchecked Sendable {
         _ now: CollectionEntry?, _ transaction: borrowing ReadTransaction
     ) throws(DBError) {
         try checkTailable(now)
-        let chosen: QueryPlan
+        var chosen: QueryPlan
         if let now, !source.readsNothing {
             collection = now
             let outcome = try Planner(now, try source.question()).plan(transaction)
             chosen = outcome.winner
             rejectedPlans = outcome.rejected
+            estimates = outcome.estimates
         } else {
             chosen = .nothing
         }
+        if case .index(let index) = chosen.access, let collection {
+            covered = CoveredKeys(index, of: collection, source, chosen)
+            chosen.coversProjection = covered != nil
+        }
         plan = chosen
-        walk = RangeWalk(chosen.ranges, isBackward: chosen.isBackward)
-        output = try source.output(chosen, interrupt)
+        start(chosen)
+        output = try source.output(chosen, resources)
         shape = ResultShape(source, chosen)
+    }
+
+    /// What the stages may use.
+    private var resources: ExecutionResources {
+        var resources = ExecutionResources()
+        resources.interrupt = interrupt
+        resources.foreign = foreign
+        resources.spillFolder = source.allowsDiskUse ? engine.temporaryFolder : nil
+        return resources
     }
 
     private func checkStillThere(_ now: CollectionEntry?) throws(DBError) {
@@ -221,9 +268,8 @@ package final class QueryCursor: @unchecked Sendable {
                 .queryPlanKilled,
                 "collection dropped or renamed while the query was running: \(namespace)")
         }
-        if case .index(let index) = plan?.access,
-            !now.indexes.contains(where: { $0.table == index.table })
-        {
+        for index in plan?.indexes ?? []
+        where !now.indexes.contains(where: { $0.table == index.table }) {
             throw DBError(
                 .queryPlanKilled, "query plan killed :: index '\(index.name)' dropped")
         }

@@ -57,6 +57,12 @@ struct IndexBounds {
     /// Whether an entry within the bounds implies that its document matches the whole filter.
     let impliesMatch: Bool
 
+    /// Bounds that were worked out elsewhere.
+    init(parts: [KeyIntervalSet], impliesMatch: Bool) {
+        self.parts = parts
+        self.impliesMatch = impliesMatch
+    }
+
     /// No condition at all.
     init(unbounded shape: IndexShape) {
         parts = shape.paths.map { _ in .all }

@@ -26,6 +26,8 @@ struct Planner {
     struct Outcome {
         let winner: QueryPlan
         let rejected: [QueryPlan]
+        /// How many entries were counted of each, winner first; empty where none were.
+        var estimates: [Int] = []
     }
 
     /// Most entries of a candidate that are counted to compare it with others.
@@ -46,12 +48,14 @@ struct Planner {
             return Outcome(
                 winner: collectionScan(isBackward: isBackward, providesSort: true), rejected: [])
         }
-        return try choose(candidates(), transaction)
+        var plans = candidates()
+        plans += try unions(transaction)
+        return try choose(plans, transaction)
     }
 
     // MARK: Candidates
 
-    private func candidates() -> [QueryPlan] {
+    func candidates() -> [QueryPlan] {
         var plans: [QueryPlan] = []
         let own = tablePlan()
         if collection.isClustered,
@@ -68,6 +72,9 @@ struct Planner {
             let plan = indexPlan(index)
             let isRestricted = plan.bounds.map { !$0.parts[0].isAll } ?? false
             if isRestricted || (question.sort != nil && plan.providesSort) { plans.append(plan) }
+            if isRestricted, !plan.providesSort, let merged = exploded(plan, index) {
+                plans.append(merged)
+            }
         }
         return plans
     }
@@ -102,7 +109,7 @@ struct Planner {
             hasOrderedKeys: !index.flags.hasCutKeys)
     }
 
-    private func plan(
+    func plan(
         _ access: QueryPlan.Access, _ shape: IndexShape, _ bounds: IndexBounds,
         hasOrderedKeys: Bool
     ) -> QueryPlan {
@@ -130,7 +137,7 @@ struct Planner {
 
     // MARK: Choice
 
-    private func choose(
+    func choose(
         _ plans: [QueryPlan], _ transaction: borrowing ReadTransaction
     ) throws(DBError) -> Outcome {
         guard let first = plans.first else {
@@ -145,15 +152,16 @@ struct Planner {
         }
         let sampleSize = try self.sampleSize(plans, transaction)
         var best = 0
-        var bestRank = try rank(plans[0], sampleSize, transaction)
+        var ranks = [try rank(plans[0], sampleSize, transaction)]
         for index in plans.indices.dropFirst() {
-            let rank = try rank(plans[index], sampleSize, transaction)
-            if rank < bestRank {
-                best = index
-                bestRank = rank
-            }
+            ranks.append(try rank(plans[index], sampleSize, transaction))
+            if ranks[index] < ranks[best] { best = index }
         }
-        return Self.outcome(plans, best)
+        var outcome = Self.outcome(plans, best)
+        outcome.estimates = ranks.map(\.entries)
+        let chosen = outcome.estimates.remove(at: best)
+        outcome.estimates.insert(chosen, at: 0)
+        return outcome
     }
 
     private static func outcome(_ plans: [QueryPlan], _ winner: Int) -> Outcome {
@@ -170,6 +178,7 @@ struct Planner {
         switch plan.access {
         case .nothing, .table: return true
         case .index(let index): return index.isUnique
+        case .union: return false
         }
     }
 
@@ -190,6 +199,7 @@ struct Planner {
         /// Entries counted; the sample's size where there are more.
         let entries: Int
         let lacksSort: Bool
+        let isUnion: Bool
         let valuesMissing: Int
         let tightness: BoundsRank
         let partsOpen: Int
@@ -197,6 +207,7 @@ struct Planner {
         static func < (left: Rank, right: Rank) -> Bool {
             if left.entries != right.entries { return left.entries < right.entries }
             if left.lacksSort != right.lacksSort { return right.lacksSort }
+            if left.isUnion != right.isUnion { return right.isUnion }
             if left.valuesMissing != right.valuesMissing {
                 return left.valuesMissing < right.valuesMissing
             }
@@ -216,7 +227,8 @@ struct Planner {
         let equalities = bounds?.equalityCount ?? 0
         let parts = bounds?.parts ?? []
         return Rank(
-            entries: entries, lacksSort: !plan.providesSort, valuesMissing: -equalities,
+            entries: entries, lacksSort: !plan.providesSort, isUnion: plan.isUnion,
+            valuesMissing: -equalities,
             tightness: BoundsRank(equalities < parts.count ? parts[equalities] : .none),
             partsOpen: parts.count { $0.isAll })
     }
@@ -229,6 +241,12 @@ struct Planner {
         case .nothing: return 0
         case .table: table = collection.table
         case .index(let index): table = index.table
+        case .union(let branches):
+            var entries = 0
+            for branch in branches where entries < most {
+                entries += try sample(branch, most - entries, transaction)
+            }
+            return entries
         }
         return try transaction.count(table, plan.ranges, most: most)
     }

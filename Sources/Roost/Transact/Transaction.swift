@@ -178,10 +178,8 @@ package final class Transaction: @unchecked Sendable {
         switch statement {
         case .refused(let error): return StatementResult(error: error)
         case .insert(let collection, _):
-            return try edit(request.namespaces[collection], reader) { transaction in
-                try self.writer.run(position..<position + 1, of: request, &transaction).first
-                    ?? StatementResult()
-            }
+            return try applyDirectly(
+                position, of: request, to: request.namespaces[collection], reader)
         case .update(let update):
             target = update.target
             isMulti = update.isMulti
@@ -190,6 +188,9 @@ package final class Transaction: @unchecked Sendable {
             isMulti = delete.isMulti
         }
         namespace = request.namespaces[target.collection]
+        guard target.point == nil else {
+            return try applyDirectly(position, of: request, to: namespace, reader)
+        }
         let keys = try keys(
             of: target, namespace, isMulti: isMulti, deadline: request.deadline, reader)
         return try edit(namespace, reader) { transaction in
@@ -199,12 +200,23 @@ package final class Transaction: @unchecked Sendable {
         }
     }
 
+    /// Runs a statement that names its document.
+    private func applyDirectly(
+        _ position: Int, of request: WriteRequest, to namespace: Namespace, _ reader: Reader
+    ) throws -> StatementResult {
+        try edit(namespace, reader) { transaction in
+            try self.writer.run(position..<position + 1, of: request, &transaction).first
+                ?? StatementResult()
+        }
+    }
+
     /// The record keys of the documents that a statement is about, all of them before the first
     /// change.
     private func keys(
         of target: WriteTarget, _ namespace: Namespace, isMulti: Bool,
         deadline: ContinuousClock.Instant?, _ reader: Reader
     ) throws -> [[UInt8]] {
+        if let point = target.point { return [point] }
         let search = try DocumentSearch(
             engine, namespace, target, isMulti: isMulti, deadline: deadline, chunkMax: .max,
             view: view)

@@ -322,6 +322,7 @@ struct RecordWriter: ~Copyable {
             let flags = entry.indexes[added.ordinal(position)].flags
             let parts = added.multikeyParts(position)
             if parts != 0, flags.note(multikeyParts: parts) { flagsChanged = true }
+            if flags.note(inexactParts: added.inexactParts(position)) { flagsChanged = true }
             if added.isCut(position), flags.noteCutKey() { flagsChanged = true }
         }
     }
@@ -361,7 +362,7 @@ struct KeyCollector: ~Copyable {
         for position in 0..<keys.count {
             list.append(
                 parts: keys[position], record: record.span.bytes, ordinal: ordinal,
-                multikeyParts: keys.multikeyParts)
+                multikeyParts: keys.multikeyParts, inexactParts: keys.inexactParts)
         }
     }
 }

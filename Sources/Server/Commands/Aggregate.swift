@@ -141,6 +141,7 @@ enum Aggregate {
         request.hint = call.ownedValue("hint")
         request.deadline = call.special.deadline
         request.view = call.special.view
+        request.allowsDiskUse = call.truth("allowDiskUse") ?? true
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         return request
     }

@@ -92,6 +92,7 @@ enum Find {
         request.showsRecordID = call.truth("showRecordId") == true
         request.deadline = call.special.deadline
         request.view = call.special.view
+        request.allowsDiskUse = call.truth("allowDiskUse") ?? true
         request.isTailable = call.truth("tailable") == true
         request.awaitsData = call.truth("awaitData") == true
         try checkTailable(call, request)
