@@ -28,7 +28,7 @@ ANSWERS = ROOT.parent / "shared" / "answers"
 REPORT = ROOT / "Tests" / "conformance.md"
 
 # The files whose commands this version implements, with the tests that need what it does not
-# (text, geo and hashed indexes, search indexes, transactions, change streams) left out by name.
+# (text, geo and hashed indexes, search indexes, change streams) left out by name.
 FILES = {
     "test_crud_unified": "",
     "test_collection": "",
@@ -45,6 +45,16 @@ FILES = {
     "test_command_monitoring": "",
     "test_logger": "",
     "test_discovery_and_monitoring": "",
+    "test_transactions_unified": "",
+    "test_transactions": "",
+    "test_session": "",
+    "test_sessions_unified": "",
+    "test_retryable_writes": "",
+    "test_retryable_writes_unified": "",
+    "test_retryable_reads": "",
+    "test_retryable_reads_unified": "",
+    "test_causal_consistency": "",
+    "test_read_write_concern_spec": "",
 }
 FOLDERS = [
     "core/data-types",

@@ -145,6 +145,8 @@ extension DBError.Code {
     public static let cursorKilled = DBError.Code(rawValue: 237)
     /// 238 NotImplemented.
     public static let notImplemented = DBError.Code(rawValue: 238)
+    /// 239 SnapshotTooOld.
+    public static let snapshotTooOld = DBError.Code(rawValue: 239)
     /// 241 ConversionFailure.
     public static let conversionFailure = DBError.Code(rawValue: 241)
     /// 246 SnapshotUnavailable.
@@ -275,6 +277,7 @@ extension DBError.Code {
         225: "TransactionTooOld",
         237: "CursorKilled",
         238: "NotImplemented",
+        239: "SnapshotTooOld",
         241: "ConversionFailure",
         246: "SnapshotUnavailable",
         251: "NoSuchTransaction",

@@ -44,6 +44,10 @@ final class CommandDefinition: Sendable {
         static let neverCompressed = Options(rawValue: 1 << 7)
         /// Takes read concerns other than `local`.
         static let takesReadConcern = Options(rawValue: 1 << 8)
+        /// May be run in a transaction.
+        static let inTransaction = Options(rawValue: 1 << 9)
+        /// Reads a snapshot where the read concern asks for one.
+        static let takesSnapshot = Options(rawValue: 1 << 10)
     }
 
     typealias Run =

@@ -217,6 +217,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             }
             if let session = special.session {
                 try core.sessions.touch(session, now: lastBytesAt, &lastTouch)
+                try special.enter(core)
             }
             let call = CommandCall(
                 command: command, request: request, arguments: arguments, special: special,

@@ -24,6 +24,8 @@ struct BatchPlan: Sendable {
     /// The size of later batches; nil for what fits.
     var batchSize: Int?
     var isKeptWhenIdle = false
+    /// The time of the snapshot that the first batch tells.
+    var snapshotTime: Timestamp?
     /// Whether the client takes one reply after another.
     var isExhaust = false
 }
@@ -101,19 +103,20 @@ enum BatchRun {
         }
         writeEnd(
             id: id, plan.namespace, &reply, token: cursor.postBatchResumeToken,
-            cursorMark: cursorMark, batchMark: batchMark)
+            snapshotTime: plan.snapshotTime, cursorMark: cursorMark, batchMark: batchMark)
         return id
     }
 
     /// Closes the batch and writes the cursor's number and namespace, and a change stream's token.
     static func writeEnd(
         id: Int64, _ namespace: Namespace, _ reply: inout ReplyWriter, token: Document? = nil,
-        cursorMark: Int, batchMark: Int
+        snapshotTime: Timestamp? = nil, cursorMark: Int, batchMark: Int
     ) {
         reply.close(batchMark)
         if let token { reply.append("postBatchResumeToken", document: token) }
         reply.append("id", id)
         reply.appendNamespace("ns", namespace.database, namespace.collection)
+        if let snapshotTime { reply.append("atClusterTime", snapshotTime) }
         reply.close(cursorMark)
     }
 }

@@ -14,10 +14,7 @@ struct InjectedFailure: Sendable {
 /// The state of `failCommand`.
 final class FailPoints: Sendable {
     private struct Configuration: Sendable {
-        /// How many more commands fail; nil for all.
-        var times: Int64?
-        /// How many pass before the first that fails.
-        var skip: Int64 = 0
+        var mode: FailPointMode
         var commands: Set<String> = []
         var appName: String?
         var failure = InjectedFailure()
@@ -26,6 +23,8 @@ final class FailPoints: Sendable {
     private let active = Atomic<Bool>(false)
     private let configuration = Mutex<Configuration?>(nil)
 
+    /// `onPrimaryTransactionalWrite`.
+    let write = WriteFailPoint()
     /// `failGetMoreAfterCursorCheckout`: the code that getMores fail with, and how many more.
     private let getMoreFailure = Mutex<(code: Int32, times: Int64)?>(nil)
 
@@ -66,28 +65,15 @@ final class FailPoints: Sendable {
 
     /// Reads the command `configureFailPoint: "failCommand"`.
     func configure(mode: Value, data: Document?) throws(DBError) {
-        var new = Configuration()
-        switch mode {
-        case .string("off"):
-            configuration.withLock { $0 = nil }
-            active.store(false, ordering: .relaxed)
-            return
-        case .string("alwaysOn"): break
-        case .document(let document):
-            if let times = document.view.value("times")?.truncatedInteger {
-                new.times = times
-            } else if let skip = document.view.value("skip")?.truncatedInteger {
-                new.skip = skip
-            } else if document.view.value("activationProbability") == nil {
-                throw DBError(.badValue, "unknown fail point mode")
-            }
-        default: throw DBError(.badValue, "unknown fail point mode")
+        var new: Configuration?
+        if let mode = try FailPointMode(mode) {
+            var configured = Configuration(mode: mode)
+            if let data { try Self.read(data.view, into: &configured) }
+            new = configured
         }
-        if let data { try Self.read(data.view, into: &new) }
-        let isOn = new.times != 0
         let final = new
-        configuration.withLock { $0 = isOn ? final : nil }
-        active.store(isOn, ordering: .relaxed)
+        configuration.withLock { $0 = final }
+        active.store(final != nil, ordering: .relaxed)
     }
 
     private static func read(
@@ -151,17 +137,10 @@ final class FailPoints: Sendable {
                 current.commands.contains(command) || current.commands.contains(alias)
             else { return nil }
             if let wanted = current.appName, wanted != appName { return nil }
-            if current.skip > 0 {
-                current.skip -= 1
-                configuration = current
-                return nil
-            }
-            if let times = current.times {
-                current.times = times - 1
-                configuration = times > 1 ? current : nil
-                if times <= 1 { active.store(false, ordering: .relaxed) }
-            }
-            return current.failure
+            let strikes = current.mode.strikes()
+            configuration = current.mode.isSpent ? nil : current
+            if current.mode.isSpent { active.store(false, ordering: .relaxed) }
+            return strikes ? current.failure : nil
         }
     }
 }

@@ -103,6 +103,12 @@ struct ReplyTicket: Sendable {
     /// Whether the client has gone, so that nobody waits for the answer.
     var isConnectionGone: Bool { connectionEnd.hasEnded }
 
+    /// Closes the connection in place of an answer.
+    func closeConnection() {
+        let connection = connection
+        mailbox.eventLoop.execute { connection.value.abort() }
+    }
+
     /// Answers with an error.
     func fail(_ error: DBError) {
         answer { _ throws(DBError) in throw error }
@@ -166,17 +172,32 @@ struct ReplyEpilogue: Sendable {
     private let isCompressed: Bool
     private let hasChecksum: Bool
     private let isRetryableWrite: Bool
+    private let concernFailure: Document?
+    private let statement: TransactionStatement?
+    private let transaction: Transaction?
 
     init(_ core: ServerCore, _ request: Request, _ special: SpecialFields) {
         self.core = core
         isCompressed = request.isCompressed
         hasChecksum = request.flags.contains(.checksumPresent)
-        isRetryableWrite = special.transactionNumber != nil
+        concernFailure = special.writeConcern.failure
+        statement = special.statement
+        transaction = special.transaction
+        isRetryableWrite = special.transactionNumber != nil || statement?.isEnd == true
     }
 
     /// Ends the fields of a reply to a command that succeeded.
     func succeed(_ reply: inout ReplyWriter) {
         reply.append("ok", 1.0)
+        if isRetryableWrite, let failure = concernFailure?.view,
+            failure.value("errorLabels") == nil,
+            let code = failure.value("code")?.int32,
+            DBError.Code(rawValue: code).isRetryableForWrites
+        {
+            let labels = reply.openArray("errorLabels")
+            reply.append(element: "RetryableWriteError")
+            reply.close(labels)
+        }
         appendClusterTime(&reply)
     }
 
@@ -188,14 +209,25 @@ struct ReplyEpilogue: Sendable {
         reply.append("code", error.code.rawValue)
         reply.append("codeName", error.code.name)
         reply.appendFields(of: error.details.view)
-        if isRetryableWrite, error.code.isRetryableForWrites,
-            error.details.view.value("errorLabels") == nil
-        {
-            let labels = reply.openArray("errorLabels")
-            reply.append(element: "RetryableWriteError")
-            reply.close(labels)
+        // A write concern that can't be met is told beside the error.
+        if let failure = concernFailure, failure.view.value("errorLabels") == nil {
+            reply.append("writeConcernError", document: failure)
         }
+        // An error ends the transaction that it happens in.
+        transaction?.abort()
+        if error.details.view.value("errorLabels") == nil { appendLabels(error, &reply) }
         appendClusterTime(&reply)
+    }
+
+    /// Tells drivers what may be tried again.
+    private func appendLabels(_ error: DBError, _ reply: inout ReplyWriter) {
+        let isRetryable = isRetryableWrite && error.code.isRetryableForWrites
+        let isTransient = statement.map { error.isTransient(isEnd: $0.isEnd) } ?? false
+        guard isRetryable || isTransient else { return }
+        let labels = reply.openArray("errorLabels")
+        if isRetryable { reply.append(element: "RetryableWriteError") }
+        if isTransient { reply.append(element: "TransientTransactionError") }
+        reply.close(labels)
     }
 
     /// Writes the header and compresses where the client can inflate. Returns the reply's number.

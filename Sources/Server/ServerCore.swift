@@ -28,6 +28,7 @@ final class ServerCore: Sendable {
     let logger: Logger
     let commands: CommandTable
     let sessions = SessionTable()
+    let transactions = TransactionTable()
     let failPoints = FailPoints()
     let counters = Counters()
     let operations = OperationTable()
@@ -92,12 +93,15 @@ final class ServerCore: Sendable {
     /// Ends what nobody has used for too long.
     func expire(now: UInt64) {
         end(sessions.expire(now: now))
+        transactions.expire()
+        engine.snapshots.expire()
         cursors.expire(now: now, after: UInt64(options.timeouts.cursorSeconds * 1e9))
     }
 
     /// Ends sessions and what belongs to them.
     func end(_ ended: [SessionID]) {
         sessions.end(ended)
+        transactions.end(ended)
         cursors.killAll(of: Set(ended.map { .session($0) }))
     }
 

@@ -26,6 +26,12 @@ struct SessionID: Hashable, Sendable {
             bigEndian: binary.content.unsafeLoadUnaligned(fromByteOffset: 8, as: UInt64.self))
     }
 
+    /// The sixteen bytes of the UUID.
+    var bytes: [UInt8] {
+        withUnsafeBytes(of: high.bigEndian) { Array($0) }
+            + withUnsafeBytes(of: low.bigEndian) { Array($0) }
+    }
+
     /// The `id` as BSON has it.
     var value: Value {
         var writer = DocumentWriter()

@@ -3,6 +3,7 @@
 // `lsid`, so all this is off the common path.
 
 import BSON
+import Roost
 import Wire
 
 /// A write concern that can be met or not.
@@ -22,6 +23,14 @@ struct SpecialFields: Sendable {
     /// The number of a retryable write.
     var transactionNumber: Int64?
     var writeConcern = WriteConcern()
+    /// The transaction that the command says to belong to.
+    var statement: TransactionStatement?
+    /// The transaction itself, while it is open.
+    var transaction: Transaction?
+    /// The snapshot to read, in a transaction or as the read concern asks.
+    var view: ReadView?
+    /// The time whose snapshot the read concern asks for: `.some(nil)` for the newest.
+    var snapshotTime: Timestamp??
     /// The session, if the client named one.
     var session: SessionID?
     /// Whether `apiStrict: true` was sent.
@@ -52,11 +61,17 @@ struct SpecialFields: Sendable {
         try readVersionedAPI(arguments, request, command)
         if let concern = arguments.value("readConcern", request, command)?.document {
             try Self.checkReadConcern(concern, command, core)
+            try readSnapshot(concern, command)
         }
         if let concern = arguments.value("writeConcern", request, command)?.document {
             guard command.options.contains(.isWrite) else {
                 throw DBError(
                     .invalidOptions, "Command does not support writeConcern")
+            }
+            if let statement, !statement.isEnd {
+                throw DBError(
+                    .invalidOptions,
+                    "writeConcern is not allowed within a multi-statement transaction")
             }
             writeConcern = try WriteConcern(concern, core)
         }
@@ -95,8 +110,7 @@ struct SpecialFields: Sendable {
                     "'startTransaction' and 'autocommit' need a transaction number")
             }
             guard core.topology.isReplicaSet else { throw Self.transactionNumbersRefused }
-            throw DBError(
-                .commandNotSupported, "Multi-document transactions are not supported yet")
+            return try readStatement(arguments, request, command)
         }
         guard let number else { return }
         guard core.topology.isReplicaSet else { throw Self.transactionNumbersRefused }
@@ -115,6 +129,99 @@ struct SpecialFields: Sendable {
                     + "is not a retryable write command.")
         }
         transactionNumber = number
+    }
+
+    /// Reads the fields of a transaction's statement.
+    private mutating func readStatement(
+        _ arguments: Arguments, _ request: borrowing Request, _ command: CommandDefinition
+    ) throws(DBError) {
+        guard session != nil else {
+            throw DBError(
+                .invalidOptions, "Transaction number requires a session ID to also be specified")
+        }
+        guard let number = arguments.value("txnNumber", request, command)?.int64, number >= 0 else {
+            throw DBError(.invalidOptions, "Transaction number cannot be negative")
+        }
+        let isFirst = arguments.value("startTransaction", request, command)?.bool
+        guard isFirst != false else {
+            throw DBError(.invalidOptions, "Specifying startTransaction=false is not allowed.")
+        }
+        switch arguments.value("autocommit", request, command)?.bool {
+        case false?: break
+        case true?:
+            throw DBError(.invalidOptions, "Specifying autocommit=true is not allowed.")
+        case nil:
+            throw DBError(
+                .invalidOptions, "startTransaction requires autocommit=false to be specified")
+        }
+        guard command.options.contains(.inTransaction) else {
+            throw DBError(
+                .operationNotSupportedInTransaction,
+                "Cannot run '\(command.name)' in a multi-document transaction.")
+        }
+        let database = arguments.value("$db", request, command)?.string ?? ""
+        guard
+            command.options.contains(.adminOnly)
+                || !["admin", "config", "local"].contains(database)
+        else {
+            throw DBError(
+                .operationNotSupportedInTransaction,
+                "Cannot run command against the '\(database)' database in a transaction.")
+        }
+        let isEnd = command === TransactionCommands.commit || command === TransactionCommands.abort
+        statement = TransactionStatement(number: number, isFirst: isFirst == true, isEnd: isEnd)
+    }
+
+    /// Reads what a read concern asks of the snapshot; `checkReadConcern` has looked at its types.
+    private mutating func readSnapshot(
+        _ concern: DocumentView, _ command: CommandDefinition
+    ) throws(DBError) {
+        let level = concern.value("level")?.string
+        let time = concern.value("atClusterTime")
+        if let statement {
+            guard statement.isFirst else {
+                throw DBError(
+                    .invalidOptions,
+                    "Only the first command in a transaction may specify a readConcern")
+            }
+            guard level == nil || ["local", "majority", "snapshot"].contains(level) else {
+                throw DBError(
+                    .invalidOptions,
+                    "The readConcern level must be either 'local' (default), 'majority' or "
+                        + "'snapshot' in order to run in a transaction")
+            }
+            return
+        }
+        if let time, time.type != .timestamp {
+            throw DBError(
+                .typeMismatch,
+                "BSON field 'readConcern.atClusterTime' is the wrong type '\(time.type.alias)', "
+                    + "expected type 'timestamp'")
+        }
+        guard level == "snapshot" else {
+            guard time == nil else {
+                throw DBError(
+                    .invalidOptions,
+                    "readConcern.atClusterTime field can be set only if readConcern.level is equal "
+                        + "to snapshot")
+            }
+            return
+        }
+        guard time == nil || concern.value("afterClusterTime") == nil else {
+            throw DBError(
+                .invalidOptions,
+                "Specifying a timestamp for readConcern snapshot in a causally "
+                    + "consistent session is not allowed")
+        }
+        if command.options.contains(.takesSnapshot) {
+            snapshotTime = .some(time?.timestamp)
+        } else if command !== GetMore.definition {
+            // A getMore goes on in the snapshot of its cursor.
+            throw DBError(
+                .invalidOptions,
+                "Command \(command.name) does not support { readConcern: { level: \"snapshot\" } } "
+                    + "outside of a transaction")
+        }
     }
 
     private static var transactionNumbersRefused: DBError {

@@ -79,6 +79,7 @@ enum ViewRead {
         var request = AggregateRequest(view.namespace, pipeline: pipeline)
         request.hint = call.ownedValue("hint")
         request.deadline = call.special.deadline
+        request.view = call.special.view
         return request
     }
 

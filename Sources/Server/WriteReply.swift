@@ -4,6 +4,14 @@ import BSON
 import Roost
 import Wire
 
+extension CommandCall {
+    /// Says what transaction or retryable write a request belongs to.
+    func enter(_ request: inout WriteRequest) {
+        request.transaction = special.transaction
+        if special.transaction == nil { request.retry = special.retry }
+    }
+}
+
 /// What a write command says of its statements.
 enum WriteReply {
     /// What the counts are called and which are told.
@@ -16,10 +24,14 @@ enum WriteReply {
     /// Runs a request and answers when it is committed.
     static func run(
         _ request: WriteRequest, _ kind: Kind, _ call: borrowing CommandCall
-    ) -> CommandOutcome {
+    ) throws(DBError) -> CommandOutcome {
+        try call.failBeforeWrite(statements: request.statements.count)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
-        call.core.engine.write(request) { outcome in
+        let core = call.core
+        core.engine.write(request) { outcome in
+            let done = (try? outcome.get())?.results.count { !$0.isReplayed } ?? 0
+            if ticket.losesAnswer(core, statements: done) { return }
             ticket.answer { reply throws(DBError) in
                 let outcome = try outcome.get()
                 if case .row(let namespace) = kind {

@@ -65,6 +65,8 @@ package protocol OrderedStore: Sendable {
 package protocol StoreReader: AnyObject, Sendable {
     /// What the body reads through.
     associatedtype Transaction: ReadableTransaction, ~Copyable
+    /// What edits change a draft through.
+    associatedtype EditTransaction: WritableTransaction, ~Copyable
 
     /// Runs `body` on the newest snapshot (or the pinned one) and lets go of it. Where no snapshot
     /// can be had, every read in the body throws the reason.
@@ -77,8 +79,27 @@ package protocol StoreReader: AnyObject, Sendable {
     @discardableResult
     func pin() throws(StorageError) -> UInt64
 
-    /// Lets go of a pinned snapshot. Not inside `read`.
+    /// Lets go of a pinned snapshot, and of its draft. Not inside `read`.
     func invalidate()
+
+    /// Begins a draft over the pinned snapshot: changes in memory, at most `bytesMax` bytes, which
+    /// reads show from now on as if they were made.
+    func beginDraft(bytesMax: Int)
+
+    /// Changes the draft as an operation would change the store; throws `closed` where there is
+    /// none, `draftTooLarge`. A body that throws leaves the changes that it made.
+    func edit<R>(_ body: (inout EditTransaction) throws -> R) throws -> R
+
+    /// As `read`, without what the draft changed.
+    func readBelowDraft<R: ~Copyable, E: Error>(
+        _ body: (borrowing Transaction) throws(E) -> R
+    ) throws(E) -> R
+
+    /// The draft's changes in order.
+    var draftChanges: [DraftChange] { get }
+
+    /// Ends the draft: reads show the pinned snapshot as it is. Answers its changes in order.
+    func endDraft() -> [DraftChange]
 }
 
 /// What reads share in read and write transactions.

@@ -22,6 +22,8 @@ package enum StorageError: Error, Equatable, Sendable {
     case diskFull
     /// A group held more changed pages than one transaction can hold.
     case transactionTooLarge
+    /// A draft holds no more than that.
+    case draftTooLarge(bytesMax: Int)
     /// The system call behind `operation` failed.
     case ioError(operation: String, errno: Int32)
     /// An earlier failure made the outcome of writes uncertain: reads go on, writes are refused
@@ -59,6 +61,7 @@ extension StorageError: CustomStringConvertible {
             "quota reached: \(used) of \(quota) bytes used; delete something or raise the quota"
         case .diskFull: "the disk is full; deletes still work"
         case .transactionTooLarge: "the transaction changes too many pages"
+        case .draftTooLarge(let bytesMax): "a draft holds at most \(bytesMax) bytes"
         case .ioError(let operation, let errno): "\(operation) failed with errno \(errno)"
         case .writesStopped(let reason): "writes are stopped: \(reason); restart and verify"
         case .readersFull(let max): "all \(max) reader slots are taken"

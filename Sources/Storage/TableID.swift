@@ -15,11 +15,16 @@ package struct TableID: Hashable, Comparable, Sendable, CustomStringConvertible 
     package static let catalog = TableID(rawValue: 1)
     /// The engine's change log; there from the start.
     package static let changeLog = TableID(rawValue: 2)
+    /// The outcomes of retryable writes; there from the start.
+    package static let outcomes = TableID(rawValue: 3)
     /// The tables that exist from the start. One that a folder of an older release lacks is made
     /// when it is opened.
-    static let permanent = [catalog, changeLog]
+    static let permanent = [catalog, changeLog, outcomes]
     /// The first number that `createTable` hands out.
     static let firstFree = TableID(rawValue: 16)
+
+    /// Whether the table was made in a draft and is not stored.
+    package var isInDraft: Bool { rawValue >= Draft.firstTable }
 
     /// By number, which is the order of creation.
     package static func < (left: TableID, right: TableID) -> Bool {

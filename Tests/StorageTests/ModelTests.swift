@@ -45,31 +45,39 @@ import Testing
     ) throws {
         let reader = try store.makeReader()
         for (table, expected) in model.tables {
-            let sorted = expected.sorted { $0.key.lexicographicallyPrecedes($1.key) }
-            let found = try reader.all(table)
-            #expect(found == sorted.map { Pair(key: $0.key, value: $0.value) })
             let probes = (0..<20).map { _ in Script.key(&random) }
             try reader.read { txn throws(StorageError) in
-                #expect(try txn.entryCount(table) == UInt64(expected.count))
-                var cursor = txn.cursor(table)
-                for probe in probes {
-                    #expect(try txn.copy(table, probe) == expected[probe])
-                    let above = sorted.first { !$0.key.lexicographicallyPrecedes(probe) }?.key
-                    let below = sorted.last { $0.key.lexicographicallyPrecedes(probe) }?.key
-                    #expect(try cursor.seek(to: probe.span.bytes) == (above != nil))
-                    #expect(Array(copying: cursor.key) == above ?? [])
-                    #expect(try cursor.seek(before: probe.span.bytes) == (below != nil))
-                    #expect(Array(copying: cursor.key) == below ?? [])
-                }
-                var backwards: [[UInt8]] = []
-                var found = try cursor.last()
-                while found {
-                    backwards.append(Array(copying: cursor.key))
-                    found = try cursor.previous()
-                }
-                #expect(backwards == sorted.reversed().map(\.key))
+                try txn.expect(expected, in: table, probes)
             }
         }
+    }
+}
+
+extension ReadableTransaction where Self: ~Copyable {
+    /// Checks a table's entries by every way to read them.
+    func expect(
+        _ expected: [[UInt8]: [UInt8]], in table: TableID, _ probes: [[UInt8]]
+    ) throws(StorageError) {
+        let sorted = expected.sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        #expect(try all(table) == sorted.map { Pair(key: $0.key, value: $0.value) })
+        #expect(try entryCount(table) == UInt64(expected.count))
+        var cursor = cursor(table)
+        for probe in probes {
+            #expect(try copy(table, probe) == expected[probe])
+            let above = sorted.first { !$0.key.lexicographicallyPrecedes(probe) }?.key
+            let below = sorted.last { $0.key.lexicographicallyPrecedes(probe) }?.key
+            #expect(try cursor.seek(to: probe.span.bytes) == (above != nil))
+            #expect(Array(copying: cursor.key) == above ?? [])
+            #expect(try cursor.seek(before: probe.span.bytes) == (below != nil))
+            #expect(Array(copying: cursor.key) == below ?? [])
+        }
+        var backwards: [[UInt8]] = []
+        var found = try cursor.last()
+        while found {
+            backwards.append(Array(copying: cursor.key))
+            found = try cursor.previous()
+        }
+        #expect(backwards == sorted.reversed().map(\.key))
     }
 }
 

@@ -14,6 +14,8 @@ import Storage
 package struct CatalogSnapshot: Sendable {
     /// All collections by name.
     package private(set) var collections: [Namespace: CollectionEntry] = [:]
+    /// Grows with each change.
+    private(set) var version = 0
 
     /// The collection of that name.
     package subscript(_ namespace: Namespace) -> CollectionEntry? { collections[namespace] }
@@ -41,11 +43,13 @@ package struct CatalogSnapshot: Sendable {
     /// Adds a collection or replaces the entry of its name.
     mutating func put(_ entry: CollectionEntry) {
         collections[entry.namespace] = entry
+        version += 1
     }
 
     /// Removes a name.
     mutating func remove(_ namespace: Namespace) {
         collections[namespace] = nil
+        version += 1
     }
 }
 

@@ -89,6 +89,7 @@ extension RoostEngine {
             while expiry.waitForPass() {
                 guard let self else { return }
                 self.deleteExpired(at: LogicalClock.wallMillis)
+                self.removeOldOutcomes(at: LogicalClock.wallMillis)
             }
         }
     }

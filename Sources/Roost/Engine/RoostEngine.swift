@@ -46,6 +46,10 @@ package final class RoostEngine: Sendable {
     package let retention: LogRetention
     /// Who waits for capped collections to grow, and for changes.
     package let tails: TailWatch
+    /// What open transactions mean to change.
+    let intents = IntentTable()
+    /// The snapshots that can be asked for by time.
+    package let snapshots = SnapshotTable()
     /// Where sorts spill.
     let temporaryFolder: String
     private let published: PublishedCatalog
@@ -151,6 +155,9 @@ package final class RoostEngine: Sendable {
         _ request: WriteRequest,
         completion: @escaping @Sendable (Result<WriteOutcome, DBError>) -> Void
     ) {
+        if let transaction = request.transaction {
+            return transaction.write(request, completion: completion)
+        }
         do throws(DBError) {
             for namespace in request.namespaces {
                 try collection(namespace)?.checkIsNoView()
@@ -171,14 +178,24 @@ package final class RoostEngine: Sendable {
         } catch {
             return completion(.failure(error))
         }
+        let target: WriteTarget
         switch request.statement {
-        case .update(let update):
-            FindAndModifyJob(self, request, update.target, completion: completion).run()
-        case .delete(let delete):
-            FindAndModifyJob(self, request, delete.target, completion: completion).run()
-        case .insert: completion(.success(FindAndModifyOutcome(result: StatementResult())))
-        case .refused(let error): completion(.failure(error))
+        case .update(let update): target = update.target
+        case .delete(let delete): target = delete.target
+        case .insert: return completion(.success(FindAndModifyOutcome(result: StatementResult())))
+        case .refused(let error): return completion(.failure(error))
         }
+        if let transaction = request.transaction {
+            transaction.findAndModify(request, target, completion: completion)
+        } else {
+            FindAndModifyJob(self, request, target, completion: completion).run()
+        }
+    }
+
+    func noteOutcomesKept(_ error: DBError) {
+        logger.warning(
+            "old outcomes of retryable writes could not be removed; the next pass tries again",
+            metadata: ["error": "\(error)"])
     }
 
     func noteExpiryFailure(_ error: DBError, _ index: IndexEntry, _ entry: CollectionEntry) {

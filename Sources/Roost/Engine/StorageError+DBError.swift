@@ -12,15 +12,18 @@ extension DBError {
             case .valueTooLarge: .bsonObjectTooLarge
             case .noSuchTable: .queryPlanKilled
             case .busy, .readersFull, .outOfMemory: .exceededMemoryLimit
+            case .draftTooLarge: .transactionTooLarge
             case .closed: .interruptedAtShutdown
             case .corrupted, .damaged: .dataCorruptionDetected
             default: .operationFailed
             }
         let message =
-            if case .noSuchTable = error {
-                "The collection or index was dropped or renamed while it was read"
-            } else {
-                "\(error)"
+            switch error {
+            case .noSuchTable: "The collection or index was dropped or renamed while it was read"
+            case .draftTooLarge(let bytesMax):
+                "A transaction's writes may take at most \(bytesMax) bytes with their index "
+                    + "entries; split it into smaller ones"
+            default: "\(error)"
             }
         self.init(code, message, underlying: error)
     }

@@ -11,6 +11,8 @@ package import Query
 final class EngineForeignReader: ForeignReader {
     /// The reader of the call that runs now; nil between calls.
     var reader: Reader?
+    /// The catalog of the view that the call reads; nil for the newest.
+    var heldCatalog: CatalogSnapshot?
 
     private let engine: RoostEngine
     private let interrupt: Interrupt
@@ -47,6 +49,8 @@ final class EngineForeignReader: ForeignReader {
             guard let reader = owner.reader else {
                 throw DBError(.internalError, "A foreign read ran outside of its cursor's calls")
             }
+            // The outer read holds the view.
+            cursor.heldCatalog = owner.heldCatalog
             let limits = BatchLimits(
                 documentsMax: DocumentBatch.documentsMax, bytesMax: DocumentBatch.bytesMax)
             var status = ReadStatus.budgetSpent

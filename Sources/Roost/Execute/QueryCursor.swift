@@ -44,6 +44,8 @@ package final class QueryCursor: @unchecked Sendable {
     private let multiplies: Bool
     /// Reads other collections for stages that need them, in the snapshot of this read.
     private let foreign: EngineForeignReader
+    /// The catalog of the snapshot in use, while a call reads a view.
+    var heldCatalog: CatalogSnapshot?
     /// Whether the read is part of another one, whose interrupt it has.
     private let isNested: Bool
 
@@ -167,12 +169,33 @@ package final class QueryCursor: @unchecked Sendable {
     private func run<Sink: DocumentSink>(
         _ reader: Reader, _ budget: ReadBudget, _ sink: inout Sink
     ) throws -> ReadStatus {
+        if let view = source.view, heldCatalog == nil {
+            let status = try view.use(mayWait: !budget.isInPlace) { reader, state in
+                heldCatalog = state.catalog
+                foreign.reader = reader
+                foreign.heldCatalog = state.catalog
+                defer {
+                    heldCatalog = nil
+                    foreign.heldCatalog = nil
+                }
+                return try run(reader, budget, &sink)
+            }
+            return status ?? .budgetSpent
+        }
+        // For the foreign reads of foreign reads.
+        if heldCatalog != nil { foreign.heldCatalog = heldCatalog }
         if let changes {
             return try changes.advance(reader, budget, &batch, &counters, &sink)
         }
         if try drain(&sink) { return .batchFull }
         if isInputEnded { return .exhausted }
         var meter = BudgetMeter(budget)
+        if let heldCatalog {
+            return try reader.read { transaction in
+                if plan == nil { try makePlan(heldCatalog[namespace], transaction) }
+                return try slice(transaction, &meter, &sink)
+            }
+        }
         while true {
             let before = collection ?? engine.collection(namespace)
             let status: ReadStatus? = try reader.read { transaction in
@@ -208,6 +231,13 @@ package final class QueryCursor: @unchecked Sendable {
             return true
         }
         guard before === now else { return false }
+        try makePlan(now, transaction)
+        return true
+    }
+
+    private func makePlan(
+        _ now: CollectionEntry?, _ transaction: borrowing ReadTransaction
+    ) throws(DBError) {
         try checkTailable(now)
         var chosen: QueryPlan
         if let now, !source.readsNothing {
@@ -234,7 +264,6 @@ package final class QueryCursor: @unchecked Sendable {
         start(chosen)
         output = try source.output(chosen, resources)
         shape = ResultShape(source, chosen)
-        return true
     }
 
     /// What the stages may use.

@@ -29,6 +29,8 @@ package struct FindRequest: Sendable {
     package var isTailable = false
     /// Whether a getMore at that end waits for documents.
     package var awaitsData = false
+    /// The snapshot to read; nil for the newest at each slice.
+    package var view: ReadView?
     /// When the request gives up with `maxTimeMSExpired`, on the monotonic clock.
     package var deadline: ContinuousClock.Instant?
 
@@ -43,6 +45,8 @@ package struct AggregateRequest: Sendable {
     package let namespace: Namespace
     package let pipeline: Pipeline
     package var hint: Value?
+    /// The snapshot to read; nil for the newest at each slice.
+    package var view: ReadView?
     package var deadline: ContinuousClock.Instant?
     /// Whether sorts and groups may use temporary files.
     package var allowsDiskUse = true
@@ -78,6 +82,8 @@ package struct DistinctRequest: Sendable {
     package let path: FieldPath
     package let filter: Filter
     package var hint: Value?
+    /// The snapshot to read; nil for the newest at each slice.
+    package var view: ReadView?
     package var deadline: ContinuousClock.Instant?
 
     package init(_ namespace: Namespace, path: FieldPath, filter: Filter) {

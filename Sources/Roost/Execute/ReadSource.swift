@@ -38,6 +38,16 @@ enum ReadSource {
         return filter.collation
     }
 
+    /// The snapshot to read; nil for the newest at each slice.
+    var view: ReadView? {
+        switch self {
+        case .find(let request): request.view
+        case .aggregate(let request, _): request.view
+        case .distinct(let request): request.view
+        case .count, .changes: nil
+        }
+    }
+
     var deadline: ContinuousClock.Instant? {
         switch self {
         case .find(let request): request.deadline
@@ -118,7 +128,7 @@ enum ReadSource {
         switch self {
         case .find(let request): request.projection != nil || request.sort != nil
         case .aggregate: !countsOnly
-        case .count, .distinct: false
+        case .count, .distinct, .changes: false
         }
     }
 
@@ -127,7 +137,7 @@ enum ReadSource {
         switch self {
         case .find(let request): wantsTextScore || request.sort?.isEmpty ?? true
         case .aggregate: true
-        case .count, .distinct: false
+        case .count, .distinct, .changes: false
         }
     }
 

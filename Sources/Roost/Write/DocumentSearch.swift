@@ -22,17 +22,20 @@ final class DocumentSearch: @unchecked Sendable {
     private let collation: Collation?
     private var sink: RecordKeySink
 
-    /// - Parameter chunkMax: most documents found at once.
+    /// - Parameters:
+    ///   - chunkMax: most documents found at once.
+    ///   - view: the snapshot to search; nil for the newest at each slice.
     /// - Throws: what planning throws.
     init(
         _ engine: RoostEngine, _ namespace: Namespace, _ target: WriteTarget, isMulti: Bool,
-        deadline: ContinuousClock.Instant?, chunkMax: Int
+        deadline: ContinuousClock.Instant?, chunkMax: Int, view: ReadView? = nil
     ) throws(DBError) {
         var find = FindRequest(namespace, filter: target.filter)
         find.sort = target.sort
         find.hint = target.hint
         find.deadline = deadline
         if !isMulti { find.limit = 1 }
+        find.view = view
         collation = engine.collection(namespace)?.collation
         sink = RecordKeySink(collation)
         cursor = try engine.openCursor(find)
@@ -55,6 +58,13 @@ final class DocumentSearch: @unchecked Sendable {
             }
         } catch {
             completion(.failure(error))
+        }
+    }
+
+    /// Finds all documents on this thread.
+    func all(_ reader: Reader) throws(DBError) -> [[UInt8]] {
+        while true {
+            if let found = try slice(reader) { return found.keys }
         }
     }
 

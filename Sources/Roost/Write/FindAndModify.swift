@@ -14,6 +14,10 @@ package struct FindAndModifyRequest: Sendable {
     /// Which fields to return.
     package let projection: Projection?
     package let deadline: ContinuousClock.Instant?
+    /// Under what the outcome is kept, so that a repetition is answered with it.
+    package var retry: RetryIdentity?
+    /// The transaction that the request belongs to.
+    package var transaction: Transaction?
     /// The command's time.
     package let time: WriteTime
 
@@ -110,6 +114,12 @@ extension WriterState {
         _ request: FindAndModifyRequest, _ keys: [[UInt8]], mayUpsert: Bool,
         _ transaction: inout WriteTransaction
     ) throws -> FindAndModifyOutcome {
+        if let retry = request.retry,
+            let known = try OutcomeRecord.find(retry, 0, transaction),
+            let result = known.result(0)
+        {
+            return FindAndModifyOutcome(result: result, document: known.document)
+        }
         var images = DocumentImages.wanted
         var result = StatementResult()
         switch request.statement {
@@ -133,7 +143,10 @@ extension WriterState {
         }
         try finishOperation(&transaction)
         guard result.n > 0 else { return FindAndModifyOutcome(result: result, document: nil) }
-        return FindAndModifyOutcome(
-            result: result, document: request.returnsNew ? images.after : images.before)
+        let document = request.returnsNew ? images.after : images.before
+        if let retry = request.retry {
+            try OutcomeRecord(retry, [result], document: document).save(0, retry, &transaction)
+        }
+        return FindAndModifyOutcome(result: result, document: document)
     }
 }

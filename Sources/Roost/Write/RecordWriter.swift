@@ -37,6 +37,27 @@ struct RecordWriter: ~Copyable {
         self.log = log
     }
 
+    /// Whether unique indexes are checked by `checkDeferred` and not at each change.
+    var defersUniqueness = false
+    private var unchecked: [UncheckedEntry] = []
+
+    /// An entry of a unique index that is yet to be checked.
+    private struct UncheckedEntry {
+        let key: [UInt8]
+        let index: IndexEntry
+        let entry: CollectionEntry
+    }
+
+    /// Checks the entries that `defersUniqueness` left, as far as they still stand.
+    /// - Throws: `duplicateKey` (11000), `StorageError`.
+    mutating func checkDeferred(_ transaction: borrowing WriteTransaction) throws {
+        defer { unchecked.removeAll() }
+        for item in unchecked
+        where try transaction.value(item.index.table, item.key.span.bytes) != nil {
+            try UniqueCheck.check(item.key.span.bytes, item.index, item.entry, transaction)
+        }
+    }
+
     // MARK: Insert
 
     /// Stores a prepared document.
@@ -96,6 +117,8 @@ struct RecordWriter: ~Copyable {
     /// Forgets deferred entries: the operation that made them is undone.
     mutating func discard() {
         deferred.removeAll()
+        unchecked.removeAll()
+        defersUniqueness = false
     }
 
     /// Says whether flags changed since it was last asked.
@@ -132,8 +155,30 @@ struct RecordWriter: ~Copyable {
             try Self.validate(
                 newDocument.bytes, replacing: oldDocument, validator, entry, &scratch)
         }
+        try putChange(statement.update, entry, builds, &transaction)
+        return .changed
+    }
+
+    /// Replaces the document with that record key: the repetition of a change.
+    mutating func replace(
+        _ key: RawSpan, with document: RawSpan, _ entry: CollectionEntry, builds: IndexBuilds,
+        _ transaction: inout WriteTransaction
+    ) throws {
+        try flush(&transaction)
+        setRecordKey(key)
+        _ = try Self.load(recordKey.bytes, entry, transaction, into: &oldDocument)
+        newDocument.removeAll()
+        newDocument.appendRaw(copying: document)
+        try putChange(nil, entry, builds, &transaction)
+    }
+
+    /// Puts the new document in the place of the old one. `update`: what made it, if that is known.
+    private mutating func putChange(
+        _ update: Update?, _ entry: CollectionEntry, _ builds: IndexBuilds,
+        _ transaction: inout WriteTransaction
+    ) throws {
         try Self.collectDifference(
-            from: oldDocument, to: newDocument.bytes, recordKey.bytes, statement.update, entry,
+            from: oldDocument, to: newDocument.bytes, recordKey.bytes, update, entry,
             isBuilding: builds.isBuilding(entry), &keys, &removed, &added)
         try checkUnique(entry, transaction)
         noteFlags(entry)
@@ -148,8 +193,7 @@ struct RecordWriter: ~Copyable {
         builds.note(recordKey.bytes, entry)
         log.update(
             from: oldDocument.span.bytes, to: newDocument.bytes.span.bytes,
-            isReplacement: statement.update.isReplacement, entry)
-        return .changed
+            isReplacement: update?.isReplacement ?? false, entry)
     }
 
     // The steps below are static so that they can borrow one buffer while they fill another.
@@ -188,7 +232,7 @@ struct RecordWriter: ~Copyable {
 
     /// Fills `removed` and `added` with the entries that differ between two documents.
     private static func collectDifference(
-        from oldDocument: [UInt8], to newDocument: [UInt8], _ record: [UInt8], _ update: Update,
+        from oldDocument: [UInt8], to newDocument: [UInt8], _ record: [UInt8], _ update: Update?,
         _ entry: CollectionEntry, isBuilding: Bool, _ keys: inout KeyCollector,
         _ removed: inout EntryList, _ added: inout EntryList
     ) throws {
@@ -209,8 +253,8 @@ struct RecordWriter: ~Copyable {
         }
     }
 
-    private static func mayChange(_ index: IndexEntry, _ update: Update) -> Bool {
-        guard index.partialFilter == nil, index.isReady else { return true }
+    private static func mayChange(_ index: IndexEntry, _ update: Update?) -> Bool {
+        guard let update, index.partialFilter == nil, index.isReady else { return true }
         return index.pattern.mayChange { update.touches($0) }
     }
 
@@ -285,13 +329,20 @@ struct RecordWriter: ~Copyable {
         }
     }
 
-    /// Refuses entries whose parts another document has.
-    private func checkUnique(
+    /// Refuses entries whose parts another document has; while changes are repeated only notes
+    /// them, since a later one may remove what stands in the way.
+    private mutating func checkUnique(
         _ entry: CollectionEntry, _ transaction: borrowing WriteTransaction
     ) throws {
         for position in 0..<added.count {
             let index = entry.indexes[added.ordinal(position)]
             guard index.isUnique else { continue }
+            if defersUniqueness {
+                unchecked.append(
+                    UncheckedEntry(
+                        key: [UInt8](copying: added.key(position)), index: index, entry: entry))
+                continue
+            }
             try UniqueCheck.check(added.key(position), index, entry, transaction)
         }
     }

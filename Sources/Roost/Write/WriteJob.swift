@@ -187,15 +187,18 @@ final class WriteJob: @unchecked Sendable {
         let time = request.time
         let statement = scan.statement
         let mayUpsert = keys.isEmpty && isLast && scan.result.n == 0
-        guard !keys.isEmpty || mayUpsert else {
+        // A repeated statement that finds nothing any more may have done its work the first time.
+        guard !keys.isEmpty || mayUpsert || request.retry != nil else {
             end(error: nil)
             return
         }
+        let retry = request.retry.map { ($0, next) }
         var options = OperationOptions()
         if case .delete = statement { options.mayUseReserve = true }
         engine.submit(options) { transaction in
             try writer.runScan(
-                statement, keys, namespace, time: time, mayUpsert: mayUpsert, &transaction)
+                statement, keys, namespace, time: time, mayUpsert: mayUpsert, retry: retry,
+                &transaction)
         } completion: { outcome in
             switch outcome {
             case .failure(let error): self.end(error: error)
@@ -209,6 +212,7 @@ final class WriteJob: @unchecked Sendable {
         scan.result.n += result.n
         scan.result.modified += result.modified
         scan.result.upsertedID = result.upsertedID
+        scan.result.isReplayed = result.isReplayed
         scan.attempts += 1
         self.scan = scan
         if let error = result.error {
@@ -238,8 +242,15 @@ extension WriterState {
     /// Applies a statement to the documents that a search found, as far as they still match.
     func runScan(
         _ statement: WriteStatement, _ keys: [[UInt8]], _ namespace: Namespace, time: WriteTime,
-        mayUpsert: Bool, _ transaction: inout WriteTransaction
+        mayUpsert: Bool, retry: (identity: RetryIdentity, statement: Int)? = nil,
+        _ transaction: inout WriteTransaction
     ) throws -> StatementResult {
+        if let retry,
+            let known = try OutcomeRecord.find(retry.identity, retry.statement, transaction),
+            let result = known.result(0)
+        {
+            return result
+        }
         var total = StatementResult()
         var images = DocumentImages()
         do {
@@ -265,6 +276,10 @@ extension WriterState {
             total.error = error
         }
         try finishOperation(&transaction)
+        if let retry, total.n > 0, total.error == nil {
+            try OutcomeRecord(retry.identity, [total]).save(
+                retry.statement, retry.identity, &transaction)
+        }
         return total
     }
 }

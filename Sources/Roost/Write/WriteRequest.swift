@@ -20,6 +20,10 @@ package struct WriteRequest: Sendable {
     package var bypassesValidation = false
     /// When the request gives up with `maxTimeMSExpired`, on the monotonic clock.
     package var deadline: ContinuousClock.Instant?
+    /// Under what the outcome is kept, so that a repetition is answered with it.
+    package var retry: RetryIdentity?
+    /// The transaction that the request belongs to.
+    package var transaction: Transaction?
     /// The command's time.
     package let time: WriteTime
 
@@ -150,6 +154,8 @@ package struct StatementResult: Sendable {
     package var upsertedID: OwnedValue?
     /// Why the statement was refused.
     package var error: DBError?
+    /// Whether this is the outcome of an earlier command that was repeated.
+    package var isReplayed = false
 
     package init() {}
 

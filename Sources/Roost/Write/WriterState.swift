@@ -38,6 +38,14 @@ final class WriterState: @unchecked Sendable {
         catalog = published.snapshot
     }
 
+    /// The state behind a transaction's draft: nothing of it is published.
+    convenience init(draftOf catalog: CatalogSnapshot) {
+        let start = Timestamp(rawValue: 0)
+        self.init(
+            PublishedCatalog(catalog), TailWatch(logEnd: start),
+            ChangeLog(LogicalClock(startingAt: start), end: ChangeLog.End()))
+    }
+
     // MARK: Commit groups
 
     /// Before a group's commit: puts down flags that became true.
@@ -169,8 +177,15 @@ final class WriterState: @unchecked Sendable {
         records.discard()
         var results: [StatementResult] = []
         results.reserveCapacity(range.count)
+        let known = try request.retry.flatMap {
+            try OutcomeRecord.find($0, range.lowerBound, transaction)
+        }
         for position in range {
             let result: StatementResult
+            if let first = known?.result(position - range.lowerBound) {
+                results.append(first)
+                continue
+            }
             do {
                 result = try run(request.statements[position], of: request, &transaction)
             } catch let error as DBError {
@@ -180,7 +195,46 @@ final class WriterState: @unchecked Sendable {
             if result.error != nil, request.isOrdered { break }
         }
         try records.flush(&transaction)
+        if let retry = request.retry {
+            try OutcomeRecord(retry, results).save(range.lowerBound, retry, &transaction)
+        }
         return results
+    }
+
+    /// Repeats a transaction's change; `finishReplay` ends the last one.
+    func replay(
+        _ change: DraftChange, in entry: CollectionEntry, _ transaction: inout WriteTransaction
+    ) throws {
+        defer { noteFlags(entry) }
+        records.defersUniqueness = true
+        let key = change.key.span.bytes
+        guard let document = change.value else {
+            var images = DocumentImages()
+            _ = try records.delete(
+                key, .everything, entry, builds: builds, images: &images, &transaction)
+            return
+        }
+        if try transaction.value(entry.table, key) != nil {
+            try records.replace(
+                key, with: document.span.bytes, entry, builds: builds, &transaction)
+        } else {
+            try records.insert(
+                DocumentView(document.span.bytes), into: entry, bypassesValidation: true,
+                builds: builds, &transaction)
+        }
+    }
+
+    /// Puts what the repeated changes deferred, and checks unique indexes.
+    /// - Throws: `duplicateKey` (11000), `StorageError`.
+    func finishReplay(_ transaction: inout WriteTransaction) throws {
+        defer { records.discard() }
+        try records.flush(&transaction)
+        try records.checkDeferred(transaction)
+    }
+
+    /// Forgets repeated changes that are undone.
+    func discardReplay() {
+        records.discard()
     }
 
     private func run(

@@ -115,6 +115,9 @@ enum ConfigureFailPoint {
         switch name {
         case "failCommand":
             try call.core.failPoints.configure(mode: mode, data: call.ownedDocument("data"))
+        case "onPrimaryTransactionalWrite":
+            try call.core.failPoints.write.configure(
+                mode: mode, data: call.ownedDocument("data"))
         case "failGetMoreAfterCursorCheckout":
             call.core.failPoints.configureGetMore(mode: mode, data: call.ownedDocument("data"))
         case "maxTimeAlwaysTimeOut":

@@ -17,7 +17,8 @@ enum Aggregate {
     ]
 
     static let definition = CommandDefinition(
-        "aggregate", [.inStableAPI, .isWrite, .takesReadConcern], fields: fields,
+        "aggregate",
+        [.inStableAPI, .isWrite, .takesReadConcern, .inTransaction, .takesSnapshot], fields: fields,
         help: "runs a pipeline of stages",
         run: run)
 
@@ -49,12 +50,18 @@ enum Aggregate {
             return try Explain.run(aggregate: request, call, .queryPlanner, &reply)
         }
         if let destination = request.pipeline.destination {
+            guard call.special.transaction == nil else {
+                throw DBError(
+                    .operationNotSupportedInTransaction,
+                    "\(destination.stageName) cannot be used in a transaction")
+            }
             return try write(request, to: destination, call)
         }
         var plan = BatchPlan(
             namespace: namespace, owner: call.cursorOwner,
             limits: BatchLimits(documentsMax: batchSize ?? BatchLimits.firstBatchDocuments))
         plan.isKeptWhenIdle = false
+        plan.snapshotTime = call.special.givenSnapshotTime
         let cursor = try call.core.engine.openCursor(request)
         return try BatchRun.start(cursor, plan, call, &reply)
     }
@@ -133,6 +140,7 @@ enum Aggregate {
         var request = AggregateRequest(namespace, pipeline: pipeline)
         request.hint = call.ownedValue("hint")
         request.deadline = call.special.deadline
+        request.view = call.special.view
         request.allowsDiskUse = call.truth("allowDiskUse") ?? true
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         return request

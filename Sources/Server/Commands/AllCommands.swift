@@ -39,5 +39,6 @@ private let diagnosticCommands: [CommandDefinition] = [
 /// Sessions.
 private let sessionCommands: [CommandDefinition] = [
     SessionCommands.start, SessionCommands.end, SessionCommands.refresh, SessionCommands.kill,
-    SessionCommands.killAll, SessionCommands.killAllByPattern,
+    SessionCommands.killAll, SessionCommands.killAllByPattern, TransactionCommands.commit,
+    TransactionCommands.abort,
 ]

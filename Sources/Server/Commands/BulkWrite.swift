@@ -7,7 +7,11 @@ import Wire
 
 enum BulkWrite {
     static let definition = CommandDefinition(
-        "bulkWrite", [.isWrite, .inStableAPI, .isRetryableWrite, .adminOnly, .takesReadConcern],
+        "bulkWrite",
+        [
+            .isWrite, .inStableAPI, .isRetryableWrite, .adminOnly, .takesReadConcern,
+            .inTransaction,
+        ],
         fields: [
             FieldSpec("ops", .array, required: true), FieldSpec("nsInfo", .array, required: true),
             FieldSpec("ordered", .bool), FieldSpec("errorsOnly", .bool),
@@ -31,6 +35,7 @@ enum BulkWrite {
             first, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.namespaces = collections.map(\.namespace)
         request.deadline = call.special.deadline
+        call.enter(&request)
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         var kinds: [Kind] = []
         try StatementReader.forEach("ops", call) { document throws(DBError) in

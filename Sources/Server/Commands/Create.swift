@@ -7,7 +7,7 @@ import Wire
 
 enum Create {
     static let definition = CommandDefinition(
-        "create", [.isWrite, .inStableAPI],
+        "create", [.isWrite, .inStableAPI, .inTransaction, .takesReadConcern],
         fields: [
             FieldSpec("capped", .truth), FieldSpec("size", .number), FieldSpec("max", .number),
             FieldSpec("autoIndexId", .truth), FieldSpec("idIndex", .document),
@@ -41,11 +41,16 @@ enum Create {
         let options = try keptOptions(call, namespace)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
-        call.core.engine.createCollection(namespace, options: options) { outcome in
+        let answer = { @Sendable (outcome: Result<Void, DBError>) in
             ticket.answer { reply throws(DBError) in
                 try outcome.get()
                 WriteReply.appendConcern(concern, &reply)
             }
+        }
+        if let transaction = call.special.transaction {
+            transaction.createCollection(namespace, options: options, completion: answer)
+        } else {
+            call.core.engine.createCollection(namespace, options: options, completion: answer)
         }
         return .deferred
     }

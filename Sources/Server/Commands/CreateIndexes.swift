@@ -6,7 +6,7 @@ import Wire
 
 enum CreateIndexes {
     static let definition = CommandDefinition(
-        "createIndexes", [.isWrite, .inStableAPI],
+        "createIndexes", [.isWrite, .inStableAPI, .inTransaction, .takesReadConcern],
         fields: [
             FieldSpec("indexes", .array, required: true),
             FieldSpec("commitQuorum", [.number, .string]),
@@ -42,7 +42,7 @@ enum CreateIndexes {
         }
         let ticket = call.ticket()
         let concern = call.special.writeConcern
-        call.core.engine.createIndexes(namespace, specifications) { outcome in
+        let answer = { @Sendable (outcome: Result<IndexesCreated, DBError>) in
             ticket.answer { reply throws(DBError) in
                 let created = try outcome.get()
                 reply.append("numIndexesBefore", Int32(clamping: created.before))
@@ -53,6 +53,11 @@ enum CreateIndexes {
                 }
                 WriteReply.appendConcern(concern, &reply)
             }
+        }
+        if let transaction = call.special.transaction {
+            transaction.createIndexes(namespace, specifications, completion: answer)
+        } else {
+            call.core.engine.createIndexes(namespace, specifications, completion: answer)
         }
         return .deferred
     }

@@ -7,7 +7,7 @@ import Wire
 
 enum Delete {
     static let definition = CommandDefinition(
-        "delete", [.isWrite, .inStableAPI, .isRetryableWrite, .takesReadConcern],
+        "delete", [.isWrite, .inStableAPI, .isRetryableWrite, .takesReadConcern, .inTransaction],
         fields: [
             FieldSpec("deletes", .array, required: true), FieldSpec("ordered", .truth),
             FieldSpec("let", .document), FieldSpec("stmtId", .number),
@@ -29,6 +29,7 @@ enum Delete {
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
+        call.enter(&request)
         let entry = call.core.engine.collection(namespace)
         var count = 0
         try StatementReader.forEach("deletes", call) { document throws(DBError) in
@@ -54,6 +55,6 @@ enum Delete {
             }
         }
         call.core.counters.deletes.wrappingAdd(count, ordering: .relaxed)
-        return WriteReply.run(request, .delete, call)
+        return try WriteReply.run(request, .delete, call)
     }
 }

@@ -13,7 +13,8 @@ enum Distinct {
     ]
 
     static let definition = CommandDefinition(
-        "distinct", .takesReadConcern, fields: fields, help: "lists the different values of a path",
+        "distinct", [.takesReadConcern, .inTransaction, .takesSnapshot], fields: fields,
+        help: "lists the different values of a path",
         run: run)
 
     private static func run(
@@ -27,6 +28,7 @@ enum Distinct {
         } else {
             read = call.core.engine.distinct(request)
         }
+        let snapshotTime = call.special.givenSnapshotTime
         return try SlicedRead(read.cursor) { reader, budget throws(DBError) in
             try read.advance(reader, budget)
         } write: { reply throws(DBError) in
@@ -38,6 +40,7 @@ enum Distinct {
             let bytes = list.take()
             reply.appendFields(of: DocumentView(bytes.span.bytes))
             reply.close(values)
+            if let snapshotTime { reply.append("atClusterTime", snapshotTime) }
         }.run(call, &reply)
     }
 
@@ -55,6 +58,7 @@ enum Distinct {
             namespace, path: FieldPath(key), filter: try compiler.filter(call.document("query")))
         request.hint = call.ownedValue("hint")
         request.deadline = call.special.deadline
+        request.view = call.special.view
         return request
     }
 }

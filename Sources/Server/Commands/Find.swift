@@ -24,7 +24,8 @@ enum Find {
     ]
 
     static let definition = CommandDefinition(
-        "find", [.inStableAPI, .takesReadConcern], fields: fields, help: "finds documents", run: run
+        "find", [.inStableAPI, .takesReadConcern, .inTransaction, .takesSnapshot], fields: fields,
+        help: "finds documents", run: run
     )
 
     private static func run(
@@ -91,6 +92,7 @@ enum Find {
         request.returnsKey = call.truth("returnKey") == true
         request.showsRecordID = call.truth("showRecordId") == true
         request.deadline = call.special.deadline
+        request.view = call.special.view
         request.allowsDiskUse = call.truth("allowDiskUse") ?? true
         request.isTailable = call.truth("tailable") == true
         request.awaitsData = call.truth("awaitData") == true
@@ -126,6 +128,7 @@ enum Find {
         var plan = BatchPlan(
             namespace: namespace, owner: call.cursorOwner,
             limits: BatchLimits(documentsMax: batchSize ?? BatchLimits.firstBatchDocuments))
+        plan.snapshotTime = call.special.givenSnapshotTime
         plan.isSingleBatch = call.truth("singleBatch") == true
         plan.isKeptWhenIdle = call.truth("noCursorTimeout") == true
         return plan

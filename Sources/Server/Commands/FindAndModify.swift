@@ -8,7 +8,7 @@ import Wire
 enum FindAndModify {
     static let definition = CommandDefinition(
         "findAndModify", aliases: ["findandmodify"],
-        [.isWrite, .inStableAPI, .isRetryableWrite, .takesReadConcern],
+        [.isWrite, .inStableAPI, .isRetryableWrite, .takesReadConcern, .inTransaction],
         fields: [
             FieldSpec("query", .document), FieldSpec("sort", .document),
             FieldSpec("remove", .truth), FieldSpec("update", [.document, .array]),
@@ -29,13 +29,19 @@ enum FindAndModify {
         try check(call, isRemove: isRemove, returnsNew: returnsNew)
         let compiler = try QueryCompiler(call, namespace, isUpdate: true)
         let projection = try compiler.projection(call.document("fields"))
-        let request = FindAndModifyRequest(
+        var request = FindAndModifyRequest(
             namespace: namespace, statement: try statement(call, compiler, isRemove: isRemove),
             returnsNew: returnsNew, projection: projection, deadline: call.special.deadline,
             time: call.core.engine.writeTime)
+        request.transaction = call.special.transaction
+        if call.special.transaction == nil { request.retry = call.special.retry }
+        try call.failBeforeWrite(statements: 1)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
-        call.core.engine.findAndModify(request) { outcome in
+        let core = call.core
+        core.engine.findAndModify(request) { outcome in
+            let isNew = (try? outcome.get())?.result.isReplayed == false
+            if ticket.losesAnswer(core, statements: isNew ? 1 : 0) { return }
             ticket.answer { reply throws(DBError) in
                 try write(
                     try outcome.get(), projection, isRemove: isRemove, concern, &reply)

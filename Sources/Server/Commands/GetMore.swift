@@ -7,7 +7,7 @@ import Wire
 
 enum GetMore {
     static let definition = CommandDefinition(
-        "getMore", .inStableAPI,
+        "getMore", [.inStableAPI, .takesReadConcern, .inTransaction],
         fields: [
             FieldSpec("collection", .string, required: true), FieldSpec("batchSize", .number),
             FieldSpec("term", .number), FieldSpec("lastKnownCommittedOpTime", .document),

@@ -7,7 +7,7 @@ import Wire
 
 enum Insert {
     static let definition = CommandDefinition(
-        "insert", [.isWrite, .inStableAPI, .isRetryableWrite, .takesReadConcern],
+        "insert", [.isWrite, .inStableAPI, .isRetryableWrite, .takesReadConcern, .inTransaction],
         fields: [
             FieldSpec("documents", .array, required: true), FieldSpec("ordered", .truth),
             FieldSpec("bypassDocumentValidation", .truth), FieldSpec("stmtId", .number),
@@ -22,6 +22,7 @@ enum Insert {
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
+        call.enter(&request)
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         var count = 0
         var isRefused = false
@@ -37,6 +38,6 @@ enum Insert {
             }
         }
         call.core.counters.inserts.wrappingAdd(count, ordering: .relaxed)
-        return WriteReply.run(request, .insert, call)
+        return try WriteReply.run(request, .insert, call)
     }
 }

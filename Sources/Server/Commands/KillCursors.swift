@@ -6,7 +6,8 @@ import Wire
 
 enum KillCursors {
     static let definition = CommandDefinition(
-        "killCursors", .inStableAPI, fields: [FieldSpec("cursors", .array, required: true)],
+        "killCursors", [.inStableAPI, .inTransaction],
+        fields: [FieldSpec("cursors", .array, required: true)],
         help: "ends cursors", run: run)
 
     private static func run(

@@ -98,7 +98,7 @@ enum QueryCommand {
             call.core.counters.deletes.wrappingAdd(1, ordering: .relaxed)
         default: break
         }
-        return WriteReply.run(request, .row(namespace), call)
+        return try WriteReply.run(request, .row(namespace), call)
     }
 
     private static func target(

@@ -8,7 +8,7 @@ import Wire
 
 enum UpdateCommand {
     static let definition = CommandDefinition(
-        "update", [.isWrite, .inStableAPI, .isRetryableWrite, .takesReadConcern],
+        "update", [.isWrite, .inStableAPI, .isRetryableWrite, .takesReadConcern, .inTransaction],
         fields: [
             FieldSpec("updates", .array, required: true), FieldSpec("ordered", .truth),
             FieldSpec("bypassDocumentValidation", .truth), FieldSpec("let", .document),
@@ -35,6 +35,7 @@ enum UpdateCommand {
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
+        call.enter(&request)
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         var count = 0
         try StatementReader.forEach("updates", call) { document throws(DBError) in
@@ -52,7 +53,7 @@ enum UpdateCommand {
             }
         }
         call.core.counters.updates.wrappingAdd(count, ordering: .relaxed)
-        return WriteReply.run(request, .update, call)
+        return try WriteReply.run(request, .update, call)
     }
 
     private static func statement(

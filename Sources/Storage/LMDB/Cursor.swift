@@ -15,7 +15,10 @@ extension LMDBStore {
         private let failureCode: Int32
         private var storedKey = MDB_val()
         private var storedValue = MDB_val()
-        private var isPlaced = false
+        /// Whether LMDB's cursor stands on an entry of the table.
+        private(set) var isPlaced = false
+        /// The place in the reader's draft; nil where the draft has nothing of the table.
+        var walk: DraftWalk?
 
         /// Takes over `cursor`, on `entry`; it goes back to `home` at the end, or is closed if that is taken.
         @_lifetime(immortal)
@@ -52,12 +55,26 @@ extension LMDBStore {
         /// Moves to the first entry.
         @_lifetime(self: copy self)
         package mutating func first() throws(StorageError) -> Bool {
-            entry.isShared ? try seek(to: RawSpan()) : try move(MDB_FIRST)
+            if let walk { return try first(walk) }
+            return try storedFirst()
+        }
+
+        /// Moves to the first entry, the draft aside.
+        @_lifetime(self: copy self)
+        mutating func storedFirst() throws(StorageError) -> Bool {
+            entry.isShared ? try find(RawSpan(), inside: true) : try move(MDB_FIRST)
         }
 
         /// Moves to the last entry.
         @_lifetime(self: copy self)
         package mutating func last() throws(StorageError) -> Bool {
+            if let walk { return try last(walk) }
+            return try storedLast()
+        }
+
+        /// Moves to the last entry, the draft aside.
+        @_lifetime(self: copy self)
+        mutating func storedLast() throws(StorageError) -> Bool {
             guard entry.isShared else { return try move(MDB_LAST) }
             // The last entry of a shared table is the one before the next id's first.
             StoredBytes.writePrefix(entry.id &+ 1, to: scratch)
@@ -68,25 +85,41 @@ extension LMDBStore {
         /// Moves to the first entry whose key is not below `key`.
         @_lifetime(self: copy self)
         package mutating func seek(to key: RawSpan) throws(StorageError) -> Bool {
-            try find(key, inside: true)
+            if let walk { return try seek(to: key, walk) }
+            return try find(key, inside: true)
         }
 
         /// Moves to the last entry whose key is below `key`.
         @_lifetime(self: copy self)
         package mutating func seek(before key: RawSpan) throws(StorageError) -> Bool {
+            if let walk { return try seek(before: key, walk) }
+            return try storedSeek(before: key)
+        }
+
+        /// Moves to the last entry below `key`, the draft aside.
+        @_lifetime(self: copy self)
+        mutating func storedSeek(before key: RawSpan) throws(StorageError) -> Bool {
             try move(try find(key, inside: false) ? MDB_PREV : MDB_LAST)
         }
 
         /// Moves one entry on.
         @_lifetime(self: copy self)
         package mutating func next() throws(StorageError) -> Bool {
-            isPlaced ? try move(MDB_NEXT) : try first()
+            if let walk { return try step(walk, isForward: true) }
+            return isPlaced ? try move(MDB_NEXT) : try storedFirst()
         }
 
         /// Moves one entry back.
         @_lifetime(self: copy self)
         package mutating func previous() throws(StorageError) -> Bool {
-            isPlaced ? try move(MDB_PREV) : try last()
+            if let walk { return try step(walk, isForward: false) }
+            return isPlaced ? try move(MDB_PREV) : try storedLast()
+        }
+
+        /// Moves LMDB's cursor one entry on or back.
+        @_lifetime(self: copy self)
+        mutating func storedStep(isForward: Bool) throws(StorageError) {
+            if isPlaced { _ = try move(isForward ? MDB_NEXT : MDB_PREV) }
         }
 
         /// The key at the cursor; empty when it stands on no entry.
@@ -100,6 +133,11 @@ extension LMDBStore {
         /// The value at the cursor, its checksum verified at each call.
         @_lifetime(borrow self)
         package func value() throws(StorageError) -> RawSpan {
+            if let walk, walk.side != .below {
+                let bytes = walk.side == .draft ? walk.entry?.value?.lent : nil
+                return _overrideLifetime(
+                    RawSpan(_unsafeBytes: bytes ?? Self.nothing), borrowing: self)
+            }
             guard isPlaced else { return RawSpan() }
             guard let payload = StoredBytes.payload(key: keyBytes, stored: storedValue) else {
                 throw .corrupted(table: entry.table, key: Array(keyBytes))
@@ -107,15 +145,27 @@ extension LMDBStore {
             return _overrideLifetime(RawSpan(_unsafeBytes: payload), borrowing: self)
         }
 
+        private static var nothing: UnsafeRawBufferPointer {
+            UnsafeRawBufferPointer(start: nil, count: 0)
+        }
+
         private var keyBytes: UnsafeRawBufferPointer {
-            guard isPlaced else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+            if let walk, walk.side != .below {
+                return walk.side == .draft ? walk.entry?.key.lent ?? Self.nothing : Self.nothing
+            }
+            return storedKeyBytes
+        }
+
+        /// The key at LMDB's cursor, the draft aside.
+        var storedKeyBytes: UnsafeRawBufferPointer {
+            guard isPlaced else { return Self.nothing }
             let stored = StoredBytes.bytes(storedKey)
             guard entry.isShared else { return stored }
             return UnsafeRawBufferPointer(rebasing: stored[StoredBytes.prefixBytes...])
         }
 
         @_lifetime(self: copy self)
-        private mutating func find(_ key: RawSpan, inside: Bool) throws(StorageError) -> Bool {
+        mutating func find(_ key: RawSpan, inside: Bool) throws(StorageError) -> Bool {
             guard key.byteCount <= StoredBytes.keyBytesMax else {
                 throw .invalidKey(byteCount: key.byteCount)
             }
@@ -144,6 +194,7 @@ extension LMDBStore {
         ) throws(StorageError) -> Bool {
             isPlaced = false
             guard let cursor else {
+                if let walk, walk.table.isNew { return false }
                 throw LMDBCode.error(failureCode, "mdb_cursor_open", table: entry.table)
             }
             var key = storedKey

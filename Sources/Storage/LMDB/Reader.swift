@@ -24,6 +24,9 @@ extension LMDBStore {
         private(set) var failureCode: Int32 = 0
         private var isOpen = false
         private var isPinned = false
+        /// What edits changed; reads show it.
+        private(set) var draft: Draft?
+        private var draftContext: WriteContext?
 
         /// The snapshot in use, 0 between reads.
         let activeSnapshot = Atomic<UInt64>(0)
@@ -83,10 +86,50 @@ extension LMDBStore {
             return snapshotID
         }
 
-        /// Lets go of the pinned snapshot.
+        /// Lets go of the pinned snapshot, and of the draft.
         package func invalidate() {
             guard isPinned else { return }
+            _ = endDraft()
             end()
+        }
+
+        /// Begins a draft of at most `bytesMax` bytes over the pinned snapshot.
+        package func beginDraft(bytesMax: Int) {
+            let context = WriteContext(environment)
+            context.undoable.tables = tables
+            let draft = Draft(bytesMax: bytesMax)
+            context.draft = draft
+            self.draft = draft
+            draftContext = context
+        }
+
+        /// The draft's changes in order.
+        package var draftChanges: [DraftChange] { draft?.changes ?? [] }
+
+        /// Changes the draft; throws `closed` where none was begun.
+        package func edit<R>(_ body: (inout WriteTransaction) throws -> R) throws -> R {
+            guard let draftContext, isPinned else { throw StorageError.closed }
+            var transaction = WriteTransaction(draftContext, handle)
+            return try body(&transaction)
+        }
+
+        /// As `read`, without what the draft changed.
+        package func readBelowDraft<R: ~Copyable, E: Error>(
+            _ body: (borrowing ReadTransaction) throws(E) -> R
+        ) throws(E) -> R {
+            let kept = draft
+            draft = nil
+            defer { draft = kept }
+            return try read(body)
+        }
+
+        /// Ends the draft, so that reads show the snapshot as it is, and answers its changes.
+        package func endDraft() -> [DraftChange] {
+            defer {
+                draft = nil
+                draftContext = nil
+            }
+            return draftChanges
         }
 
         private func begin() {
@@ -167,6 +210,13 @@ extension LMDBStore {
         /// The value under `key`, checksum verified; nil if there is none.
         @_lifetime(borrow self)
         package func value(_ table: TableID, _ key: RawSpan) throws(StorageError) -> RawSpan? {
+            if let changed = reader.draft?.table(table) {
+                if let own = changed.find(key) {
+                    guard let bytes = own.value?.lent else { return nil }
+                    return _overrideLifetime(RawSpan(_unsafeBytes: bytes), borrowing: self)
+                }
+                if changed.isNew { return nil }
+            }
             let entry = try entry(table)
             guard let payload = try lookUp(reader.handle, entry, key, reader.scratch) else {
                 return nil
@@ -179,23 +229,31 @@ extension LMDBStore {
             _ table: TableID, _ key: RawSpan, into bytes: inout [UInt8]
         ) throws(StorageError) -> Bool {
             bytes.removeAll(keepingCapacity: true)
-            guard let payload = try lookUp(reader.handle, try entry(table), key, reader.scratch)
-            else {
-                return false
-            }
-            bytes.append(contentsOf: payload)
+            guard let value = try value(table, key) else { return false }
+            value.withUnsafeBytes { bytes.append(contentsOf: $0) }
             return true
         }
 
         /// The number of entries.
         package func entryCount(_ table: TableID) throws(StorageError) -> UInt64 {
-            try countEntries(
+            let changed = reader.draft?.table(table)
+            if let changed, changed.isNew { return UInt64(0).addingClamped(changed.countChange) }
+            let count = try countEntries(
                 reader.handle, try entry(table), registry: reader.environment.registryHandle)
+            return changed.map { count.addingClamped($0.countChange) } ?? count
         }
 
         /// A cursor on a table; its first move throws what stands in its way.
         @_lifetime(borrow self)
         package func cursor(_ table: TableID) -> Cursor {
+            guard let changed = reader.draft?.table(table) else { return storedCursor(table) }
+            var cursor = storedCursor(table)
+            cursor.walk = DraftWalk(changed)
+            return cursor
+        }
+
+        @_lifetime(borrow self)
+        private func storedCursor(_ table: TableID) -> Cursor {
             guard let entry = reader.tables.find(table, at: reader.snapshotID) else {
                 let code = reader.failureCode == 0 ? MDB_BAD_DBI : reader.failureCode
                 return _overrideLifetime(

@@ -17,6 +17,8 @@ final class WriteContext {
     var failure: StorageError?
     /// The space that may still be taken.
     var space: SpaceBudget
+    /// What is changed in place of the store's own tables; nil for the writer.
+    var draft: Draft?
     /// Never goes back, so that an undone number isn't used again either.
     var nextTable: TableID
     /// For each handle, how often in a row a new key was not the last: ascending inserts append,

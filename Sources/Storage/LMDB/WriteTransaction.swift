@@ -20,8 +20,7 @@ extension LMDBStore {
         /// The value under `key`, checksum verified; nil if there is none.
         @_lifetime(borrow self)
         package func value(_ table: TableID, _ key: RawSpan) throws(StorageError) -> RawSpan? {
-            let entry = try entry(table)
-            guard let payload = try lookUp(handle, entry, key, context.scratch) else { return nil }
+            guard let payload = try find(table, key) else { return nil }
             return _overrideLifetime(RawSpan(_unsafeBytes: payload), borrowing: self)
         }
 
@@ -30,18 +29,33 @@ extension LMDBStore {
             _ table: TableID, _ key: RawSpan, into bytes: inout [UInt8]
         ) throws(StorageError) -> Bool {
             bytes.removeAll(keepingCapacity: true)
-            guard let payload = try lookUp(handle, try entry(table), key, context.scratch) else {
-                return false
-            }
+            guard let payload = try find(table, key) else { return false }
             bytes.append(contentsOf: payload)
             return true
         }
 
+        /// The value under `key`, in the draft or the store.
+        ///
+        /// SAFETY: the answer lives until the transaction is next written to.
+        @inline(__always)
+        private func find(
+            _ table: TableID, _ key: RawSpan
+        ) throws(StorageError) -> UnsafeRawBufferPointer? {
+            if let changed = context.draft?.table(table) {
+                if let own = changed.find(key) { return own.value?.lent }
+                if changed.isNew { return nil }
+            }
+            return try lookUp(handle, try entry(table), key, context.scratch)
+        }
+
         /// The number of entries.
         package func entryCount(_ table: TableID) throws(StorageError) -> UInt64 {
+            let changed = context.draft?.table(table)
+            if let changed, changed.isNew { return UInt64(0).addingClamped(changed.countChange) }
             let entry = try entry(table)
             let count = try countEntries(
                 handle, entry, registry: context.environment.registryHandle)
+            if let changed { return count.addingClamped(changed.countChange) }
             guard entry.isShared else { return count }
             return count.addingClamped(context.undoable.countChanges[entry.id] ?? 0)
         }
@@ -49,8 +63,18 @@ extension LMDBStore {
         /// A cursor on a table; the transaction can't be written to while it lives.
         @_lifetime(borrow self)
         package func cursor(_ table: TableID) -> Cursor {
+            guard let changed = context.draft?.table(table) else { return storedCursor(table) }
+            var cursor = storedCursor(table)
+            cursor.walk = DraftWalk(changed)
+            return cursor
+        }
+
+        @_lifetime(borrow self)
+        private func storedCursor(_ table: TableID) -> Cursor {
             let scratch = context.scratch
-            guard let entry = context.undoable.tables.find(table, at: .max - 1) else {
+            guard !table.isInDraft,
+                let entry = context.undoable.tables.find(table, at: .max - 1)
+            else {
                 return _overrideLifetime(
                     Cursor(failure: MDB_BAD_DBI, table, scratch: scratch), borrowing: self)
             }
@@ -69,6 +93,10 @@ extension LMDBStore {
             _ table: TableID, key: RawSpan, value: RawSpan
         ) throws(StorageError) {
             let entry = try prepare(table, key, value)
+            if let draft = context.draft {
+                let wasThere = try find(table, key) != nil
+                return try draft.set(table, key, value, wasThere: wasThere)
+            }
             try store(entry, key, value, flags: 0)
         }
 
@@ -77,6 +105,11 @@ extension LMDBStore {
             _ table: TableID, key: RawSpan, value: RawSpan
         ) throws(StorageError) -> Bool {
             let entry = try prepare(table, key, value)
+            if context.draft != nil {
+                guard try find(table, key) == nil else { return false }
+                try put(table, key: key, value: value)
+                return true
+            }
             if !entry.isShared, context.shouldTryAppend(entry.handle) {
                 let appended = try store(entry, key, value, flags: MDB_APPEND)
                 context.noteAppend(entry.handle, succeeded: appended)
@@ -90,6 +123,7 @@ extension LMDBStore {
             _ table: TableID, key: RawSpan, value: RawSpan
         ) throws(StorageError) {
             let entry = try prepare(table, key, value)
+            if context.draft != nil { return try put(table, key: key, value: value) }
             if !entry.isShared, try store(entry, key, value, flags: MDB_APPEND) { return }
             try store(entry, key, value, flags: 0)
         }
@@ -99,6 +133,11 @@ extension LMDBStore {
             let entry = try entry(table)
             let count = key.byteCount
             guard count > 0, count <= StoredBytes.keyBytesMax else { return false }
+            if let draft = context.draft {
+                guard try find(table, key) != nil else { return false }
+                try draft.set(table, key, nil, wasThere: true)
+                return true
+            }
             let handle = handle
             let code = withStoredKey(key, entry, context.scratch) { stored, _ in
                 var stored = stored
@@ -113,6 +152,12 @@ extension LMDBStore {
 
         /// Makes an empty table with an id never used before.
         package mutating func createTable() throws(StorageError) -> TableID {
+            if let draft = context.draft {
+                let table = draft.createTable()
+                let entry = TableMap.Entry(id: table.rawValue, handle: 0, isShared: false)
+                context.undoable.tables = context.undoable.tables.setting(entry)
+                return table
+            }
             let table = context.nextTable
             let following = TableID(rawValue: table.rawValue + 1)
             context.nextTable = following
@@ -138,8 +183,11 @@ extension LMDBStore {
             return table
         }
 
-        /// Makes a table unreachable with this commit.
+        /// Makes a table unreachable with this commit; a draft drops none.
         package mutating func dropTable(_ table: TableID) throws(StorageError) {
+            guard context.draft == nil else {
+                throw .unexpected(operation: "dropping a table in a draft", code: 0)
+            }
             var entry = try entry(table)
             context.changes += 1
             entry.droppedIn = snapshotID
@@ -153,6 +201,8 @@ extension LMDBStore {
         package mutating func nested<R>(
             _ body: (inout WriteTransaction) throws -> R
         ) throws -> R {
+            // Who edits a draft gives it up when an edit fails.
+            if context.draft != nil { return try body(&self) }
             var begun: OpaquePointer?
             let code = mdb_txn_begin(context.environment.handle, handle, 0, &begun)
             guard code == 0, let child = begun else {
@@ -229,7 +279,8 @@ extension LMDBStore {
             guard value.byteCount <= StoredBytes.valueBytesMax else {
                 throw .valueTooLarge(byteCount: value.byteCount)
             }
-            guard context.space.charge(key.byteCount + value.byteCount) else {
+            guard context.draft != nil || context.space.charge(key.byteCount + value.byteCount)
+            else {
                 let error = context.space.exceeded
                 context.failure = context.failure ?? error
                 throw error
@@ -266,7 +317,7 @@ extension LMDBStore {
 
 extension UInt64 {
     /// This count changed by so many, never below 0.
-    fileprivate func addingClamped(_ change: Int64) -> UInt64 {
+    func addingClamped(_ change: Int64) -> UInt64 {
         change < 0 ? self - Swift.min(self, change.magnitude) : self &+ change.magnitude
     }
 }

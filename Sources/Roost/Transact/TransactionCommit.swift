@@ -1,0 +1,148 @@
+// The commit of a transaction: one operation on the writer thread, undone as a whole if it fails.
+
+import BSON
+import Query
+import Storage
+
+/// What a transaction changed.
+struct TransactionCommit: Sendable {
+    /// A collection that was written to.
+    struct Collection: Sendable {
+        /// As it was in the snapshot; nil where there was none.
+        let before: CollectionEntry?
+        /// As the transaction has it.
+        let draft: CollectionEntry
+    }
+
+    /// Shows the snapshot, without the draft.
+    let reader: Reader
+    /// In order.
+    let changes: [DraftChange]
+    let collections: [Collection]
+    /// Under what the outcome is kept.
+    let retry: RetryIdentity
+
+    init(
+        _ reader: Reader, changes: [DraftChange], from start: CatalogSnapshot,
+        to end: CatalogSnapshot, _ retry: RetryIdentity
+    ) {
+        self.reader = reader
+        self.changes = changes
+        self.retry = retry
+        let touched = Set(changes.map(\.table))
+        collections = end.collections.values.compactMap { draft in
+            let before = start[draft.namespace]
+            guard touched.contains(draft.table) || before !== draft else { return nil }
+            return Collection(before: before, draft: draft)
+        }
+    }
+
+    /// Whether nothing was changed.
+    var isEmpty: Bool { collections.isEmpty }
+
+    /// About how much is written, in bytes.
+    var byteCount: Int {
+        changes.reduce(0) { $0 + $1.key.count + ($1.value?.count ?? 0) }
+    }
+}
+
+extension WriterState {
+    /// Checks that nothing which the transaction wrote to has changed since its snapshot, and makes
+    /// its changes.
+    /// - Throws: `writeConflict` (112).
+    func commit(
+        _ commit: TransactionCommit, _ transaction: inout WriteTransaction
+    ) throws {
+        let before = catalog
+        do {
+            log.session = ChangeLog.Session(
+                id: ["id": .binary(subtype: 4, commit.retry.session)],
+                transactionNumber: commit.retry.number)
+            let entries = try realize(commit.collections, &transaction)
+            try check(commit, entries, transaction)
+            try replay(commit.changes, entries, &transaction)
+            try OutcomeRecord(commit: commit.retry).save(0, commit.retry, &transaction)
+        } catch {
+            catalog = before
+            discardReplay()
+            throw error
+        }
+    }
+
+    /// The collections to write to by their tables in the draft, made where the transaction made
+    /// them.
+    private func realize(
+        _ collections: [TransactionCommit.Collection], _ transaction: inout WriteTransaction
+    ) throws -> [TableID: CollectionEntry] {
+        var entries: [TableID: CollectionEntry] = [:]
+        for collection in collections {
+            let draft = collection.draft
+            guard catalog[draft.namespace] === collection.before else {
+                throw Transaction.conflict
+            }
+            guard collection.before !== draft else {
+                entries[draft.table] = draft
+                continue
+            }
+            // A transaction makes collections, and indexes only on those.
+            try Self.checkCase(of: draft.namespace.database, in: catalog)
+            let table = try transaction.createTable()
+            let idTable = draft.idTable == nil ? nil : try transaction.createTable()
+            var indexes: [IndexEntry] = []
+            for index in draft.indexes { indexes.append(try realize(index, &transaction)) }
+            let entry = CollectionEntry(
+                namespace: draft.namespace, uuid: draft.uuid, table: table, idTable: idTable,
+                options: draft.options, traits: draft.traits, indexes: indexes, flags: draft.flags)
+            try save(entry, &transaction)
+            log.note(.create, entry, draft.options)
+            entries[draft.table] = entry
+        }
+        return entries
+    }
+
+    private func realize(
+        _ index: IndexEntry, _ transaction: inout WriteTransaction
+    ) throws -> IndexEntry {
+        let specification = index.specification
+        return IndexEntry(
+            try IndexSpecification(specification.view),
+            table: try transaction.createTable(), isReady: true, flags: index.flags)
+    }
+
+    /// Compares the documents of the write set with those of the snapshot.
+    private func check(
+        _ commit: TransactionCommit, _ entries: [TableID: CollectionEntry],
+        _ transaction: borrowing WriteTransaction
+    ) throws {
+        var seen: Set<TableKey> = []
+        var now: [UInt8] = []
+        for change in commit.changes
+        where entries[change.table] != nil && !change.table.isInDraft {
+            guard seen.insert(TableKey(table: change.table, key: change.key)).inserted else {
+                continue
+            }
+            let isThere = try transaction.copyValue(
+                change.table, change.key.span.bytes, into: &now)
+            let isSame = try commit.reader.read { base throws(StorageError) in
+                try change.isSame(base, isThere ? now : nil)
+            }
+            guard isSame else { throw Transaction.conflict }
+        }
+    }
+
+    private func replay(
+        _ changes: [DraftChange], _ entries: [TableID: CollectionEntry],
+        _ transaction: inout WriteTransaction
+    ) throws {
+        for change in changes {
+            guard let entry = entries[change.table] else { continue }
+            try replay(change, in: entry, &transaction)
+        }
+        do {
+            try finishReplay(&transaction)
+        } catch let error as DBError where error.code == .duplicateKey {
+            // Within the transaction all was well: another commit has the key.
+            throw Transaction.conflict
+        }
+    }
+}
