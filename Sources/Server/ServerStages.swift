@@ -1,5 +1,5 @@
 // First stages whose documents the server has, not the engine: $listLocalSessions, $listSessions,
-// $currentOp, $collStats and $indexStats become $documents with what they list.
+// $currentOp, $collStats, $indexStats and $planCacheStats become $documents with what they list.
 
 import BSON
 import Roost
@@ -44,6 +44,15 @@ enum ServerStages {
         case "$indexStats":
             try checkStrictAPI(stage, call)
             return try indexStats(call)
+        case "$planCacheStats":
+            try checkStrictAPI(stage, call)
+            try checkPlace(!call.commandValue.isNumeric, stage, "a collection")
+            guard let object = argument.document, object.isEmpty else {
+                throw DBError(
+                    .failedToParse, "\(stage) takes no options: write {\(stage): {}}")
+            }
+            // Plans are not cached.
+            return []
         case "$collStats": return [.document(try CollStatsStage.document(argument, call))]
         default: return nil
         }

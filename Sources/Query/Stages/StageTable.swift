@@ -141,7 +141,8 @@ enum StageTable {
     private static let refused: Set<String> = [
         "$changeStream", "$changeStreamSplitLargeEvent", "$collStats",
         "$currentOp", "$geoNear", "$indexStats",
-        "$listClusterCatalog", "$listLocalSessions", "$listSampledQueries", "$listSearchIndexes",
+        "$listCatalog", "$listClusterCatalog", "$listLocalSessions", "$listSampledQueries",
+        "$listSearchIndexes",
         "$listSessions", "$planCacheStats", "$queryStats",
         "$querySettings", "$rankFusion", "$score", "$scoreFusion", "$search",
         "$searchMeta", "$shardedDataDistribution",
