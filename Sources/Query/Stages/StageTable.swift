@@ -141,12 +141,11 @@ enum StageTable {
     private static let refused: Set<String> = [
         "$changeStream", "$changeStreamSplitLargeEvent", "$collStats",
         "$currentOp", "$geoNear", "$indexStats",
-        "$listCatalog", "$listClusterCatalog", "$listLocalSessions", "$listSampledQueries",
-        "$listSearchIndexes",
+        "$listClusterCatalog", "$listLocalSessions", "$listSampledQueries", "$listSearchIndexes",
         "$listSessions", "$planCacheStats", "$queryStats",
         "$querySettings", "$rankFusion", "$score", "$scoreFusion", "$search",
         "$searchMeta", "$shardedDataDistribution",
-        "$vectorSearch",
+        "$vectorSearch", "$listCatalog",
     ]
 
     /// What to do without a stage that Roost lacks.

@@ -63,4 +63,37 @@ import Testing
         let (left, right) = (OwnedValue(left), OwnedValue(right))
         return left.view.compare(right.view) == 0
     }
+
+    // MARK: $expr
+
+    static let expressions: [(Value, String?)] = [
+        (["$expr": ["$eq": ["$a", 5]]], "a"), (["$expr": ["$eq": [5, "$a.b"]]], "a.b"),
+        (["$and": [["x": 1], ["$expr": ["$and": [["$eq": ["$a", nil]]]]]]], "a"),
+        (["$expr": ["$eq": ["$a", [1]]]], nil), (["$expr": ["$eq": ["$a", "$b"]]], nil),
+        (["$expr": ["$or": [["$eq": ["$a", 1]]]]], nil), (["$expr": ["$gt": ["$a", 1]]], nil),
+    ]
+
+    /// What an index can use of `$expr`, in a filter that finds the same as before.
+    @Test(arguments: expressions.indices)
+    func impliedEqualities(_ index: Int) throws {
+        let (condition, path) = Self.expressions[index]
+        let list = OwnedValue([["$match": condition]] as Value)
+        let pipeline = try Pipeline.parse(DocumentView(list.view.bytes), ExpressionScope())
+        let filter = try #require(pipeline.leading.filter)
+        var found: String?
+        if case .and(let nodes) = filter.root {
+            for case .compare(let place, .equal, _) in nodes where place.dotted != "x" {
+                found = place.dotted
+            }
+        }
+        #expect(found == path, "\(condition)")
+    }
+
+    @Test func expressionsStayStrict() throws {
+        let documents: [Document] = [["a": 5], ["a": [5]], ["a": 5.0], ["b": 1], ["a": nil]]
+        let five = aggregate([["$match": ["$expr": ["$eq": ["$a", 5]]]]], over: documents)
+        #expect(try five.get() == [["a": 5], ["a": 5.0]])
+        let null = aggregate([["$match": ["$expr": ["$eq": ["$a", nil]]]]], over: documents)
+        #expect(try null.get() == [["a": nil]])
+    }
 }
