@@ -1,5 +1,5 @@
 // First stages whose documents the server has, not the engine: $listLocalSessions, $listSessions,
-// $currentOp, $collStats and $indexStats become $documents with what they list.
+// $currentOp, $collStats, $indexStats and $planCacheStats become $documents with what they list.
 
 import BSON
 import Roost
@@ -46,6 +46,11 @@ enum ServerStages {
             return try indexStats(call)
         case "$planCacheStats":
             try checkStrictAPI(stage, call)
+            try checkPlace(!call.commandValue.isNumeric, stage, "a collection")
+            guard let object = argument.document, object.isEmpty else {
+                throw DBError(
+                    .failedToParse, "\(stage) takes no options: write {\(stage): {}}")
+            }
             return try PlanCacheCommands.statistics(call)
         case "$collStats": return [.document(try CollStatsStage.document(argument, call))]
         default: return nil

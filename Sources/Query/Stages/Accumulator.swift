@@ -62,9 +62,10 @@ struct Accumulator: Sendable {
     /// Compiles `{$name: argument}`.
     ///
     /// Throws 15952 for an unknown name, 40237 for a list of arguments, 115 for `$accumulator`, and
-    /// each kind's codes for its argument.
+    /// each kind's codes for its argument. `takesList`: a list of arguments is an array, as windows
+    /// have it.
     static func parse(
-        _ call: ElementView, _ scope: ExpressionScope
+        _ call: ElementView, _ scope: ExpressionScope, takesList: Bool = false
     ) throws(DBError) -> Accumulator {
         let name = call.nameString
         guard let kind = AccumulatorKind(rawValue: name) else {
@@ -90,7 +91,7 @@ struct Accumulator: Sendable {
         case .median, .percentile: return try PercentileArgument.parse(kind, call.value, scope)
         default: break
         }
-        if call.value.type == .array {
+        if call.value.type == .array, !takesList {
             throw .location(40237, "The \(name) accumulator is a unary operator")
         }
         return Accumulator(

@@ -112,6 +112,9 @@ struct PipelineParser {
             }
             filter = try FilterHook.parse(all.view, scope)
         }
+        for condition in pendingFilters {
+            filter = try ImpliedEqualities.added(to: filter, condition.view, scope)
+        }
         pendingFilters = []
         scope.metadata.formUnion(filter.metadata)
         stages.append(.match(filter))

@@ -152,7 +152,7 @@ enum StageTable {
         "$listSessions", "$planCacheStats", "$queryStats",
         "$querySettings", "$rankFusion", "$score", "$scoreFusion", "$search",
         "$searchMeta", "$shardedDataDistribution",
-        "$vectorSearch",
+        "$vectorSearch", "$listCatalog",
     ]
 
     /// What to do without a stage that Roost lacks.

@@ -98,9 +98,9 @@ enum Aggregate {
     /// The collection, or the database's own namespace for `{aggregate: 1}`.
     static func namespace(_ call: borrowing CommandCall) throws(DBError) -> Namespace {
         if call.commandValue.isNumeric {
-            guard call.commandValue.truncatedInteger == 1 else {
+            guard call.commandValue.isOne else {
                 throw DBError(
-                    .failedToParse,
+                    .badValue,
                     "Invalid command format: the 'aggregate' field must specify a collection "
                         + "name or 1")
             }
@@ -130,7 +130,13 @@ enum Aggregate {
         } else {
             pipeline = try compiler.pipeline(stages)
             let first = stages.first?.value.document?.first
-            if namespace.collection == collectionless, first?.name.equals("$documents") != true {
+            let makesDocuments = first?.name.equals("$documents") ?? false
+            if makesDocuments, namespace.collection != collectionless {
+                throw DBError(
+                    .invalidNamespace,
+                    "$documents must be run against the database with {aggregate: 1}")
+            }
+            if namespace.collection == collectionless, !makesDocuments {
                 throw DBError(
                     .invalidNamespace,
                     "{aggregate: 1} is not valid for '\(first?.nameString ?? "an empty pipeline")'; "
@@ -144,5 +150,13 @@ enum Aggregate {
         request.allowsDiskUse = call.truth("allowDiskUse") ?? true
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         return request
+    }
+}
+
+extension ValueView {
+    /// Whether this is the number 1, of whichever type.
+    fileprivate var isOne: Bool {
+        let one = OwnedValue(.int32(1))
+        return isNumeric && compare(one.view) == 0
     }
 }

@@ -64,10 +64,13 @@ struct Granularity: Sendable {
         guard let first = decade.first else {
             return exp2((log2(value)).rounded(.down) + 1)
         }
-        var scale = Self.scale(below: value, first)
+        var exponent = Self.exponent(below: value, first)
         while true {
-            for number in decade where number * scale > value { return number * scale }
-            scale *= 10
+            for number in decade {
+                let scaled = Self.scaled(number, exponent)
+                if scaled > value { return scaled }
+            }
+            exponent += 1
         }
     }
 
@@ -77,16 +80,24 @@ struct Granularity: Sendable {
         guard let first = decade.first else {
             return exp2((log2(value)).rounded(.up) - 1)
         }
-        var scale = Self.scale(below: value, first) * 10
-        while scale > 0 {
-            for number in decade.reversed() where number * scale < value { return number * scale }
-            scale /= 10
+        var exponent = Self.exponent(below: value, first) + 1
+        while exponent > -400 {
+            for number in decade.reversed() {
+                let scaled = Self.scaled(number, exponent)
+                if scaled < value { return scaled }
+            }
+            exponent -= 1
         }
         return 0
     }
 
-    /// A power of ten with which `first` is at most `value`.
-    private static func scale(below value: Double, _ first: Double) -> Double {
-        pow(10, log10(value / first).rounded(.down) - 1)
+    /// An exponent of ten with which `first` is below `value`.
+    private static func exponent(below value: Double, _ first: Double) -> Int {
+        Int(log10(value / first).rounded(.down)) - 1
+    }
+
+    /// The number times ten to `exponent`: divided by a power that is exact where it is negative.
+    private static func scaled(_ number: Double, _ exponent: Int) -> Double {
+        exponent < 0 ? number / pow(10, Double(-exponent)) : number * pow(10, Double(exponent))
     }
 }

@@ -61,6 +61,12 @@ struct PipelinePlace: Sendable {
         if isInFacet, Self.notInFacet.contains(stage), kind == .facet || stage != "$documents" {
             throw .location(40600, "\(stage) is not allowed to be used within a $facet stage")
         }
+        let listsLocally = stage == "$listLocalSessions" || stage == "$currentOp"
+        if listsLocally, kind == .lookup || kind == .unionWith {
+            throw DBError(
+                .invalidNamespace,
+                "\(stage) must be run against the database with {aggregate: 1}")
+        }
         if stage == "$listSessions", kind == .facet {
             throw DBError(
                 .invalidNamespace, "$listSessions must be run against config.system.sessions")

@@ -57,7 +57,8 @@ enum WindowFunction: Sendable {
             throw DBError(.failedToParse, "Unrecognized window function, \(name)")
         }
         return .accumulate(
-            try Accumulator.parse(call, scope), try bounds(window, sortBy, scope))
+            try Accumulator.parse(call, scope, takesList: true),
+            try bounds(window, sortBy, scope))
     }
 
     private static func bounds(
