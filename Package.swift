@@ -37,13 +37,18 @@ let package = Package(
         .target(
             name: "CICU",
             linkerSettings: [.linkedLibrary("icui18n"), .linkedLibrary("icuuc")]),
+        .target(
+            name: "CS2", linkerSettings: [.linkedLibrary("s2")]),
+        .target(name: "CStemmer", linkerSettings: [.linkedLibrary("stemmer")]),
         .target(name: "CChecksum"),
+        .target(name: "CEditLine", linkerSettings: [.linkedLibrary("edit")]),
 
         .target(name: "BSON", dependencies: ["CDecimal"], swiftSettings: swift),
         .target(name: "Storage", dependencies: ["CLMDB", "CChecksum"], swiftSettings: swift),
         .target(
             name: "Query",
-            dependencies: ["BSON", "CPCRE2", "CICU"],
+            dependencies: ["BSON", "CPCRE2", "CICU", "CS2", "CStemmer"],
+            exclude: ["Text/Grammar.md"],
             swiftSettings: swift),
         .target(
             name: "Roost",
@@ -70,10 +75,19 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: swift),
+        .target(
+            name: "Client",
+            dependencies: [
+                "Wire", "BSON",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: swift),
         .executableTarget(
             name: "RoostCLI",
             dependencies: [
-                "Server", "Roost", "BSON",
+                "Server", "Roost", "Query", "Client", "BSON", "CEditLine",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -94,7 +108,11 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(name: "WireTests", dependencies: ["Wire", "BSON"], swiftSettings: swift),
         .testTarget(name: "ServerTests", dependencies: ["Server", "Roost", "Wire", "BSON"], swiftSettings: swift),
+        .testTarget(
+            name: "ShellTests", dependencies: ["RoostCLI", "Client", "BSON", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(name: "TidyTests", swiftSettings: swift),
     ],
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
 )

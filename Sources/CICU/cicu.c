@@ -1,9 +1,13 @@
 #include "cicu.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <unicode/uchar.h>
 #include <unicode/ucol.h>
 #include <unicode/uloc.h>
+#include <unicode/unorm2.h>
 #include <unicode/ustring.h>
+#include <unicode/utf16.h>
 
 static UCollator *mutable_icu(cicu_collator *collator) { return (UCollator *)collator; }
 
@@ -110,4 +114,32 @@ int32_t cicu_sort_key(const cicu_collator *collator, const char *utf8, int32_t c
     if (U_FAILURE(status)) return 0;
     int32_t size = ucol_getSortKey(icu(collator), (const UChar *)scratch, units, key, capacity);
     return size > 0 ? size - 1 : 0;
+}
+
+int32_t cicu_without_marks(const char *utf8, int32_t count, char *result, int32_t capacity) {
+    UErrorCode status = U_ZERO_ERROR;
+    const UNormalizer2 *normalizer = unorm2_getNFDInstance(&status);
+    if (U_FAILURE(status) || count < 0 || count > 100000000) return 0;
+    // A unit of UTF-8 gives one of UTF-16 at most, and decomposing gives four for one at most.
+    int32_t room = 4 * count + 1;
+    UChar *units = malloc(sizeof(UChar) * (size_t)(count + 1 + room));
+    if (units == NULL) return 0;
+    UChar *decomposed = units + count + 1;
+    int32_t unit_count = 0;
+    int32_t written = 0;
+    u_strFromUTF8(units, count + 1, &unit_count, utf8, count, &status);
+    int32_t size = unorm2_normalize(normalizer, units, unit_count, decomposed, room, &status);
+    if (U_SUCCESS(status)) {
+        int32_t kept = 0;
+        for (int32_t i = 0; i < size;) {
+            int32_t start = i;
+            UChar32 letter;
+            U16_NEXT(decomposed, i, size, letter);
+            if (u_charType(letter) == U_NON_SPACING_MARK) continue;
+            while (start < i) decomposed[kept++] = decomposed[start++];
+        }
+        u_strToUTF8(result, capacity, &written, decomposed, kept, &status);
+    }
+    free(units);
+    return U_SUCCESS(status) ? written : 0;
 }

@@ -52,6 +52,9 @@ package final class Interrupt: Sendable {
             expected: 0, desired: code.rawValue, ordering: .acquiringAndReleasing)
     }
 
+    /// Whether the operation was killed, ended or not.
+    package var isKilled: Bool { code.load(ordering: .relaxed) != 0 }
+
     /// - Throws: the error of `kill`; `maxTimeMSExpired` (50) behind the deadline.
     package func check() throws(DBError) {
         let code = code.load(ordering: .acquiring)

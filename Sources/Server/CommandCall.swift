@@ -123,7 +123,11 @@ struct CommandCall: ~Copyable {
 
     /// A ticket by which another thread answers; the command returns `.deferred`.
     func ticket() -> ReplyTicket {
-        ReplyTicket(
+        connection.operation.begin(
+            RunningOperation(
+                number: core.operations.nextNumber(), startedAt: connection.commandStart,
+                request: request))
+        return ReplyTicket(
             connection: connection, mailbox: connection.loop.mailbox, request: request,
             special: special)
     }

@@ -42,7 +42,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
     let end = ConnectionEnd()
 
     /// Ends the read that a reader of the pool runs for the connection.
-    var runningRead: Interrupt?
+    var runningRead: Interrupt? {
+        didSet { if let runningRead { operation.set(runningRead) } }
+    }
+    /// What runs off the event loop, for currentOp.
+    let operation: OperationSlot
+    /// When the running command began, on the monotonic clock; roughly, while nothing is profiled.
+    private(set) var commandStart = Clock.coarseNanos
 
     private var context: ChannelHandlerContext?
     private var state = ConnectionState()
@@ -63,11 +69,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// When the connection last brought bytes, on the coarse clock.
     private var lastBytesAt = Clock.coarseNanos
     private var hasSentAMessage = false
+    /// Whether replies wait until their command's profile is stored.
+    private var isHolding = false
 
     init(core: ServerCore, loop: LoopState) {
         self.core = core
         self.loop = loop
         id = core.nextConnectionID()
+        operation = OperationSlot(connection: id)
     }
 
     // MARK: Channel events
@@ -76,6 +85,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.context = context
         isWritable = context.channel.isWritable
         client.remoteAddress = context.remoteAddress.map(Self.describe) ?? "unix socket"
+        operation.client.address = client.remoteAddress
+        core.operations.add(operation)
         loop.add(self)
     }
 
@@ -90,6 +101,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         runningRead?.kill(.interrupted)
         if hasOwnCursors { core.cursors.killAll(of: [.connection(id)]) }
         loop.remove(self)
+        core.operations.remove(connection: id)
         core.releaseConnection()
         context.fireChannelInactive()
     }
@@ -98,6 +110,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let bytes = unwrapInboundIn(data)
         core.counters.bytesIn.wrappingAdd(bytes.readableBytes, ordering: .relaxed)
         lastBytesAt = Clock.coarseNanos
+        commandStart = lastBytesAt
         state.receive(bytes)
         process()
     }
@@ -187,6 +200,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func run(_ request: Request, _ failure: InjectedFailure? = nil) {
         out.begin(request.kind)
+        if core.profiler.isOn { commandStart = Clock.nanos }
         var special = SpecialFields()
         var outcome = CommandOutcome.done
         var failed: DBError?
@@ -221,7 +235,33 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if let failed { epilogue.fail(failed, &out) } else { epilogue.succeed(&out) }
         let exhausts = if case .exhaust = outcome { failed == nil } else { false }
         let replyID = epilogue.end(&out, responseTo: request.id, moreToCome: exhausts)
+        let now = Clock.coarseNanos
+        if core.profiler.mayWant(nanos: now &- min(now, commandStart)),
+            profileSlowPath(request, failed, replyID, exhausts: exhausts)
+        {
+            return
+        }
+        commandStart = now
         if exhausts { goOn(request, after: replyID) } else { state.finished() }
+    }
+
+    /// Profiles or logs the command that `out` holds the answer of. True: the answer waits until
+    /// that is done, and the connection with it.
+    @inline(never)
+    private func profileSlowPath(
+        _ request: Request, _ error: DBError?, _ replyID: Int32, exhausts: Bool
+    ) -> Bool {
+        let ended = EndedOperation(
+            request: request, client: operation.client,
+            nanos: Clock.nanos &- commandStart, report: operation.takeReport(),
+            error: error, replyBytes: out.byteCount)
+        let delivery = Delivery(
+            connection: NIOLoopBound(self, eventLoop: loop.mailbox.eventLoop), reply: nil,
+            replyID: replyID, exhausting: exhausts ? request : nil)
+        isHolding = core.profiler.take(ended, core) { [mailbox = loop.mailbox] in
+            mailbox.post(delivery)
+        }
+        return isHolding
     }
 
     private func definition(of request: borrowing Request) throws(DBError) -> CommandDefinition {
@@ -252,6 +292,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// A reply that another thread has written is here.
     func finishDeferred(_ reply: ByteBuffer?, replyID: Int32, exhausting request: Request?) {
         runningRead = nil
+        operation.end()
+        isHolding = false
         guard let context else { return }
         flush()
         if let reply {
@@ -335,7 +377,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     // MARK: Writing and reading
 
     private func flush() {
-        guard let context, !isFlushing, out.buffer.readableBytes > 0 else { return }
+        guard let context, !isFlushing, !isHolding, out.buffer.readableBytes > 0 else { return }
         core.counters.bytesOut.wrappingAdd(out.buffer.readableBytes, ordering: .relaxed)
         isFlushing = true
         defer { isFlushing = false }

@@ -68,6 +68,7 @@ enum BatchRun {
             waiting.wait(table, since: generation)
             return .deferred
         }
+        if call.core.profiler.isOn { call.connection.operation.note(cursor.report) }
         let id = try finish(
             cursor, status, plan, call.core, &reply, cursorMark: document, batchMark: batch)
         return plan.isExhaust && id != 0 ? .exhaust : .done
@@ -144,6 +145,7 @@ private final class BatchJob: @unchecked Sendable {
             if ticket.isConnectionGone { cursor.kill() }
             let status = try cursor.advance(reader, plan.limits, .slice, into: &reply)
             if status == .budgetSpent { return .again }
+            ticket.note(cursor)
             let id = try BatchRun.finish(
                 cursor, status, plan, core, &reply, cursorMark: cursorMark,
                 batchMark: batchMark)

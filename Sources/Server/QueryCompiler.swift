@@ -23,6 +23,7 @@ struct QueryCompiler: Sendable {
         }
         let entry = namespace.flatMap { call.core.engine.collection($0) }
         scope.collation = try Self.collation(call.document("collation"), of: entry)
+        scope.collections = EngineCollections(call.core.engine, database: call.database)
         if let variables = call.document("let") { try scope.bind(variables: variables) }
         self.scope = scope
         recordCollation = entry?.collation
@@ -36,8 +37,12 @@ struct QueryCompiler: Sendable {
     }
 
     /// find's projection; nil where it changes nothing.
-    func projection(_ document: DocumentView?) throws(DBError) -> Projection? {
+    func projection(
+        _ document: DocumentView?, of filter: Filter? = nil
+    ) throws(DBError) -> Projection? {
         guard let document, !document.isEmpty else { return nil }
+        var scope = scope
+        scope.metadata = filter?.metadata ?? []
         let projection = try Projection.parse(document, for: .find, scope)
         return projection.isIdentity ? nil : projection
     }

@@ -1,11 +1,12 @@
 // Answers that come from another thread: the writer after its commit, or a reader of the pool.
 //
 // The answering thread writes the whole reply into a buffer of its own and posts it to the event
-// loop's mailbox. A mailbox wakes its loop once however many answers wait in it, so a group commit
-// of 100 commands costs one wake-up a loop, not 100.
+// loop's mailbox. The completions of a commit group run together on one of the loops, which costs
+// one wake-up, and the writer thread nothing.
 
 import BSON
 import NIOCore
+import Roost
 import Synchronization
 import Wire
 
@@ -17,6 +18,9 @@ struct ReplyTicket: Sendable {
     private let epilogue: ReplyEpilogue
     let special: SpecialFields
     private let connectionEnd: ConnectionEnd
+    private let core: ServerCore
+    private let operation: OperationSlot
+    private let startedAt: UInt64
 
     init(
         connection: ConnectionHandler, mailbox: LoopMailbox, request: Request,
@@ -26,6 +30,9 @@ struct ReplyTicket: Sendable {
         self.mailbox = mailbox
         self.special = special
         connectionEnd = connection.end
+        core = connection.core
+        operation = connection.operation
+        startedAt = connection.commandStart
         self.request = request
         epilogue = ReplyEpilogue(connection.core, request, special)
     }
@@ -37,9 +44,8 @@ struct ReplyTicket: Sendable {
         exhausts: Bool = false, _ body: (inout ReplyWriter) throws(DBError) -> Void
     ) {
         guard request.wantsReply else {
-            mailbox.post(
-                Delivery(connection: connection, reply: nil, replyID: 0, exhausting: nil))
-            return
+            return post(
+                Delivery(connection: connection, reply: nil, replyID: 0, exhausting: nil), nil)
         }
         var writer = ReplyWriter()
         writer.begin(request.kind)
@@ -52,23 +58,46 @@ struct ReplyTicket: Sendable {
         _ body: (inout ReplyWriter) throws(DBError) -> Void
     ) {
         guard request.wantsReply else {
-            mailbox.post(
-                Delivery(connection: connection, reply: nil, replyID: 0, exhausting: nil))
-            return
+            return post(
+                Delivery(connection: connection, reply: nil, replyID: 0, exhausting: nil), nil)
         }
         var goesOn = exhausts
+        var failure: DBError?
         do throws(DBError) {
             try body(&writer)
             epilogue.succeed(&writer)
         } catch {
             goesOn = false
+            failure = error
             epilogue.fail(error, &writer)
         }
         let replyID = epilogue.end(&writer, responseTo: request.id, moreToCome: goesOn)
-        mailbox.post(
+        post(
             Delivery(
                 connection: connection, reply: writer.take(), replyID: replyID,
-                exhausting: goesOn ? request : nil))
+                exhausting: goesOn ? request : nil),
+            failure)
+    }
+
+    /// Keeps what a read looked at, where the profiler may ask for it.
+    func note(_ cursor: QueryCursor) {
+        if core.profiler.mayWant(nanos: Clock.coarseNanos &- startedAt) {
+            operation.note(cursor.report)
+        }
+    }
+
+    /// Posts the answer; behind the command's profile, where there is to be one.
+    private func post(_ delivery: Delivery, _ error: DBError?) {
+        let now = Clock.coarseNanos
+        guard core.profiler.mayWant(nanos: now &- min(now, startedAt)) else {
+            return mailbox.post(delivery)
+        }
+        let ended = EndedOperation(
+            request: request, client: operation.client,
+            nanos: Clock.nanos &- startedAt, report: operation.takeReport(),
+            error: error, replyBytes: delivery.reply?.readableBytes ?? 0)
+        let isStoring = core.profiler.take(ended, core) { [mailbox] in mailbox.post(delivery) }
+        if !isStoring { mailbox.post(delivery) }
     }
 
     /// Whether the client has gone, so that nobody waits for the answer.

@@ -38,6 +38,7 @@ package final class Server: Service {
             }.get()
         }
         self.loops = loops
+        engine.setCompleter { [group] body in group.next().execute(body) }
     }
 
     /// Adds a line to what `getLog` shows.
@@ -86,6 +87,9 @@ package final class Server: Service {
         for path in socketFiles.withLock({ $0 }) { unlinkSocket(path) }
         core.cursors.killAll()
         await endConnections()
+        core.engine.setCompleter(nil)
+        // What was handed to the loops before runs before this.
+        for (_, loop) in loops { try? await loop.eventLoop.submit {}.get() }
         try? await group.shutdownGracefully()
     }
 

@@ -30,6 +30,8 @@ final class ServerCore: Sendable {
     let sessions = SessionTable()
     let failPoints = FailPoints()
     let counters = Counters()
+    let operations = OperationTable()
+    let profiler = Profiler()
     let recentLogs = RecentLog()
     /// When the server was made.
     let startedAt = ContinuousClock.now

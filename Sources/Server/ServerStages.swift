@@ -44,6 +44,9 @@ enum ServerStages {
         case "$indexStats":
             try checkStrictAPI(stage, call)
             return try indexStats(call)
+        case "$planCacheStats":
+            try checkStrictAPI(stage, call)
+            return try PlanCacheCommands.statistics(call)
         case "$collStats": return [.document(try CollStatsStage.document(argument, call))]
         default: return nil
         }

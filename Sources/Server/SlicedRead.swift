@@ -8,20 +8,20 @@ import Wire
 
 /// A read that goes on in slices.
 final class SlicedRead {
-    private let interrupt: Interrupt
+    private let cursor: QueryCursor
     private let advance: (Reader, ReadBudget) throws(DBError) -> Bool
     private let write: (inout ReplyWriter) throws(DBError) -> Void
 
     /// - Parameters:
-    ///   - interrupt: ends it.
+    ///   - cursor: what reads.
     ///   - advance: runs one slice; true when the answer is known.
     ///   - write: writes the answer's fields.
     init(
-        _ interrupt: Interrupt,
+        _ cursor: QueryCursor,
         advance: @escaping (Reader, ReadBudget) throws(DBError) -> Bool,
         write: @escaping (inout ReplyWriter) throws(DBError) -> Void
     ) {
-        self.interrupt = interrupt
+        self.cursor = cursor
         self.advance = advance
         self.write = write
     }
@@ -31,12 +31,13 @@ final class SlicedRead {
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         if try advance(call.connection.loop.reader, .inPlace) {
+            if call.core.profiler.isOn { call.connection.operation.note(cursor.report) }
             try write(&reply)
             return .done
         }
         let job = Job(self, call.ticket())
         try call.core.engine.readerPool.submitSlices { reader in job.run(reader) }
-        call.connection.runningRead = interrupt
+        call.connection.runningRead = cursor.interrupt
         return .deferred
     }
 
@@ -57,6 +58,7 @@ final class SlicedRead {
                     throw DBError(.interrupted, "the client has gone")
                 }
                 guard try read.advance(reader, .slice) else { return .again }
+                ticket.note(read.cursor)
                 ticket.answer { reply throws(DBError) in try read.write(&reply) }
             } catch {
                 ticket.fail(error)

@@ -62,4 +62,8 @@ uint32_t cicu_key_version(void);
 int32_t cicu_sort_key(const cicu_collator *collator, const char *utf8, int32_t count,
                       uint16_t *scratch, uint8_t *key, int32_t capacity);
 
+/// Writes `utf8` in canonical decomposition without nonspacing marks, so without accents, and
+/// returns its size; 0 when ICU fails or `capacity` is too small.
+int32_t cicu_without_marks(const char *utf8, int32_t count, char *result, int32_t capacity);
+
 #endif

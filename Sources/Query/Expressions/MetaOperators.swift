@@ -11,8 +11,8 @@ enum MetaOperators {
         "vectorSearchScore", "searchSequenceToken", "score", "scoreDetails",
     ]
 
-    /// No source of such data is known here: names are checked, and a value is missing, or 40218
-    /// where MongoDB insists on its source.
+    /// What the query's filter gives; of the rest names are checked, and a value is missing, or
+    /// 40218 where MongoDB insists on its source.
     @Sendable
     private static func parse(
         _ argument: ValueView, _ program: inout ProgramBuilder
@@ -22,6 +22,10 @@ enum MetaOperators {
         }
         guard known.contains(name) else {
             throw .location(17308, "Unsupported argument to $meta: \(name)")
+        }
+        if let field = MetadataField.name(ofMeta: name, program.scope.metadata) {
+            let call = OwnedValue(.document(MetadataField.expression(field)))
+            return try program.parse(call.view)
         }
         switch name {
         case "textScore", "geoNearDistance", "geoNearPoint", "score", "searchScore":

@@ -2,12 +2,37 @@
 
 package import BSON
 
+/// How the values at an index's path become keys.
+package enum IndexPartKind: Sendable, Hashable {
+    /// In the order of the values.
+    case ordered
+    /// By a hash.
+    case hashed
+    /// Places on the sphere, by cells.
+    case sphere
+    /// Pairs of coordinates, by squares.
+    case plane
+    /// The terms of texts; the path is `_fts`.
+    case text
+    /// All paths below this one, with their values.
+    case wildcard
+}
+
 /// One path of an index and its direction.
 package struct IndexPart: Sendable, Hashable {
     /// The indexed path.
     package let path: FieldPath
     /// Whether keys are stored in descending order.
     package let descending: Bool
+    /// How values become keys.
+    package let kind: IndexPartKind
+
+    /// A part.
+    package init(path: FieldPath, descending: Bool, kind: IndexPartKind = .ordered) {
+        self.path = path
+        self.descending = descending
+        self.kind = kind
+    }
 }
 
 /// What an index is over.
@@ -15,105 +40,83 @@ package struct IndexKeyPattern: Sendable {
     /// The paths, most significant first.
     package let parts: [IndexPart]
     private let table: PathTable
+    /// Makes the keys where some part is not ordered.
+    private let special: SpecialKeys?
+    /// What a text index holds.
+    package let text: TextIndexSpecification?
+    /// What a wildcard index holds.
+    package let wildcard: WildcardPaths?
+    /// How a 2d index cuts the plane.
+    package let grid: PlaneGrid
 
     /// The order of strings in the keys; nil for that of their bytes.
     package var collation: Collation? { table.collation }
 
     /// A pattern of these parts, at most 32, and the order of strings.
     package init(_ parts: [IndexPart], collation: Collation? = nil) {
+        self.init(parts, collation: collation, text: nil, wildcard: nil, grid: PlaneGrid())
+    }
+
+    init(
+        _ parts: [IndexPart], collation: Collation?, text: TextIndexSpecification?,
+        wildcard: WildcardPaths?, grid: PlaneGrid
+    ) {
         self.parts = parts
+        self.text = text
+        self.wildcard = wildcard
+        self.grid = grid
         var table = PathTable(collation)
-        for part in parts { table.append(part.path, isDescending: part.descending) }
+        var sources: [SpecialKeys.Source] = []
+        for part in parts {
+            switch part.kind {
+            case .ordered:
+                sources.append(.ordered(table.parts.count))
+                table.append(part.path, isDescending: part.descending)
+            case .hashed: sources.append(.hashed(part.path))
+            case .sphere: sources.append(.sphere(part.path))
+            case .plane: sources.append(.plane(part.path, grid))
+            case .text: if let text { sources.append(.text(text)) }
+            case .wildcard:
+                if let wildcard { sources.append(.wildcard(wildcard, descending: part.descending)) }
+            }
+        }
         self.table = table
+        let isPlain = parts.allSatisfy { $0.kind == .ordered }
+        special = isPlain ? nil : SpecialKeys(sources: sources, table: table)
     }
 
-    /// Reads a key pattern such as `{a: 1, "b.c": -1}`.
-    ///
-    /// Errors: 67 CannotCreateIndex for an empty pattern, bad names, directions that are no number
-    /// or zero, and kinds of index that Roost lacks; 13103 more than 32 parts.
-    package static func parse(
-        _ key: DocumentView, collation: Collation? = nil
-    ) throws(DBError) -> IndexKeyPattern {
-        var parts: [IndexPart] = []
-        var elements = key.makeIterator()
-        while let element = elements.next() {
-            let name = element.nameString
-            if parts.count == keyPartsMax {
-                throw DBError(
-                    DBError.Code(rawValue: 13103),
-                    "too many compound keys: at most \(keyPartsMax)")
-            }
-            let path = try parsePath(name)
-            if parts.contains(where: { $0.path == path }) {
-                throw DBError(.cannotCreateIndex, "duplicate field '\(name)' in the index key")
-            }
-            parts.append(
-                IndexPart(path: path, descending: try parseDirection(element.value, name)))
-        }
-        if parts.isEmpty { throw DBError(.cannotCreateIndex, "Index keys cannot be empty.") }
-        return IndexKeyPattern(parts, collation: collation)
-    }
+    /// Whether every part is in the order of the values.
+    package var isOrdered: Bool { special == nil }
 
-    private static func parsePath(_ name: String) throws(DBError) -> FieldPath {
-        let path = FieldPath(name)
-        for segment in path.segments {
-            guard let first = segment.name.first else {
-                throw DBError(
-                    .cannotCreateIndex, "Index keys cannot have an empty field name: '\(name)'")
-            }
-            if segment.name.elementsEqual("$**".utf8) {
-                throw DBError(
-                    .cannotCreateIndex, "Wildcard indexes are not supported yet: '\(name)'")
-            }
-            let isReference = ["$id", "$ref", "$db"].contains {
-                segment.name.elementsEqual($0.utf8)
-            }
-            if first == UInt8(ascii: "$"), !isReference {
-                throw DBError(
-                    .cannotCreateIndex,
-                    "Index key contains an illegal field name: field name starts with '$': "
-                        + "'\(name)'")
-            }
-        }
-        return path
-    }
+    /// Whether documents without what a special part is over have no keys.
+    package var leavesOutMissing: Bool { special?.isSparse ?? false }
 
-    private static func parseDirection(
-        _ value: ValueView, _ name: String
-    ) throws(DBError) -> Bool {
-        if value.type == .string {
-            let kind = value.text
-            switch kind {
-            case "text", "2d", "2dsphere", "hashed":
-                throw DBError(
-                    .cannotCreateIndex, "Indexes of type '\(kind)' are not supported yet")
-            default: throw DBError(.cannotCreateIndex, "Unknown index plugin '\(kind)'")
+    /// Whether a change of some paths may change a document's keys.
+    package func mayChange(_ touches: (FieldPath) -> Bool) -> Bool {
+        parts.contains { part in
+            switch part.kind {
+            case .ordered, .hashed, .sphere, .plane: touches(part.path)
+            case .text: text?.mayChange(touches) ?? true
+            case .wildcard: part.path.segments.isEmpty || touches(part.path)
             }
         }
-        guard let direction = value.anyDouble else {
-            throw DBError(
-                .cannotCreateIndex,
-                "Values in the index key pattern cannot be of type \(value.type.alias) ('\(name)'): "
-                    + "use 1 or -1")
-        }
-        guard !direction.isNaN, direction != 0 else {
-            throw DBError(
-                .cannotCreateIndex,
-                "Values in the index key pattern cannot be 0 or NaN ('\(name)'): use 1 or -1")
-        }
-        return direction < 0
     }
 
     /// Puts a document's keys into `keys`, whose former content is dropped: encoded, distinct,
     /// ascending. A sparse index leaves out keys none of whose fields exists. Allocates only to
     /// grow `keys`. Errors: 171 for two arrays that would both have to be expanded, 16746 for a
-    /// name of digits that is both a position and a field.
+    /// name of digits that is both a position and a field, and what special parts can't take:
+    /// 16755 and 16804 no places, 13027 outside the plane, 16766 an array to be hashed, 17262 an
+    /// unknown language, 7246301 an array beside a wildcard.
     package func keys(
         of document: DocumentView, sparse: Bool, into keys: inout IndexKeys
     ) throws(DBError) {
         keys.removeAll()
-        if case .appended(let isAllMissing) = table.appendPlainKey(of: document, to: &keys.encoder)
+        if let special { return try special.keys(of: document, sparse: sparse, into: &keys) }
+        if case .appended(let isAllMissing, let inexactParts) = table.appendPlainKey(
+            of: document, to: &keys.encoder)
         {
+            keys.inexactParts = inexactParts
             if sparse, isAllMissing { keys.removeAll() } else { keys.endKey() }
             return
         }
@@ -136,6 +139,7 @@ package struct IndexKeyPattern: Sendable {
         }
         keys = sink.keys
         keys.finish(multikeyParts: walk.multikeyParts)
+        keys.inexactParts = .max
     }
 
     private struct Collector: KeySink, ~Copyable {
@@ -153,13 +157,15 @@ package struct IndexKeyPattern: Sendable {
 
 /// The keys of one document in one index. Reused from document to document.
 package struct IndexKeys: Sendable {
-    fileprivate(set) var encoder = KeyEncoder()
+    var encoder = KeyEncoder()
     /// Where each key lies in the encoder's bytes.
     private var ranges: [Range<Int>] = []
     /// Where the key being encoded begins.
     private var start = 0
     /// Bit i: part i of the pattern went through an array.
     package private(set) var multikeyParts: UInt64 = 0
+    /// Bit i: the value of part i may not be the one that its key decodes to.
+    package fileprivate(set) var inexactParts: UInt64 = 0
 
     /// No keys.
     package init() {}
@@ -182,15 +188,16 @@ package struct IndexKeys: Sendable {
         ranges.removeAll(keepingCapacity: true)
         start = 0
         multikeyParts = 0
+        inexactParts = 0
     }
 
-    fileprivate mutating func endKey() {
+    mutating func endKey() {
         ranges.append(start..<encoder.count)
         start = encoder.count
     }
 
     /// Sorts the keys and drops repeated ones.
-    fileprivate mutating func finish(multikeyParts: UInt64) {
+    mutating func finish(multikeyParts: UInt64) {
         self.multikeyParts = multikeyParts
         guard ranges.count > 1 else { return }
         let bytes = encoder.bytes

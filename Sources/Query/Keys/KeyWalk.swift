@@ -110,8 +110,9 @@ struct KeyTuple {
 extension PathTable {
     /// What the way without arrays came to.
     enum PlainKey {
-        /// The key was appended; `isAllMissing`: no part has a field.
-        case appended(isAllMissing: Bool)
+        /// The key was appended; `isAllMissing`: no part has a field; bit i of `inexactParts`: the
+        /// value of part i isn't the one that its key decodes to.
+        case appended(isAllMissing: Bool, inexactParts: UInt64)
         /// A path meets an array: nothing was appended, and the document needs a `KeyWalk`.
         case meetsArray
     }
@@ -123,7 +124,8 @@ extension PathTable {
     ) -> PlainKey {
         let start = encoder.count
         var isAllMissing = true
-        for part in parts {
+        var inexactParts: UInt64 = 0
+        for (position, part) in parts.enumerated() {
             var value = ValueView(type: .document, bytes: document.bytes)
             var isMissing = false
             for segment in part.segments {
@@ -144,6 +146,7 @@ extension PathTable {
                 encoder.appendNull(descending: part.isDescending)
             } else {
                 isAllMissing = false
+                if !value.keyIsExact { inexactParts |= 1 << UInt64(position) }
                 if let collation {
                     encoder.append(value, descending: part.isDescending, order: collation)
                 } else {
@@ -151,7 +154,7 @@ extension PathTable {
                 }
             }
         }
-        return .appended(isAllMissing: isAllMissing)
+        return .appended(isAllMissing: isAllMissing, inexactParts: inexactParts)
     }
 }
 

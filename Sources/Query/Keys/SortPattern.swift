@@ -34,11 +34,18 @@ package struct SortPattern: Sendable {
     /// 7472500 a path twice, 16410 a name begins with `$`, 40352 empty path, 40353 a dot at the
     /// end, 15998 an empty name, 40218 `$meta` without its source.
     package static func parse(
-        _ sort: DocumentView, collation: Collation? = nil
+        _ sort: DocumentView, collation: Collation? = nil, metadata: MetadataKinds = []
     ) throws(DBError) -> SortPattern {
         var parts: [Part] = []
         var elements = sort.makeIterator()
         while let element = elements.next() {
+            if let meta = element.value.document?.first, meta.name.equals("$meta"),
+                let field = MetadataField.name(ofMeta: meta.value.text, metadata)
+            {
+                parts.append(
+                    Part(path: FieldPath(field), descending: field == MetadataField.textScore))
+                continue
+            }
             let descending = try parseDirection(element.value)
             let path = try parsePath(element.nameString)
             if parts.count == keyPartsMax {
@@ -114,6 +121,11 @@ package struct SortPattern: Sendable {
         }
         return direction == -1
     }
+
+    /// The nearest first.
+    package static let byDistance = SortPattern([
+        Part(path: FieldPath(MetadataField.distance), descending: false)
+    ])
 
     /// Whether there is nothing to sort by.
     package var isEmpty: Bool { parts.isEmpty }

@@ -60,11 +60,15 @@ package final class Filter: Sendable {
     /// The order of strings that comparisons go by; nil for that of their bytes.
     package let collation: Collation?
     private let program: MatchProgram
+    /// Whether it leaves something to the collection's indexes, which must be filled in before
+    /// documents are asked.
+    package let needsIndexes: Bool
 
     /// Compiles a tree.
     package init(_ root: FilterNode, collation: Collation? = nil) {
         self.root = root
         self.collation = collation
+        needsIndexes = root.metadata.contains(.textScore) || root.openNear != nil
         program = MatchCompiler.compile(root, collation)
     }
 
@@ -90,6 +94,25 @@ package final class Filter: Sendable {
         return Filter(
             try parser.parseCondition(.wholeValue, condition, depth: 0),
             collation: options.collation)
+    }
+
+    /// What the filter gives for `$meta`.
+    package var metadata: MetadataKinds { root.metadata }
+
+    /// Whether the filter holds a `$text`, which must be bound before documents are asked.
+    package var hasText: Bool { !program.textPredicates.isEmpty }
+
+    /// The same filter, its `$text` bound to a text index.
+    package func bound(to index: TextIndexSpecification) -> Filter {
+        Filter(root.bound(to: index), collation: collation)
+    }
+
+    /// The near condition that leaves its path to the collection's indexes.
+    package var openNear: GeoPredicate? { root.openNear }
+
+    /// The same filter with that path filled in.
+    package func bound(nearPath: FieldPath, onPlane: Bool) -> Filter {
+        Filter(root.bound(nearPath: nearPath, onPlane: onPlane), collation: collation)
     }
 
     /// Whether the filter asks for nothing.

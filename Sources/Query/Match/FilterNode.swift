@@ -81,13 +81,17 @@ package indirect enum FilterNode: Sendable, Hashable {
     case elementObject(FieldPath, FilterNode)
     /// An array with an element that meets all conditions, whose path is `wholeValue`.
     case elementValue(FieldPath, FilterNode)
+    /// Some place at the path meets the condition.
+    case geo(FieldPath, GeoPredicate)
+    /// The document's texts answer a search.
+    case text(TextPredicate)
     case expression(ExpressionPredicate)
     case schema(JSONSchema)
     /// True at random, so often.
     case sampleRate(Double)
 
     /// The conjunction, flattened.
-    static func all(_ nodes: [FilterNode]) -> FilterNode {
+    package static func all(_ nodes: [FilterNode]) -> FilterNode {
         var flat: [FilterNode] = []
         for node in nodes {
             switch node {
@@ -131,14 +135,56 @@ package indirect enum FilterNode: Sendable, Hashable {
         return .in(path, distinct, patterns)
     }
 
+    /// What the condition gives for `$meta`.
+    var metadata: MetadataKinds {
+        switch self {
+        case .text: .textScore
+        case .geo(_, let predicate): predicate.near == nil ? [] : .distance
+        case .and(let nodes), .or(let nodes):
+            nodes.reduce(into: []) { $0.formUnion($1.metadata) }
+        default: []
+        }
+    }
+
+    /// The near condition that leaves its path to the collection's indexes.
+    var openNear: GeoPredicate? {
+        switch self {
+        case .geo(let path, let predicate): path == GeoNear.openPath ? predicate : nil
+        case .and(let nodes): nodes.lazy.compactMap(\.openNear).first
+        default: nil
+        }
+    }
+
+    /// The same condition with that path filled in.
+    func bound(nearPath: FieldPath, onPlane: Bool) -> FilterNode {
+        switch self {
+        case .geo(GeoNear.openPath, let predicate):
+            .geo(nearPath, onPlane ? predicate.onPlane : predicate)
+        case .and(let nodes):
+            .and(nodes.map { $0.bound(nearPath: nearPath, onPlane: onPlane) })
+        default: self
+        }
+    }
+
+    /// The same condition with `$text` bound to a text index.
+    func bound(to index: TextIndexSpecification) -> FilterNode {
+        switch self {
+        case .text(let predicate): .text(predicate.bound(to: index))
+        case .and(let nodes): .and(nodes.map { $0.bound(to: index) })
+        case .or(let nodes): .or(nodes.map { $0.bound(to: index) })
+        default: self
+        }
+    }
+
     /// The path of a condition on one path, else nil.
     package var path: FieldPath? {
         switch self {
         case .compare(let path, _, _), .in(let path, _, _), .exists(let path), .type(let path, _),
             .regex(let path, _), .size(let path, _), .mod(let path, _, _), .bits(let path, _),
-            .elementObject(let path, _), .elementValue(let path, _):
+            .elementObject(let path, _), .elementValue(let path, _), .geo(let path, _):
             path
-        case .alwaysTrue, .alwaysFalse, .and, .or, .nor, .not, .expression, .schema, .sampleRate:
+        case .alwaysTrue, .alwaysFalse, .and, .or, .nor, .not, .text, .expression, .schema,
+            .sampleRate:
             nil
         }
     }

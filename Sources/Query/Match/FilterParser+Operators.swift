@@ -10,6 +10,7 @@ extension FilterParser {
         try checkDepth(depth)
         var nodes: [FilterNode] = []
         var hasRegex = false
+        if let place = try parsePlace(path, operators, depth: depth) { return place }
         var elements = operators.makeIterator()
         while let element = elements.next() {
             let name = element.nameString
@@ -53,23 +54,8 @@ extension FilterParser {
         case "$bitsAllClear": return .bits(path, try parseBits(.allClear, name, value))
         case "$bitsAnySet": return .bits(path, try parseBits(.anySet, name, value))
         case "$bitsAnyClear": return .bits(path, try parseBits(.anyClear, name, value))
-        case "$near", "$nearSphere", "$geoNear", "$geoWithin", "$within", "$geoIntersects":
-            throw geoError(name)
         default: throw DBError(.badValue, "unknown operator: \(name)")
         }
-    }
-
-    /// Why an operator on places is refused: there are no indexes on places.
-    private func geoError(_ name: String) -> DBError {
-        guard name.hasPrefix("$near") || name == "$geoNear" else {
-            return DBError(.badValue, "\(name) is not supported yet")
-        }
-        guard options.context == .find else {
-            return DBError(
-                DBError.Code(rawValue: 5_626_500), "\(name) is not allowed in this context")
-        }
-        return DBError(
-            .noQueryExecutionPlans, "\(name) needs a geospatial index, which Roost lacks yet")
     }
 
     private func parseComparison(

@@ -9,9 +9,11 @@ struct FilterParser {
 
     let options: FilterOptions
     /// Whether this reads something below `$nor`.
-    private var isNegated = false
+    private(set) var isNegated = false
+    /// Whether this reads something below `$or`.
+    private(set) var isAlternative = false
     /// Whether this reads something below `$elemMatch`, where less is allowed.
-    private var isElement = false
+    private(set) var isElement = false
 
     init(_ options: FilterOptions) {
         self.options = options
@@ -21,6 +23,13 @@ struct FilterParser {
     private var negated: FilterParser {
         var parser = self
         parser.isNegated = true
+        return parser
+    }
+
+    /// The same parser for what lies below `$or`.
+    private var alternative: FilterParser {
+        var parser = self
+        parser.isAlternative = true
         return parser
     }
 
@@ -141,7 +150,7 @@ struct FilterParser {
     ) throws(DBError) -> FilterNode {
         switch name {
         case "$and": return .all(try parseList(name, value, depth: depth))
-        case "$or": return .any(try parseList(name, value, depth: depth))
+        case "$or": return .any(try alternative.parseList(name, value, depth: depth))
         case "$nor": return .nor(try negated.parseList(name, value, depth: depth))
         case "$comment": return .alwaysTrue
         case "$expr": return try parseExpression(value)
@@ -155,7 +164,7 @@ struct FilterParser {
         case "$where":
             throw DBError(
                 .badValue, "$where is not supported: Roost runs no JavaScript; use $expr")
-        case "$text": throw textError(value)
+        case "$text": return try parseText(value, depth: depth)
         default:
             throw DBError(
                 .badValue,
@@ -217,20 +226,6 @@ struct FilterParser {
         return .sampleRate(rate)
     }
 
-    /// Why `$text` is refused: there are no text indexes.
-    private func textError(_ value: ValueView) -> DBError {
-        if isElement || isNegated {
-            return DBError(.badValue, "$text can only be applied to the top-level document")
-        }
-        guard let text = value.document else {
-            return DBError(.badValue, "$text expects an object")
-        }
-        guard text.value("$search") != nil else {
-            return DBError(.noSuchKey, "Missing expected field \"$search\"")
-        }
-        return DBError(.indexNotFound, "text index required for $text query")
-    }
-
     // MARK: Patterns
 
     /// The predicate of a regex value.
@@ -243,7 +238,7 @@ struct FilterParser {
 
 extension ValueView {
     /// The nearest double of a number, else nil.
-    var anyDouble: Double? {
+    package var anyDouble: Double? {
         switch type {
         case .int32: int32.map { Double($0) }
         case .int64: int64.map { Double($0) }

@@ -30,6 +30,9 @@ struct MatchCompiler {
         case .schema(let schema):
             program.schemas.append(schema)
             appendPlain(.schema, isNegated, operand: program.schemas.count - 1)
+        case .text(let text):
+            program.textPredicates.append(text)
+            appendPlain(.text, isNegated, operand: program.textPredicates.count - 1)
         case .sampleRate(let rate):
             program.rates.append(rate)
             appendPlain(.sampleRate, isNegated, operand: program.rates.count - 1)
@@ -150,6 +153,10 @@ struct MatchCompiler {
             instruction.opcode = .bits
             program.bitsTests.append(bits)
             instruction.operand = Int32(program.bitsTests.count - 1)
+        case .geo(_, let predicate):
+            instruction.opcode = .geo
+            program.geoPredicates.append(predicate)
+            instruction.operand = Int32(program.geoPredicates.count - 1)
         case .elementObject(_, let inner):
             instruction.opcode = .elementObject
             instruction.expandsArray = false

@@ -35,6 +35,7 @@ extension MatchProgram {
             guard let array = value.array else { return false }
             return array.count == Int(numbers[operand])
         case .mod: return hasRemainder(value, numbers[operand], numbers[operand + 1])
+        case .geo: return geoPredicates[operand].matches(value)
         case .bits: return bitsTests[operand].matches(value)
         case .elementObject, .elementValue:
             return try testElements(index, instruction, value, &scratch)

@@ -44,10 +44,12 @@ struct MatchProgram: Sendable {
         case bits
         case elementObject
         case elementValue
+        case geo
         // Of the whole document.
         case expression
         case schema
         case sampleRate
+        case text
     }
 
     struct Instruction: Sendable {
@@ -121,6 +123,8 @@ struct MatchProgram: Sendable {
     var expressions: [ExpressionPredicate] = []
     var schemas: [JSONSchema] = []
     var rates: [Double] = []
+    var geoPredicates: [GeoPredicate] = []
+    var textPredicates: [TextPredicate] = []
     /// Bytes of names and constants.
     var pool: [UInt8] = []
 
@@ -138,7 +142,7 @@ struct MatchProgram: Sendable {
         case .alwaysTrue: return !instruction.isNegated
         case .alwaysFalse: return instruction.isNegated
         case .all, .any, .none: return try evaluateGroup(index, instruction, subject, &scratch)
-        case .expression, .schema, .sampleRate:
+        case .expression, .schema, .sampleRate, .text:
             return try evaluateWhole(instruction, subject, &scratch) != instruction.isNegated
         default:
             let position = scratch.arrayPosition
@@ -210,6 +214,8 @@ struct MatchProgram: Sendable {
             return try expressions[operand].test(DocumentView(subject.bytes), &scratch)
         case .schema:
             return try schemas[operand].accepts(subject, &scratch)
+        case .text:
+            return try textPredicates[operand].score(of: DocumentView(subject.bytes)) != nil
         default:
             return scratch.nextRandom() < rates[operand]
         }

@@ -234,10 +234,16 @@ struct ProjectionParser {
         try insert(path, .elementMatch(trie.filters.count - 1))
     }
 
-    /// $meta: only checked, since Roost has no source of these values here.
+    /// $meta: what the filter gives for it; it decides no mode.
     private mutating func parseMeta(_ path: FieldPath, _ value: ValueView) throws(DBError) {
         guard let kind = value.string else {
             throw .location(17307, "$meta only supports string arguments")
+        }
+        if let field = MetadataField.name(ofMeta: kind, scope.metadata) {
+            let call = MetadataField.expression(field)
+            let value = OwnedValue(.document(call))
+            trie.expressions.append(try Expression.parse(value.view, scope))
+            return try insert(path, .compute(trie.expressions.count - 1))
         }
         switch kind {
         case "textScore", "geoNearDistance", "geoNearPoint", "searchScore", "searchHighlights",

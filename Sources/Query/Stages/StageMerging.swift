@@ -7,7 +7,7 @@ enum StageMerging {
     /// $limit behind it how many documents are wanted of it.
     static func merged(_ stages: [PipelineStage]) -> [PipelineStage] {
         var merged: [PipelineStage] = []
-        for stage in stages {
+        for stage in StageOrder.improved(stages) {
             switch (merged.last, stage) {
             case (.skip(let first), .skip(let second)):
                 let (sum, overflow) = first.addingReportingOverflow(second)

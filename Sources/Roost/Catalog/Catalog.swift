@@ -4,7 +4,7 @@
 // collection. In memory it is an immutable snapshot. The writer thread edits its own copy inside a
 // commit group and publishes it after the commit; a failed group throws the copy away.
 //
-//     {uuid, table, idTable?, options, cut, indexes: [{spec, table, ready, multikey, cut}]}
+//     {uuid, table, idTable?, options, cut, indexes: [{spec, table, ready, multikey, cut, inexact}]}
 
 import BSON
 import Query
@@ -85,6 +85,7 @@ enum CatalogRecord {
                 writer.append("ready", index.isReady)
                 writer.append("multikey", Int64(bitPattern: index.flags.multikeyParts))
                 writer.append("cut", index.flags.hasCutKeys)
+                writer.append("inexact", Int64(bitPattern: index.flags.inexactParts))
                 writer.close(item)
             }
             writer.close(list)
@@ -136,7 +137,9 @@ enum CatalogRecord {
             isReady: item.value("ready")?.bool ?? false,
             flags: IndexFlags(
                 multikeyParts: UInt64(bitPattern: multikey),
-                hasCutKeys: item.value("cut")?.bool ?? false))
+                hasCutKeys: item.value("cut")?.bool ?? false,
+                // Older records don't say.
+                inexactParts: UInt64(bitPattern: item.value("inexact")?.int64 ?? -1)))
     }
 
     private static func damaged(_ namespace: Namespace) -> DBError {

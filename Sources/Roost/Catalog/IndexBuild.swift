@@ -128,6 +128,7 @@ final class IndexBuild: @unchecked Sendable {
                 sorter.add(parts: keys[position], record: record)
                 if sorter.lastWasCut { _ = index.flags.noteCutKey() }
             }
+            _ = index.flags.note(inexactParts: keys.inexactParts)
             if keys.multikeyParts != 0 {
                 _ = index.flags.note(multikeyParts: keys.multikeyParts)
             }

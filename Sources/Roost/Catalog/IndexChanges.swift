@@ -126,6 +126,7 @@ extension [IndexEntry] {
         var identities = Dictionary(
             map { (IndexIdentity($0.specification), $0.specification) }, uniquingKeysWith: { $1 })
         var wanted: [IndexSpecification] = []
+        var hasText = contains { $0.pattern.text != nil }
         for specification in specifications where !specification.isIDIndex {
             let identity = IndexIdentity(specification.document)
             if let other = names[specification.name] {
@@ -154,6 +155,12 @@ extension [IndexEntry] {
                         }
                             ?? ""))
             }
+            if specification.pattern.text != nil, hasText {
+                throw DBError(
+                    .indexOptionsConflict,
+                    "only one text index per collection allowed: drop the other one first")
+            }
+            hasText = hasText || specification.pattern.text != nil
             names[specification.name] = specification.document
             identities[identity] = specification.document
             wanted.append(specification)
@@ -199,7 +206,9 @@ private struct IndexIdentity: Hashable {
     private let conditions: Set<FilterNode>
 
     init(_ specification: Document) {
-        parts = ["key", "unique", "sparse", "collation"].map { specification[$0] }
+        parts = ["key", "unique", "sparse", "collation", "wildcardProjection"].map {
+            specification[$0]
+        }
         conditions = Self.conditions(specification.view.value("partialFilterExpression")?.document)
     }
 

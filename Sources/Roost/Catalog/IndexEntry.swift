@@ -63,10 +63,12 @@ package final class IndexEntry: Sendable {
 /// reader loads it after it took its snapshot (see `RecordFlags`).
 package final class IndexFlags: Sendable {
     private let multikey: Atomic<UInt64>
+    private let inexact: Atomic<UInt64>
     private let cut: Atomic<Bool>
 
-    package init(multikeyParts: UInt64, hasCutKeys: Bool) {
+    package init(multikeyParts: UInt64, hasCutKeys: Bool, inexactParts: UInt64 = 0) {
         multikey = Atomic(multikeyParts)
+        inexact = Atomic(inexactParts)
         cut = Atomic(hasCutKeys)
     }
 
@@ -78,6 +80,18 @@ package final class IndexFlags: Sendable {
 
     /// Whether some key was cut, so that key order isn't value order throughout.
     package var hasCutKeys: Bool { cut.load(ordering: .acquiring) }
+
+    /// Bit n is set when the value of part n of some document isn't the one that its key decodes
+    /// to (`KeyDecoder`).
+    package var inexactParts: UInt64 { inexact.load(ordering: .acquiring) }
+
+    /// Notes values whose keys don't give them back; true when this is news.
+    package func note(inexactParts parts: UInt64) -> Bool {
+        // Mostly nothing is new, and a look costs less than a write.
+        if parts & ~inexact.load(ordering: .relaxed) == 0 { return false }
+        let before = inexact.bitwiseOr(parts, ordering: .acquiringAndReleasing).oldValue
+        return before | parts != before
+    }
 
     /// Notes arrays along the paths of these parts; true when this is news.
     package func note(multikeyParts parts: UInt64) -> Bool {

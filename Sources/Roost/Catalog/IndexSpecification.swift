@@ -31,6 +31,10 @@ package struct IndexSpecification: Sendable {
 
     /// The order of strings in its keys; nil for that of their bytes.
     package var collation: Collation? { pattern.collation }
+    /// The kinds of its parts that are not plainly ordered.
+    private var specialKinds: Set<IndexPartKind> {
+        Set(pattern.parts.map(\.kind)).subtracting([.ordered])
+    }
     /// Whether the specification said which order that is.
     private let saysCollation: Bool
 
@@ -58,9 +62,9 @@ package struct IndexSpecification: Sendable {
         }
         try Self.check(name: name)
         self.name = name
-        self.key = key
         if !draft.saysCollation, let inherited { draft.keep(inherited) }
-        pattern = try Self.parse(key: key, draft.collation)
+        pattern = try Self.parse(key: key, draft.collation, draft.kindOptions)
+        self.key = pattern.storedKey(key)
         saysCollation = draft.saysCollation
         isUnique = draft.isUnique
         isSparse = draft.isSparse
@@ -71,12 +75,16 @@ package struct IndexSpecification: Sendable {
             partialFilter = nil
         }
         expireAfterSeconds = draft.expireAfterSeconds
+        let storedKey = self.key
+        let pattern = pattern
         document = Document { writer in
             writer.append("v", 2 as Int32)
-            writer.append("key", key)
+            writer.append("key", storedKey)
             writer.append("name", name)
             writer.appendFields(of: draft.options.view)
+            pattern.appendKindOptions(to: &writer)
         }
+        try checkKinds(version: draft.version, saysWeights: draft.kindOptions.weights != nil)
         if isSparse, partialFilter != nil {
             throw DBError(
                 .cannotCreateIndex,
@@ -106,7 +114,7 @@ package struct IndexSpecification: Sendable {
     /// Whether this describes the `_id` index, which every collection has.
     package var isIDIndex: Bool {
         pattern.parts.count == 1 && pattern.parts[0].path.dotted == "_id"
-            && !pattern.parts[0].descending
+            && pattern.isOrdered && !pattern.parts[0].descending
     }
 
     private func checkIDIndex() throws(DBError) {
@@ -128,6 +136,30 @@ package struct IndexSpecification: Sendable {
         }
     }
 
+    /// Refuses options that a special kind of index doesn't take.
+    private func checkKinds(version: Double, saysWeights: Bool) throws(DBError) {
+        let kinds = specialKinds
+        if saysWeights, !kinds.contains(.text) {
+            throw DBError(.cannotCreateIndex, "the field 'weights' is only for text indexes")
+        }
+        if kinds.contains(.hashed), isUnique {
+            throw DBError(
+                DBError.Code(rawValue: 16764),
+                "Currently hashed indexes cannot guarantee uniqueness. Use a regular index")
+        }
+        if kinds.contains(.wildcard) {
+            guard !isUnique, !isSparse, expireAfterSeconds == nil, version == 2 else {
+                throw DBError(
+                    .cannotCreateIndex,
+                    "Wildcard indexes take neither unique, sparse nor expireAfterSeconds, and are "
+                        + "of version 2")
+            }
+        }
+        if kinds.contains(.text), expireAfterSeconds != nil {
+            throw DBError(.cannotCreateIndex, "Text indexes take no expireAfterSeconds")
+        }
+    }
+
     private static func check(name: String) throws(DBError) {
         guard !name.isEmpty else {
             throw DBError(.cannotCreateIndex, "index name cannot be empty")
@@ -142,7 +174,7 @@ package struct IndexSpecification: Sendable {
     }
 
     private static func parse(
-        key: Document, _ collation: Collation?
+        key: Document, _ collation: Collation?, _ options: IndexKindOptions
     ) throws(DBError) -> IndexKeyPattern {
         guard !key.isEmpty else {
             throw DBError(.cannotCreateIndex, "Index keys cannot be an empty document.")
@@ -151,13 +183,13 @@ package struct IndexSpecification: Sendable {
             throw DBError(
                 DBError.Code(rawValue: 13103), "too many compound keys: at most \(partsMax)")
         }
-        return try IndexKeyPattern.parse(key.view, collation: collation)
+        return try IndexKeyPattern.parse(key.view, collation: collation, options: options)
     }
 }
 
 extension IndexSpecification {
     /// What has been read of a specification so far.
-    private struct Draft {
+    struct Draft {
         var key: Document?
         var name: String?
         var options = Document()
@@ -168,6 +200,8 @@ extension IndexSpecification {
         var expireAfterSeconds: Int64?
         var collation: Collation?
         var saysCollation = false
+        var version = 2.0
+        var kindOptions = IndexKindOptions()
 
         mutating func take(_ element: ElementView) throws(DBError) {
             let field = element.nameString
@@ -221,13 +255,12 @@ extension IndexSpecification {
                 collation = try Collation.parse(document)
                 saysCollation = true
                 if let collation { keep(collation) }
-            case "wildcardProjection", "weights", "default_language",
-                "language_override", "textIndexVersion", "2dsphereIndexVersion", "bits", "min",
-                "max", "storageEngine", "prepareUnique", "clustered":
+            case "storageEngine", "prepareUnique", "clustered":
                 throw DBError(
                     .cannotCreateIndex,
                     "This version of Roost does not support the index option '\(field)'")
             default:
+                guard try !takeKindOption(element) else { return }
                 throw DBError(
                     .invalidIndexSpecificationOption,
                     "The field '\(field)' is not valid for an index specification. "
@@ -246,7 +279,7 @@ extension IndexSpecification {
             return isSet
         }
 
-        private mutating func keep(_ element: ElementView) {
+        mutating func keep(_ element: ElementView) {
             let before = options
             options = Document { writer in
                 writer.appendFields(of: before.view)
@@ -267,11 +300,12 @@ extension IndexSpecification {
             }
         }
 
-        private func checkVersion(_ value: ValueView) throws(DBError) {
+        private mutating func checkVersion(_ value: ValueView) throws(DBError) {
             guard value.isNumeric else { throw Self.mismatch("v", value, "number") }
             let version =
                 value.int32.map { Double($0) } ?? value.int64.map { Double($0) } ?? value.double
                 ?? .nan
+            self.version = version
             guard version == 1 || version == 2 else {
                 throw DBError(
                     .cannotCreateIndex,
@@ -295,40 +329,12 @@ extension IndexSpecification {
             return number
         }
 
-        private static func mismatch(
+        static func mismatch(
             _ field: String, _ value: ValueView, _ expected: String
         ) -> DBError {
             DBError(
                 .typeMismatch,
                 "The field '\(field)' has value of type \(value.type.alias), expected \(expected)")
-        }
-    }
-}
-
-/// Which filters may limit an index: those whose implication by a query can be decided.
-enum PartialFilter {
-    /// Parses a partialFilterExpression.
-    /// - Throws: `cannotCreateIndex` (67) for operators that are not allowed there, and what
-    ///   `Filter.parse` throws.
-    static func parse(
-        _ filter: DocumentView, _ collation: Collation?
-    ) throws(DBError) -> Filter {
-        let parsed = try Filter.parse(filter, FilterOptions(collation: collation))
-        try check(parsed.root)
-        return parsed
-    }
-
-    private static func check(_ node: FilterNode) throws(DBError) {
-        switch node {
-        case .alwaysTrue, .compare, .in, .type: return
-        case .exists: return
-        case .and(let children), .or(let children):
-            for child in children { try check(child) }
-        default:
-            throw DBError(
-                .cannotCreateIndex,
-                "Expression not supported in partial index; use equality, $exists: true, $gt, "
-                    + "$gte, $lt, $lte, $type, $in, $and and $or")
         }
     }
 }

@@ -18,6 +18,7 @@ import Glibc
 package import Logging
 package import Query
 import Storage
+import Synchronization
 
 /// An open database folder.
 package final class RoostEngine: Sendable {
@@ -37,11 +38,14 @@ package final class RoostEngine: Sendable {
     let background = BackgroundThreads()
     /// When expired documents are deleted.
     package let expiry = ExpirySchedule()
+    /// The plans chosen for queries of each shape.
+    package let plans = PlanCache()
     /// Who waits for capped collections to grow.
     package let tails: TailWatch
     /// Where sorts spill.
     let temporaryFolder: String
     private let published: PublishedCatalog
+    private let completions: Completions
     private let logger: Logger
 
     /// Opens a folder, making it where it doesn't exist.
@@ -63,6 +67,7 @@ package final class RoostEngine: Sendable {
         published = opened.catalog
         writer = opened.writer
         tails = opened.writer.tails
+        completions = opened.completions
         clock = opened.clock
         temporaryFolder = path + "/tmp"
         do {
@@ -98,6 +103,14 @@ package final class RoostEngine: Sendable {
     }
 
     // MARK: Operations on the writer thread
+
+    /// Has `completer` run the completions of `write`, a commit group's at once, on a thread of
+    /// its own, which must go on as long as writes are on their way; nil: on the writer thread.
+    package func setCompleter(
+        _ completer: (@Sendable (@escaping @Sendable () -> Void) -> Void)?
+    ) {
+        completions.set(completer)
+    }
 
     /// Runs an operation on the writer thread and answers there after its commit is durable.
     func submit<R: Sendable>(
@@ -215,12 +228,31 @@ package final class RoostEngine: Sendable {
     }
 }
 
+/// Where completions of writes run.
+private final class Completions: Sendable {
+    private let completer = Mutex<(@Sendable (@escaping @Sendable () -> Void) -> Void)?>(nil)
+
+    func set(_ completer: (@Sendable (@escaping @Sendable () -> Void) -> Void)?) {
+        self.completer.withLock { $0 = completer }
+    }
+
+    func run(_ body: @escaping @Sendable () -> Void) {
+        // Under the lock, so that none is handed over after `set(nil)`.
+        let isHandedOver = completer.withLock { completer in
+            completer?(body)
+            return completer != nil
+        }
+        if !isHandedOver { body() }
+    }
+}
+
 /// The parts of an engine that depend on each other while a folder is opened.
 private struct Opened {
     let store: Store
     let catalog: PublishedCatalog
     let writer: WriterState
     let clock: LogicalClock
+    let completions = Completions()
 
     init(path: String, options: EngineOptions) throws {
         var storeOptions = Store.Options()
@@ -237,7 +269,7 @@ private struct Opened {
         catalog = PublishedCatalog(snapshot)
         clock = LogicalClock(startingAt: Timestamp(rawValue: 0))
         writer = WriterState(catalog, TailWatch())
-        let (writer, clock) = (writer, clock)
+        let (writer, clock, completions) = (writer, clock, completions)
         store.setGroupHooks(
             GroupHooks(
                 willCommit: { transaction in try writer.prepareCommit(&transaction) },
@@ -245,7 +277,8 @@ private struct Opened {
                     writer.commit()
                     _ = clock.advance()
                 },
-                didAbort: { writer.rollBack() }))
+                didAbort: { writer.rollBack() },
+                completer: { body in completions.run(body) }))
     }
 
     /// Reads the catalog.

@@ -1,11 +1,12 @@
 // The distinct values of a path over the documents that match.
 
 package import BSON
-package import Query
+import Query
 
 /// A distinct under way. One thread at a time uses it.
 package final class DistinctRead {
-    private let cursor: QueryCursor
+    /// What reads.
+    package let cursor: QueryCursor
     private let collector: DistinctCollector
 
     init(_ cursor: QueryCursor, _ path: FieldPath, _ collation: Collation?) {
@@ -30,9 +31,6 @@ package final class DistinctRead {
     package func write(into writer: inout DocumentWriter) {
         collector.values.write(into: &writer)
     }
-
-    /// Ends the read, from any thread.
-    package var interrupt: Interrupt { cursor.interrupt }
 }
 
 /// Holds the values between slices.

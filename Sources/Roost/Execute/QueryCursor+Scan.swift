@@ -27,9 +27,10 @@ extension QueryCursor {
         if source.isTailable { return try sliceTail(transaction, &meter, &sink) }
         let status: ReadStatus?
         switch plan?.access {
-        case .table?: status = try scanTable(transaction, &meter, &sink)
-        case .index(let index)?: status = try scanIndex(index, transaction, &meter, &sink)
-        case .nothing?, nil: status = nil
+        case .nothing?: status = nil
+        case .union(let branches)?:
+            status = try scanUnion(branches, transaction, &meter, &sink)
+        default: status = try scan(plan ?? .nothing, transaction, &meter, &sink)
         }
         if let status { return status }
         return try endInput(&sink)
@@ -38,7 +39,13 @@ extension QueryCursor {
     /// The input is at its end: blocking stages give their results.
     private func endInput<Sink: DocumentSink>(_ sink: inout Sink) throws -> ReadStatus {
         isInputEnded = true
+        if let shapeText, let collection {
+            engine.plans.check(
+                collection, shapeText,
+                examined: counters.keysExamined + counters.documentsExamined)
+        }
         seen = RecordKeySet()
+        union = UnionState()
         if case .pipeline(let execution) = output {
             try execution.finish()
             if try drain(&sink) { return .batchFull }
@@ -51,20 +58,39 @@ extension QueryCursor {
 
     // MARK: Access paths
 
+    /// One table or index, from where `walk` stands. Nil at the end of it.
+    func scan<Sink: DocumentSink>(
+        _ plan: QueryPlan, _ transaction: borrowing ReadTransaction, _ meter: inout BudgetMeter,
+        _ sink: inout Sink
+    ) throws -> ReadStatus? {
+        switch plan.access {
+        case .table: try scanTable(plan, transaction, &meter, &sink)
+        case .index(let index): try scanIndex(index, plan, transaction, &meter, &sink)
+        case .nothing, .union: nil
+        }
+    }
+
     /// The collection's own table. Nil at the end of the input.
     private func scanTable<Sink: DocumentSink>(
-        _ transaction: borrowing ReadTransaction, _ meter: inout BudgetMeter, _ sink: inout Sink
+        _ plan: QueryPlan, _ transaction: borrowing ReadTransaction, _ meter: inout BudgetMeter,
+        _ sink: inout Sink
     ) throws -> ReadStatus? {
-        guard let collection, let plan else { return nil }
+        guard let collection else { return nil }
         if plan.isFullScan, try countWhole(collection, transaction) { return nil }
         let needsDocuments = !plan.impliesMatch || !countsOnly
         var cursor = transaction.cursor(collection.table)
         var isFound = try walk.start(&cursor)
         while isFound {
-            let acceptance =
-                needsDocuments
-                ? try examine(try cursor.value(), plan, &sink)
-                : try accept(DocumentView(Self.emptyDocument.span.bytes), &sink)
+            let acceptance: Acceptance
+            if plan.deduplicates, seen.contains(cursor.key) {
+                acceptance = .taken
+            } else {
+                acceptance =
+                    needsDocuments
+                    ? try examine(try cursor.value(), plan, &sink)
+                    : try accept(DocumentView(Self.emptyDocument.span.bytes), &sink)
+                if plan.deduplicates { note(cursor.key, acceptance) }
+            }
             switch acceptance {
             case .taken: break
             case .takenBatchFull:
@@ -73,7 +99,9 @@ extension QueryCursor {
             case .refused:
                 walk.suspend(cursor, isDone: false)
                 return .batchFull
-            case .finished: return nil
+            case .finished:
+                hasEnough = true
+                return nil
             case .deferred:
                 walk.suspend(cursor, isDone: false)
                 return .budgetSpent
@@ -89,11 +117,13 @@ extension QueryCursor {
 
     /// An index's entries and the documents they name. Nil at the end of the input.
     private func scanIndex<Sink: DocumentSink>(
-        _ index: IndexEntry, _ transaction: borrowing ReadTransaction, _ meter: inout BudgetMeter,
-        _ sink: inout Sink
+        _ index: IndexEntry, _ plan: QueryPlan, _ transaction: borrowing ReadTransaction,
+        _ meter: inout BudgetMeter, _ sink: inout Sink
     ) throws -> ReadStatus? {
-        guard let collection, let plan else { return nil }
+        guard let collection else { return nil }
         let needsDocuments = !plan.impliesMatch || !countsOnly
+        // Later snapshots may hold values that keys don't give back.
+        if let covered, !covered.holds(index) { self.covered = nil }
         var cursor = transaction.cursor(index.table)
         var isFound = try walk.start(&cursor)
         while isFound {
@@ -108,7 +138,9 @@ extension QueryCursor {
             case .refused:
                 walk.suspend(cursor, isDone: false)
                 return .batchFull
-            case .finished: return nil
+            case .finished:
+                hasEnough = true
+                return nil
             case .deferred:
                 walk.suspend(cursor, isDone: false)
                 return .budgetSpent
@@ -135,22 +167,61 @@ extension QueryCursor {
             // A document that was refused for want of room comes again: it isn't noted yet.
             guard !seen.contains(record) else { return .taken }
         }
-        let acceptance: Acceptance
-        if needsDocuments {
-            guard let value = try transaction.value(collection.table, record) else {
-                throw DBError(
-                    .dataCorruptionDetected,
-                    "An index of \(namespace) names a document that isn't there; run 'roost verify'"
-                )
-            }
-            acceptance = try examine(value, plan, &sink)
-        } else {
-            acceptance = try accept(DocumentView(Self.emptyDocument.span.bytes), &sink)
-        }
-        if plan.deduplicates, acceptance != .refused, acceptance != .deferred {
-            _ = seen.insert(record)
-        }
+        let acceptance =
+            try takeCovered(key, plan, needsDocuments: needsDocuments, &sink)
+            ?? take(
+                record, collection, plan, needsDocuments: needsDocuments, transaction, &sink)
+        if plan.deduplicates { note(record, acceptance) }
         return acceptance
+    }
+
+    /// Nil where the key doesn't say all that is asked for.
+    private func takeCovered<Sink: DocumentSink>(
+        _ key: RawSpan, _ plan: QueryPlan, needsDocuments: Bool, _ sink: inout Sink
+    ) throws -> Acceptance? {
+        guard covered != nil, needsDocuments else { return nil }
+        return try takeCoveredSlowPath(key, plan, &sink)
+    }
+
+    @inline(never)
+    private func takeCoveredSlowPath<Sink: DocumentSink>(
+        _ key: RawSpan, _ plan: QueryPlan, _ sink: inout Sink
+    ) throws -> Acceptance? {
+        guard covered?.read(key) == true, let bytes = covered?.bytes else { return nil }
+        let document = DocumentView(bytes.span.bytes)
+        if !plan.impliesMatch {
+            guard try filter.matches(document, &scratch) else { return .taken }
+        }
+        return try accept(document, &sink)
+    }
+
+    /// The document of a record key, which an index names.
+    func take<Sink: DocumentSink>(
+        _ record: RawSpan, _ collection: CollectionEntry, _ plan: QueryPlan, needsDocuments: Bool,
+        _ transaction: borrowing ReadTransaction, _ sink: inout Sink
+    ) throws -> Acceptance {
+        guard needsDocuments else {
+            return try accept(DocumentView(Self.emptyDocument.span.bytes), &sink)
+        }
+        guard let value = try transaction.value(collection.table, record) else {
+            throw danglingEntry
+        }
+        return try examine(value, plan, &sink)
+    }
+
+    /// The error for an index entry without its document.
+    var danglingEntry: DBError {
+        DBError(
+            .dataCorruptionDetected,
+            "An index of \(namespace) names a document that isn't there; run 'roost verify'")
+    }
+
+    /// Notes a document that was looked at, so that it isn't again.
+    func note(_ record: RawSpan, _ acceptance: Acceptance) {
+        switch acceptance {
+        case .refused, .deferred: break
+        case .taken, .takenBatchFull, .finished: _ = seen.insert(record)
+        }
     }
 
     /// One document: the filter, and the results if it matches.
@@ -212,7 +283,7 @@ extension QueryCursor {
             return batch.isFull ? .takenBatchFull : .taken
         case .pipeline(let execution):
             counters.matched += 1
-            let wantsMore = try execution.push(document, arrayPosition: scratch.arrayPosition)
+            let wantsMore = try push(document, to: execution)
             if try drain(&sink) { return wantsMore ? .takenBatchFull : .finished }
             return wantsMore ? .taken : .finished
         case .counting: return acceptCounted()
@@ -220,14 +291,41 @@ extension QueryCursor {
         }
     }
 
+    /// Gives a match to the pipeline, with its metadata where some is wanted.
+    private func push(
+        _ document: DocumentView, to execution: PipelineExecution
+    ) throws(DBError) -> Bool {
+        if metadata == nil {
+            return try execution.push(document, arrayPosition: scratch.arrayPosition)
+        }
+        try metadata?.add(to: document)
+        let bytes = metadata?.bytes ?? []
+        return try execution.push(
+            DocumentView(bytes.span.bytes), arrayPosition: scratch.arrayPosition)
+    }
+
     private func deliver<Sink: DocumentSink>(_ document: DocumentView, _ sink: inout Sink) {
-        if shape != nil {
+        if metadata != nil, case .pipeline = output {
+            deliverBareSlowPath(document, &sink)
+        } else if shape != nil {
             deliverShapedSlowPath(document, &sink)
         } else {
             sink.append(document)
             batch.add(byteCount: document.bytes.byteCount)
         }
         counters.returned += 1
+    }
+
+    @inline(never)
+    private func deliverBareSlowPath<Sink: DocumentSink>(
+        _ document: DocumentView, _ sink: inout Sink
+    ) {
+        metadata?.remove(from: document)
+        let bytes = metadata?.bytes ?? []
+        let bare = DocumentView(bytes.span.bytes)
+        if shape != nil { return deliverShapedSlowPath(bare, &sink) }
+        sink.append(bare)
+        batch.add(byteCount: bytes.count)
     }
 
     @inline(never)

@@ -28,7 +28,10 @@ package final class QueryCursor: @unchecked Sendable {
 
     let engine: RoostEngine
     let source: ReadSource
-    let filter: Filter
+    /// What documents must match; bound to the collection's indexes once it is planned.
+    private(set) var filter: Filter
+    /// What results carry along besides their own fields.
+    var metadata: ResultMetadata?
     let countsOnly: Bool
     let needsArrayPosition: Bool
     /// The last document that a tailable read is done with.
@@ -37,12 +40,28 @@ package final class QueryCursor: @unchecked Sendable {
     package let interrupt: Interrupt
     /// Whether one small document may mean much work.
     private let multiplies: Bool
+    /// Reads other collections for stages that need them, in the snapshot of this read.
+    private let foreign: EngineForeignReader
+    /// Whether the read is part of another one, whose interrupt it has.
+    private let isNested: Bool
 
     /// The collection as it was when planned; nil before, and where there is none.
     var collection: CollectionEntry?
     var plan: QueryPlan?
     var rejectedPlans: [QueryPlan] = []
+    /// How many entries were counted of each plan, winner first.
+    var estimates: [Int] = []
     var walk = RangeWalk(.all, isBackward: false)
+    /// Makes documents from index keys, where those say all that is asked for.
+    var covered: CoveredKeys?
+    /// Whether this is explain's, which chooses anew and shows what it rejected.
+    var isExplained = false
+    /// The query's shape, where its plan is kept in the cache.
+    var shapeText: String?
+    /// Where a union stands.
+    var union = UnionState()
+    /// Whether no more results are wanted.
+    var hasEnough = false
     var scratch: MatchScratch
     /// The most steps that matching one document may take in this call.
     var stepsMax = Int.max
@@ -59,12 +78,17 @@ package final class QueryCursor: @unchecked Sendable {
     /// What this batch holds so far; goes on after `.budgetSpent`.
     var batch = BatchMeter()
 
-    init(_ engine: RoostEngine, _ source: ReadSource) {
+    /// `interrupt`: that of the read of which this one is a part.
+    init(_ engine: RoostEngine, _ source: ReadSource, partOf interrupt: Interrupt? = nil) {
+        isNested = interrupt != nil
+        let interrupt = interrupt ?? Interrupt(deadline: source.deadline)
+        self.interrupt = interrupt
+        foreign = EngineForeignReader(
+            engine, interrupt, allowsDiskUse: source.allowsDiskUse)
         self.engine = engine
         self.source = source
         namespace = source.namespace
         filter = source.filter
-        interrupt = Interrupt(deadline: source.deadline)
         scratch = MatchScratch(interrupt)
         multiplies = source.multiplies
         countsOnly = source.countsOnly
@@ -86,15 +110,17 @@ package final class QueryCursor: @unchecked Sendable {
         _ reader: Reader, _ limits: BatchLimits, _ budget: ReadBudget, into sink: inout Sink
     ) throws(DBError) -> ReadStatus {
         do {
-            interrupt.goOn()
+            if !isNested { interrupt.goOn() }
             try interrupt.check()
             if multiplies, budget.isInPlace { return .budgetSpent }
             stepsMax = budget.stepsMax
             batch.limits = limits
+            foreign.reader = reader
+            defer { foreign.reader = nil }
             let status = try run(reader, budget, &sink)
             if status != .budgetSpent {
                 batch = BatchMeter()
-                interrupt.rest()
+                if !isNested { interrupt.rest() }
             }
             return status
         } catch {
@@ -173,20 +199,41 @@ package final class QueryCursor: @unchecked Sendable {
         }
         guard before === now else { return false }
         try checkTailable(now)
-        let chosen: QueryPlan
+        var chosen: QueryPlan
         if let now, !source.readsNothing {
             collection = now
-            let outcome = try Planner(now, try source.question()).plan(transaction)
+            filter = try filter.bound(to: now)
+            metadata = ResultMetadata(source, filter)
+            var question = try source.question()
+            question.filter = filter.root
+            var planner = Planner(now, question)
+            if !isExplained { planner.cache = engine.plans }
+            let outcome = try planner.plan(transaction)
+            shapeText = outcome.shape
             chosen = outcome.winner
             rejectedPlans = outcome.rejected
+            estimates = outcome.estimates
         } else {
             chosen = .nothing
         }
+        if case .index(let index) = chosen.access, let collection {
+            covered = CoveredKeys(index, of: collection, source, chosen)
+            chosen.coversProjection = covered != nil
+        }
         plan = chosen
-        walk = RangeWalk(chosen.ranges, isBackward: chosen.isBackward)
-        output = try source.output(chosen, interrupt)
+        start(chosen)
+        output = try source.output(chosen, resources)
         shape = ResultShape(source, chosen)
         return true
+    }
+
+    /// What the stages may use.
+    private var resources: ExecutionResources {
+        var resources = ExecutionResources()
+        resources.interrupt = interrupt
+        resources.foreign = foreign
+        resources.spillFolder = source.allowsDiskUse ? engine.temporaryFolder : nil
+        return resources
     }
 
     private func checkStillThere(_ now: CollectionEntry?) throws(DBError) {
@@ -196,9 +243,8 @@ package final class QueryCursor: @unchecked Sendable {
                 .queryPlanKilled,
                 "collection dropped or renamed while the query was running: \(namespace)")
         }
-        if case .index(let index) = plan?.access,
-            !now.indexes.contains(where: { $0.table == index.table })
-        {
+        for index in plan?.indexes ?? []
+        where !now.indexes.contains(where: { $0.table == index.table }) {
             throw DBError(
                 .queryPlanKilled, "query plan killed :: index '\(index.name)' dropped")
         }

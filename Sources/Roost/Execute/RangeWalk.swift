@@ -63,6 +63,11 @@ struct RangeWalk {
         isMarkDone = isDone
     }
 
+    /// Is done with the entry that the last slice ended at.
+    mutating func passMark() {
+        isMarkDone = true
+    }
+
     /// From wherever the cursor is, the first entry that lies in a range.
     private mutating func settle(
         _ cursor: inout ReadTransaction.Cursor, _ isFound: Bool

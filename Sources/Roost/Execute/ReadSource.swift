@@ -80,6 +80,15 @@ enum ReadSource {
         if case .find(let request) = self { request.isTailable } else { false }
     }
 
+    /// Whether sorts and groups may use temporary files.
+    var allowsDiskUse: Bool {
+        switch self {
+        case .find(let request): request.allowsDiskUse
+        case .aggregate(let request, _): request.allowsDiskUse
+        case .count, .distinct: false
+        }
+    }
+
     /// Whether one small document may mean much work.
     var multiplies: Bool {
         switch self {
@@ -99,21 +108,45 @@ enum ReadSource {
         }
     }
 
+    /// Whether the score of a text search may be asked for.
+    var wantsTextScore: Bool {
+        switch self {
+        case .find(let request): request.projection != nil || request.sort != nil
+        case .aggregate: !countsOnly
+        case .count, .distinct: false
+        }
+    }
+
+    /// Whether the distance from the point of $near is needed.
+    var wantsDistance: Bool {
+        switch self {
+        case .find(let request): wantsTextScore || request.sort?.isEmpty ?? true
+        case .aggregate: true
+        case .count, .distinct: false
+        }
+    }
+
     /// What becomes of matches under a plan.
-    func output(_ plan: QueryPlan, _ interrupt: Interrupt) throws(DBError) -> ReadOutput {
+    func output(
+        _ plan: QueryPlan, _ resources: ExecutionResources
+    ) throws(DBError) -> ReadOutput {
         switch self {
         case .count: return .counting
         case .distinct: return .direct
         case .find(let request):
             var sort: SortPattern?
             if !plan.providesSort, let wanted = request.sort {
-                sort = try SortPattern.parse(wanted.view, collation: request.filter.collation)
+                sort = try SortPattern.parse(
+                    wanted.view, collation: request.filter.collation,
+                    metadata: request.filter.metadata)
+            } else if request.sort?.isEmpty ?? true, request.filter.metadata.contains(.distance) {
+                sort = .byDistance
             }
             let projection = request.projection.flatMap { $0.isIdentity ? nil : $0 }
             if sort == nil, projection == nil { return .direct }
             let pipeline = Pipeline.find(
                 sort: sort, skip: request.skip, limit: request.limit, projection: projection)
-            return .pipeline(PipelineExecution(pipeline, interrupt: interrupt))
+            return .pipeline(PipelineExecution(pipeline, resources))
         case .aggregate(let request, let leading):
             var done = leading.filterStageCount
             if leading.sort != nil, plan.providesSort { done += 1 }
@@ -121,8 +154,7 @@ enum ReadSource {
                 return .direct
             }
             return .pipeline(
-                PipelineExecution(
-                    request.pipeline, skippingLeading: done, interrupt: interrupt))
+                PipelineExecution(request.pipeline, skippingLeading: done, resources))
         }
     }
 
@@ -143,7 +175,8 @@ enum ReadSource {
                     question.naturalIsBackward = isBackward
                 } else {
                     question.sort = try SortPattern.parse(
-                        sort.view, collation: request.filter.collation)
+                        sort.view, collation: request.filter.collation,
+                        metadata: request.filter.metadata)
                 }
             }
         case .aggregate(let request, let leading):

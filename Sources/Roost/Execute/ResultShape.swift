@@ -23,9 +23,8 @@ struct ResultShape {
         }
         switch plan.access {
         case .index(let index): keyPaths = index.pattern.parts.map(\.path)
-        case .table where plan.bounds.map({ !$0.isUnbounded }) ?? false:
-            keyPaths = [FieldPath("_id")]
-        case .table, .nothing: keyPaths = []
+        case .table where plan.bounds != nil: keyPaths = [FieldPath("_id")]
+        case .table, .nothing, .union: keyPaths = []
         }
     }
 

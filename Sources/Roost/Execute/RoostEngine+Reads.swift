@@ -2,7 +2,7 @@
 // while that is quick (`ReadBudget.inPlace`), else on the reader pool (`ReadBudget.slice`).
 
 package import BSON
-package import Query
+import Query
 
 extension RoostEngine {
     /// A cursor over a find's results. Nothing is read yet; a collection that doesn't exist has no
@@ -85,7 +85,8 @@ extension RoostEngine {
 
 /// A count under way. One thread at a time uses it.
 package final class CountRead {
-    private let cursor: QueryCursor
+    /// What reads.
+    package let cursor: QueryCursor
     /// Whether what the cursor hands out is counted, and not what matched.
     private let countsResults: Bool
 
@@ -106,9 +107,6 @@ package final class CountRead {
     package var count: Int {
         countsResults ? cursor.counters.returned : cursor.counters.matched
     }
-
-    /// Ends the read, from any thread.
-    package var interrupt: Interrupt { cursor.interrupt }
 }
 
 /// Takes nothing.
@@ -118,7 +116,8 @@ struct NoSink: DocumentSink {
 
 /// An explain under way. One thread at a time uses it.
 package final class ExplainRead {
-    private let cursor: QueryCursor
+    /// What reads.
+    package let cursor: QueryCursor
     private let shape: Explanation.Shape
     private let verbosity: ExplainVerbosity
     private let start = MonotonicClock.nanoseconds
@@ -127,6 +126,7 @@ package final class ExplainRead {
         self.cursor = cursor
         self.shape = shape
         self.verbosity = verbosity
+        cursor.isExplained = true
     }
 
     /// Goes on for one slice; true when the answer is ready.
@@ -146,16 +146,17 @@ package final class ExplainRead {
     /// Appends `explainVersion`, `queryPlanner` and, where the query was run, `executionStats`.
     package func write(into writer: inout DocumentWriter) {
         writer.append("explainVersion", "1")
+        var shape = shape
+        if case .or = cursor.filter.root { shape.isDisjunction = true }
         var explanation = Explanation(
             namespace: cursor.namespace, shape: shape, winner: cursor.plan ?? .nothing,
-            rejected: cursor.rejectedPlans)
+            rejected: cursor.rejectedPlans, estimates: cursor.estimates,
+            shapeHash: cursor.shapeHash,
+            advice: IndexAdvice(cursor)?.text)
         if verbosity.runs {
             explanation.counters = cursor.counters
             explanation.milliseconds = Int64((MonotonicClock.nanoseconds - start) / 1_000_000)
         }
         explanation.write(verbosity, into: &writer)
     }
-
-    /// Ends the read, from any thread.
-    package var interrupt: Interrupt { cursor.interrupt }
 }

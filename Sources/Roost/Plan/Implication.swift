@@ -22,10 +22,28 @@ struct Implication {
         if index.isSparse {
             guard index.pattern.parts.contains(where: { exists($0.path) }) else { return false }
         }
+        if index.pattern.leavesOutMissing, !holdsSpecial(index.pattern) { return false }
         guard let filter = index.partialFilter else { return true }
         var implication = self
         implication.indexCollation = filter.collation
         return implication.implies(filter.root)
+    }
+
+    /// Whether every match has what a special part of an index is over: a place or a term. Of
+    /// wildcard indexes that depends on the path, which the planner looks at.
+    private func holdsSpecial(_ pattern: IndexKeyPattern) -> Bool {
+        if pattern.wildcard != nil { return true }
+        return conjuncts.contains { conjunct in
+            switch conjunct.node {
+            case .text: return pattern.text != nil
+            case .geo(let path, let predicate):
+                let full = conjunct.prefix.map { $0 + "." + path.dotted } ?? path.dotted
+                return pattern.parts.contains {
+                    $0.path.dotted == full && predicate.fits($0.kind)
+                }
+            default: return false
+            }
+        }
     }
 
     /// Whether every match also satisfies `node`, a node of a partial index's filter.
@@ -85,7 +103,8 @@ struct Implication {
             return reaches(other, path, under: prefix)
                 && values.allSatisfy { $0.type != .null && $0.type != .undefined }
         case .exists(let other), .type(let other, _), .regex(let other, _), .size(let other, _),
-            .mod(let other, _, _), .bits(let other, _), .elementValue(let other, _):
+            .mod(let other, _, _), .bits(let other, _), .elementValue(let other, _),
+            .geo(let other, _):
             return reaches(other, path, under: prefix)
         case .not(.compare(let other, .equal, let value)):
             // "a.b" on an array without objects is not null, and still has no value.

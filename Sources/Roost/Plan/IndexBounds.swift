@@ -7,18 +7,41 @@
 import BSON
 import Query
 
+/// How the values of a part became keys.
+enum ShapePart: Sendable {
+    /// In their order.
+    case ordered
+    case hashed
+    case sphere
+    case plane(PlaneGrid)
+    case text
+    /// The path of a wildcard index, which is always this one.
+    case wildcardPath(String)
+    /// The path of a wildcard index, which is this one or below it.
+    case wildcardTree(String)
+    /// Any path and value of a wildcard index.
+    case unknown
+}
+
 /// What the planner needs to know of an index, or of the collection's own table.
 struct IndexShape {
     /// The paths, in key order.
     let paths: [FieldPath]
     /// Which of them are stored in descending order.
     let descending: [Bool]
+    /// How each part's values became keys.
+    let kinds: [ShapePart]
     /// Bit n: some document has an array along path n.
     let multikeyParts: UInt64
     /// How much of a key keeps the order of values when it was cut.
     let prefixBytesMax: Int
     /// The order of strings in its keys.
     var collation: Collation?
+
+    /// Whether a part's keys are in the order of its values.
+    func isOrdered(_ part: Int) -> Bool {
+        if case .ordered = kinds[part] { true } else { false }
+    }
 
     func isMultikey(_ part: Int) -> Bool { multikeyParts >> UInt64(part) & 1 != 0 }
 
@@ -35,6 +58,7 @@ struct IndexShape {
         paths: [FieldPath], descending: [Bool], multikeyParts: UInt64, prefixBytesMax: Int
     ) {
         self.paths = paths
+        kinds = paths.map { _ in .ordered }
         self.descending = descending
         self.multikeyParts = multikeyParts
         self.prefixBytesMax = prefixBytesMax
@@ -42,9 +66,24 @@ struct IndexShape {
 
     /// A secondary index as it is now; read after the snapshot was taken.
     init(_ index: IndexEntry) {
-        paths = index.pattern.parts.map(\.path)
-        descending = index.pattern.parts.map(\.descending)
-        multikeyParts = index.flags.multikeyParts
+        self.init(index, wildcard: nil)
+    }
+
+    /// The same; of a wildcard index, as far as the values of one path are concerned.
+    init(_ index: IndexEntry, wildcard: WildcardChoice?) {
+        let flags = index.flags.multikeyParts
+        if index.pattern.isOrdered {
+            paths = index.pattern.parts.map(\.path)
+            descending = index.pattern.parts.map(\.descending)
+            kinds = paths.map { _ in .ordered }
+            multikeyParts = flags
+        } else {
+            var parts = SpecialParts(index.pattern, flags, wildcard)
+            parts.takeAll()
+            (paths, descending, kinds, multikeyParts) = (
+                parts.paths, parts.descending, parts.kinds, parts.multikeyParts
+            )
+        }
         prefixBytesMax = IndexEntryKey.prefixBytes
         collation = index.pattern.collation
     }
@@ -56,6 +95,12 @@ struct IndexBounds {
     let parts: [KeyIntervalSet]
     /// Whether an entry within the bounds implies that its document matches the whole filter.
     let impliesMatch: Bool
+
+    /// Bounds that were worked out elsewhere.
+    init(parts: [KeyIntervalSet], impliesMatch: Bool) {
+        self.parts = parts
+        self.impliesMatch = impliesMatch
+    }
 
     /// No condition at all.
     init(unbounded shape: IndexShape) {
@@ -75,7 +120,7 @@ struct IndexBounds {
             let isMultikey = shape.isMultikey(part)
             let builder = PathBoundsBuilder(
                 path: path, isMultikey: isMultikey, collation: shape.collation,
-                comparesText: comparesText)
+                comparesText: comparesText, kind: shape.kinds[part])
             var best: PathBounds?
             var source: Int?
             for (index, conjunct) in conjuncts.enumerated() {

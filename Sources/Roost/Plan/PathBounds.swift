@@ -25,15 +25,19 @@ struct PathBoundsBuilder {
     /// Whether some document has an array along the path.
     let isMultikey: Bool
     /// The order of strings in the index's keys.
-    private let collation: Collation?
+    let collation: Collation?
     /// Whether the filter compares strings by that order too. If not, keys say nothing about
     /// comparisons with values that may hold strings.
-    private let comparesText: Bool
+    let comparesText: Bool
     private let hasPosition: Bool
+    /// How values became keys.
+    private let kind: ShapePart
 
     init(
-        path: FieldPath, isMultikey: Bool, collation: Collation? = nil, comparesText: Bool = true
+        path: FieldPath, isMultikey: Bool, collation: Collation? = nil, comparesText: Bool = true,
+        kind: ShapePart = .ordered
     ) {
+        self.kind = kind
         self.path = path
         self.collation = collation
         self.comparesText = comparesText
@@ -45,6 +49,7 @@ struct PathBoundsBuilder {
     ///
     /// `prefix` is the path of the `$elemMatch` around the node, or nil.
     func bounds(of node: FilterNode, under prefix: String? = nil) -> PathBounds? {
+        if case .ordered = kind {} else { return specialBounds(kind, of: node, under: prefix) }
         switch node {
         case .compare(let other, let comparison, let value):
             return names(other, prefix) ? bounds(comparison, value) : nil
@@ -80,6 +85,7 @@ struct PathBoundsBuilder {
 
     /// Whether `bounds` may say something: cheaper, and true when in doubt.
     func mayBound(_ node: FilterNode, under prefix: String?) -> Bool {
+        if case .ordered = kind {} else { return true }
         guard let other = node.path else { return true }
         guard prefix == nil else { return true }
         if case .elementObject = node { return true }
@@ -136,7 +142,7 @@ struct PathBoundsBuilder {
     /// A number in a path may be a position in an array, where a key is the element there alone,
     /// while a filter also looks into all elements for a field of that name. Such paths get no
     /// bounds; their indexes still give order.
-    private func names(_ other: FieldPath, _ prefix: String?) -> Bool {
+    func names(_ other: FieldPath, _ prefix: String?) -> Bool {
         guard !hasPosition else { return false }
         guard let prefix else { return other.dotted == path.dotted }
         return path.dotted.utf8.count == prefix.utf8.count + 1 + other.dotted.utf8.count
@@ -221,8 +227,8 @@ struct PathBoundsBuilder {
     }
 
     private func bounds(_ types: TypeSet) -> PathBounds? {
-        // An array's own type is not in its keys.
-        guard !types.contains(.array) else { return nil }
+        // An array's own type is not in its keys; where there are no arrays, that says nothing.
+        guard !types.contains(.array) || !isMultikey else { return nil }
         var ranks: Set<UInt8> = []
         var isSound = true
         for type in BSONType.allCases where types.contains(type) {
@@ -299,7 +305,7 @@ struct PathBoundsBuilder {
         KeyIntervalSet(KeyInterval(point: encoded(value), value))
     }
 
-    private static func bracket(_ rank: UInt8) -> KeyIntervalSet {
+    static func bracket(_ rank: UInt8) -> KeyIntervalSet {
         KeyIntervalSet(KeyInterval(low: bracketStart(rank), high: bracketEnd(rank)))
     }
 

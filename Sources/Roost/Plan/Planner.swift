@@ -3,8 +3,8 @@
 // Candidates are the collection's own table (ranges of `_id`) and each index that holds every
 // match; a scan of everything is what remains. A candidate with fewer entries within its bounds
 // wins, as far as counting a few of them tells; else the one that gives the order asked for, then
-// the one with more single values in front, then the one with tighter bounds. Nothing is kept
-// between queries, so that a plan can't outlive the data it was good for.
+// the one with more single values in front, then the one with tighter bounds. What was
+// chosen is kept for queries of the same shape (PlanCache).
 
 import BSON
 import Query
@@ -14,7 +14,10 @@ import Storage
 struct Planner {
     let collection: CollectionEntry
     let question: PlanQuestion
-    private let conjuncts: [Conjunct]
+    let conjuncts: [Conjunct]
+
+    /// Where choices are kept; nil to choose anew.
+    var cache: PlanCache?
 
     init(_ collection: CollectionEntry, _ question: PlanQuestion) {
         self.collection = collection
@@ -26,6 +29,10 @@ struct Planner {
     struct Outcome {
         let winner: QueryPlan
         let rejected: [QueryPlan]
+        /// How many entries were counted of each, winner first; empty where none were.
+        var estimates: [Int] = []
+        /// The query's shape, where the choice is kept under it.
+        var shape: String?
     }
 
     /// Most entries of a candidate that are counted to compare it with others.
@@ -41,17 +48,26 @@ struct Planner {
         if question.min != nil || question.max != nil {
             return Outcome(winner: try givenBounds(), rejected: [])
         }
-        if let hint = question.hint { return Outcome(winner: try hinted(hint), rejected: []) }
+        if let hint = question.hint {
+            let plan = try hinted(hint)
+            try checkDemand(plan)
+            return Outcome(winner: plan, rejected: [])
+        }
+        if let demand = SpecialDemand(conjuncts) {
+            return try choose(try demanded(demand), transaction)
+        }
         if let isBackward = question.naturalIsBackward {
             return Outcome(
                 winner: collectionScan(isBackward: isBackward, providesSort: true), rejected: [])
         }
-        return try choose(candidates(), transaction)
+        var plans = candidates()
+        plans += try unions(transaction)
+        return try choose(plans, transaction)
     }
 
     // MARK: Candidates
 
-    private func candidates() -> [QueryPlan] {
+    func candidates() -> [QueryPlan] {
         var plans: [QueryPlan] = []
         let own = tablePlan()
         if collection.isClustered,
@@ -62,12 +78,21 @@ struct Planner {
         guard !collection.indexes.isEmpty else { return plans }
         let implication = Implication(conjuncts: conjuncts, question.collation)
         for index in collection.indexes where index.isReady && !index.isHidden {
+            guard index.pattern.isOrdered else {
+                plans += specialPlans(index, implication).filter {
+                    $0.bounds.map { !$0.parts[0].isAll } ?? false
+                }
+                continue
+            }
             guard question.sort != nil || restricts(index), implication.covers(index) else {
                 continue
             }
             let plan = indexPlan(index)
             let isRestricted = plan.bounds.map { !$0.parts[0].isAll } ?? false
             if isRestricted || (question.sort != nil && plan.providesSort) { plans.append(plan) }
+            if isRestricted, !plan.providesSort, let merged = exploded(plan, index) {
+                plans.append(merged)
+            }
         }
         return plans
     }
@@ -95,14 +120,16 @@ struct Planner {
             hasOrderedKeys: collection.hasOrderedRecords)
     }
 
-    private func indexPlan(_ index: IndexEntry) -> QueryPlan {
-        let shape = IndexShape(index)
-        return plan(
+    func indexPlan(_ index: IndexEntry, wildcard: WildcardChoice? = nil) -> QueryPlan {
+        let shape = IndexShape(index, wildcard: wildcard)
+        var plan = plan(
             .index(index), shape, IndexBounds(conjuncts, shape, question.collation),
             hasOrderedKeys: !index.flags.hasCutKeys)
+        plan.wildcard = wildcard
+        return plan
     }
 
-    private func plan(
+    func plan(
         _ access: QueryPlan.Access, _ shape: IndexShape, _ bounds: IndexBounds,
         hasOrderedKeys: Bool
     ) -> QueryPlan {
@@ -130,7 +157,7 @@ struct Planner {
 
     // MARK: Choice
 
-    private func choose(
+    func choose(
         _ plans: [QueryPlan], _ transaction: borrowing ReadTransaction
     ) throws(DBError) -> Outcome {
         guard let first = plans.first else {
@@ -143,17 +170,34 @@ struct Planner {
         if let unique = plans.firstIndex(where: isSingleEntry) {
             return Self.outcome(plans, unique)
         }
-        let sampleSize = try self.sampleSize(plans, transaction)
-        var best = 0
-        var bestRank = try rank(plans[0], sampleSize, transaction)
-        for index in plans.indices.dropFirst() {
-            let rank = try rank(plans[index], sampleSize, transaction)
-            if rank < bestRank {
-                best = index
-                bestRank = rank
+        var shape: String?
+        if let cache {
+            let text = QueryShape.text(question.filter, question.sort, question.collation)
+            shape = text
+            if let known = cache.identity(collection, text),
+                let place = plans.firstIndex(where: { $0.identity == known })
+            {
+                var outcome = Self.outcome(plans, place)
+                outcome.shape = text
+                return outcome
             }
         }
-        return Self.outcome(plans, best)
+        let sampleSize = try self.sampleSize(plans, transaction)
+        var best = 0
+        var ranks = [try rank(plans[0], sampleSize, transaction)]
+        for index in plans.indices.dropFirst() {
+            ranks.append(try rank(plans[index], sampleSize, transaction))
+            if ranks[index] < ranks[best] { best = index }
+        }
+        var outcome = Self.outcome(plans, best)
+        outcome.estimates = ranks.map(\.entries)
+        let chosen = outcome.estimates.remove(at: best)
+        outcome.estimates.insert(chosen, at: 0)
+        if let shape, let cache {
+            cache.note(collection, shape, outcome.winner, works: chosen)
+            outcome.shape = shape
+        }
+        return outcome
     }
 
     private static func outcome(_ plans: [QueryPlan], _ winner: Int) -> Outcome {
@@ -170,6 +214,7 @@ struct Planner {
         switch plan.access {
         case .nothing, .table: return true
         case .index(let index): return index.isUnique
+        case .union: return false
         }
     }
 
@@ -190,6 +235,7 @@ struct Planner {
         /// Entries counted; the sample's size where there are more.
         let entries: Int
         let lacksSort: Bool
+        let isUnion: Bool
         let valuesMissing: Int
         let tightness: BoundsRank
         let partsOpen: Int
@@ -197,6 +243,7 @@ struct Planner {
         static func < (left: Rank, right: Rank) -> Bool {
             if left.entries != right.entries { return left.entries < right.entries }
             if left.lacksSort != right.lacksSort { return right.lacksSort }
+            if left.isUnion != right.isUnion { return right.isUnion }
             if left.valuesMissing != right.valuesMissing {
                 return left.valuesMissing < right.valuesMissing
             }
@@ -212,11 +259,16 @@ struct Planner {
         if !plan.isFullScan { entries = try sample(plan, sampleSize, transaction) }
         // A sort of few documents costs about as much as finding them.
         if !plan.providesSort, entries < sampleSize { entries = min(sampleSize, entries * 3 / 2) }
+        // What only gives matches, in order, ends at the limit.
+        if plan.providesSort, plan.impliesMatch, let limit = question.limit {
+            entries = min(entries, limit + max(1, plan.scanCount))
+        }
         let bounds = plan.bounds
         let equalities = bounds?.equalityCount ?? 0
         let parts = bounds?.parts ?? []
         return Rank(
-            entries: entries, lacksSort: !plan.providesSort, valuesMissing: -equalities,
+            entries: entries, lacksSort: !plan.providesSort, isUnion: plan.isUnion,
+            valuesMissing: -equalities,
             tightness: BoundsRank(equalities < parts.count ? parts[equalities] : .none),
             partsOpen: parts.count { $0.isAll })
     }
@@ -229,6 +281,12 @@ struct Planner {
         case .nothing: return 0
         case .table: table = collection.table
         case .index(let index): table = index.table
+        case .union(let branches):
+            var entries = 0
+            for branch in branches where entries < most {
+                entries += try sample(branch, most - entries, transaction)
+            }
+            return entries
         }
         return try transaction.count(table, plan.ranges, most: most)
     }
@@ -244,11 +302,11 @@ struct Planner {
         case .index(let name):
             if name == "_id_" { return tablePlan() }
             if let index = collection.index(named: name), isUsable(index) {
-                return indexPlan(index)
+                return try hintedPlan(index)
             }
         case .pattern(let pattern):
             if pattern.isIDPattern { return tablePlan() }
-            if let index = index(of: pattern) { return indexPlan(index) }
+            if let index = index(of: pattern) { return try hintedPlan(index) }
         }
         throw DBError(
             .badValue,
@@ -256,7 +314,16 @@ struct Planner {
                 + "not correspond to an existing index")
     }
 
-    private func isUsable(_ index: IndexEntry) -> Bool { index.isReady && !index.isHidden }
+    /// The secondary index that a hint names.
+    private func hintedIndex(_ hint: Hint) -> IndexEntry? {
+        switch hint {
+        case .index(let name): collection.index(named: name)
+        case .pattern(let pattern): index(of: pattern)
+        case .natural: nil
+        }
+    }
+
+    func isUsable(_ index: IndexEntry) -> Bool { index.isReady && !index.isHidden }
 
     private func index(of pattern: Document) -> IndexEntry? {
         collection.indexes.first { index in
@@ -271,11 +338,15 @@ struct Planner {
                 DBError.Code(rawValue: 51173),
                 "When using min()/max() a hint of which index to use must be provided")
         }
+        if let index = hintedIndex(hint), !index.pattern.isOrdered {
+            throw Self.incompatibleBounds
+        }
         let chosen = try hinted(hint)
         let shape: IndexShape
         var hasOrderedKeys = collection.hasOrderedRecords
         switch chosen.access {
         case .index(let index):
+            guard index.pattern.isOrdered else { throw Self.incompatibleBounds }
             shape = IndexShape(index)
             hasOrderedKeys = !index.flags.hasCutKeys
         default:

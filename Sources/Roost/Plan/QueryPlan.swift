@@ -13,6 +13,8 @@ struct QueryPlan: Sendable {
         case table
         /// The entries of an index, each of which names a document.
         case index(IndexEntry)
+        /// What any of these finds, each document once.
+        case union([QueryPlan])
     }
 
     let access: Access
@@ -23,13 +25,29 @@ struct QueryPlan: Sendable {
     /// Whether documents come in the order that the query asks for (or it asks for none).
     let providesSort: Bool
     /// Whether every document within the ranges matches, so that the filter needn't be applied.
-    let impliesMatch: Bool
+    var impliesMatch: Bool
     /// Whether a document may have several entries in the ranges.
-    let deduplicates: Bool
+    var deduplicates: Bool
     /// The bounds behind the ranges; nil for a scan of everything without an index.
     let bounds: IndexBounds?
     /// Whether the flags of the index as they were when planned; for explain.
     let multikeyParts: UInt64
+    /// What is wanted of a wildcard index.
+    var wildcard: WildcardChoice?
+    /// The order by which a union's branches, each in that order, are merged; nil where they are
+    /// scanned one after another.
+    var mergeOrder: SortPattern?
+    /// Whether results are made from index keys alone, where those say all that is asked for.
+    var coversProjection = false
+
+    /// The indexes that are read.
+    var indexes: [IndexEntry] {
+        switch access {
+        case .nothing, .table: []
+        case .index(let index): [index]
+        case .union(let branches): branches.flatMap(\.indexes)
+        }
+    }
 
     /// Whether everything is scanned.
     var isFullScan: Bool { ranges.isAll }
@@ -51,7 +69,7 @@ struct QueryPlan: Sendable {
 /// What the planner is asked.
 struct PlanQuestion {
     /// The whole filter, normalised.
-    let filter: FilterNode
+    var filter: FilterNode
     /// The order of strings in filter and sort; nil for that of their bytes.
     var collation: Collation?
     /// The order asked for; nil where none is.

@@ -26,7 +26,7 @@ struct SortProvision {
         var direction: Bool?
         for part in shape.paths.indices {
             guard let next = wanted.first else { break }
-            let isSame = next.path == shape.paths[part]
+            let isSame = next.path == shape.paths[part] && shape.isOrdered(part)
             if isSame, !shape.isMultikey(part) {
                 let isBackward = next.descending != shape.descending[part]
                 guard direction == nil || direction == isBackward || Self.isSingle(bounds, part)

@@ -12,6 +12,7 @@ struct EntryList: ~Copyable {
         let ordinal: Int
         let table: TableID?
         let multikeyParts: UInt64
+        let inexactParts: UInt64
         let isCut: Bool
     }
 
@@ -30,13 +31,15 @@ struct EntryList: ~Copyable {
     }
 
     /// Adds the entry of one key of a document.
-    mutating func append(parts: RawSpan, record: RawSpan, ordinal: Int, multikeyParts: UInt64) {
+    mutating func append(
+        parts: RawSpan, record: RawSpan, ordinal: Int, multikeyParts: UInt64, inexactParts: UInt64
+    ) {
         let start = bytes.count
         let isCut = IndexEntryKey.append(parts: parts, record: record, to: &bytes)
         items.append(
             Item(
                 start: start, end: bytes.count, ordinal: ordinal, table: nil,
-                multikeyParts: multikeyParts, isCut: isCut))
+                multikeyParts: multikeyParts, inexactParts: inexactParts, isCut: isCut))
     }
 
     /// Adds the entry at `position` of another list, to go into `table`.
@@ -46,7 +49,7 @@ struct EntryList: ~Copyable {
         items.append(
             Item(
                 start: start, end: bytes.count, ordinal: 0, table: table, multikeyParts: 0,
-                isCut: false))
+                inexactParts: 0, isCut: false))
     }
 
     /// Puts every entry: into its own table, or that of its index.
@@ -79,6 +82,9 @@ struct EntryList: ~Copyable {
 
     /// The parts that went through arrays in the document an entry is of.
     func multikeyParts(_ position: Int) -> UInt64 { items[position].multikeyParts }
+
+    /// The parts whose values their keys don't give back.
+    func inexactParts(_ position: Int) -> UInt64 { items[position].inexactParts }
 
     /// Whether an entry's parts were cut.
     func isCut(_ position: Int) -> Bool { items[position].isCut }

@@ -117,7 +117,8 @@ struct RecordWriter: ~Copyable {
             try Self.load(recordKey.bytes, entry, transaction, into: &oldDocument)
         else { return .notMatched }
         let change = try Self.apply(
-            statement, to: oldDocument, time: time, images: &images, into: &newDocument, &scratch,
+            statement, of: entry, to: oldDocument, time: time, images: &images, into: &newDocument,
+            &scratch,
             &updateScratch)
         guard case .changed = change else { return change }
         if !statement.bypassesValidation, let validator = entry.traits.validator {
@@ -145,13 +146,14 @@ struct RecordWriter: ~Copyable {
 
     /// Makes the new document.
     private static func apply(
-        _ statement: UpdateStatement, to oldDocument: [UInt8], time: WriteTime,
-        images: inout DocumentImages, into newDocument: inout DocumentWriter,
+        _ statement: UpdateStatement, of entry: CollectionEntry, to oldDocument: [UInt8],
+        time: WriteTime, images: inout DocumentImages, into newDocument: inout DocumentWriter,
         _ scratch: inout MatchScratch, _ updateScratch: inout UpdateScratch
     ) throws -> Change {
         let old = DocumentView(oldDocument.span.bytes)
         scratch.arrayPosition = nil
-        guard try statement.target.filter.matches(old, &scratch) else { return .notMatched }
+        let filter = try statement.target.filter.bound(to: entry)
+        guard try filter.matches(old, &scratch) else { return .notMatched }
         images.keepBefore(old)
         newDocument.removeAll()
         let changed = try statement.update.apply(
@@ -199,7 +201,7 @@ struct RecordWriter: ~Copyable {
 
     private static func mayChange(_ index: IndexEntry, _ update: Update) -> Bool {
         guard index.partialFilter == nil, index.isReady else { return true }
-        return index.pattern.parts.contains { update.touches($0.path) }
+        return index.pattern.mayChange { update.touches($0) }
     }
 
     /// The document that an upsert inserts.
@@ -246,7 +248,7 @@ struct RecordWriter: ~Copyable {
         _ scratch: inout MatchScratch
     ) throws -> Bool {
         let old = DocumentView(oldDocument.span.bytes)
-        guard try filter.matches(old, &scratch) else { return false }
+        guard try filter.bound(to: entry).matches(old, &scratch) else { return false }
         images.keepBefore(old)
         removed.removeAll()
         for (ordinal, index) in entry.indexes.enumerated() {
@@ -268,6 +270,7 @@ struct RecordWriter: ~Copyable {
             let flags = entry.indexes[added.ordinal(position)].flags
             let parts = added.multikeyParts(position)
             if parts != 0, flags.note(multikeyParts: parts) { flagsChanged = true }
+            if flags.note(inexactParts: added.inexactParts(position)) { flagsChanged = true }
             if added.isCut(position), flags.noteCutKey() { flagsChanged = true }
         }
     }
@@ -300,7 +303,7 @@ struct KeyCollector: ~Copyable {
         for position in 0..<keys.count {
             list.append(
                 parts: keys[position], record: record.span.bytes, ordinal: ordinal,
-                multikeyParts: keys.multikeyParts)
+                multikeyParts: keys.multikeyParts, inexactParts: keys.inexactParts)
         }
     }
 }

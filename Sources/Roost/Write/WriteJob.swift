@@ -273,6 +273,7 @@ extension WriteRequest {
     /// What the store should know of statements that go to the writer together.
     fileprivate func operationOptions(_ range: Range<Int>) -> OperationOptions {
         var options = OperationOptions(mayUseReserve: true)
+        options.mayCompleteElsewhere = true
         for position in range {
             switch statements[position] {
             case .insert(_, let document):

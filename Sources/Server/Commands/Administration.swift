@@ -58,45 +58,6 @@ enum Top {
     }
 }
 
-/// currentOp: the index builds under way; other commands are too short to be listed.
-enum CurrentOp {
-    static let definition = CommandDefinition(
-        "currentOp", [.adminOnly, .takesAnyField], help: "shows index builds under way"
-    ) { call, reply throws(DBError) in
-        reply.append("inprog", .array(documents(call)))
-        return .done
-    }
-
-    /// The builds; $currentOp lists them too.
-    static func documents(_ call: borrowing CommandCall) -> [Value] {
-        call.core.engine.builds.all.map { build in
-            let total = max(build.progress.total, 1)
-            let percent = min(100, build.progress.scanned * 100 / total)
-            return [
-                "type": "op", "op": "command", "active": true,
-                "ns": .string(build.namespace.description),
-                "msg": .string(
-                    "Index Build: \(build.indexes.joined(separator: ", ")): "
-                        + "\(build.progress.scanned)/\(total) \(percent)%"),
-                "progress": [
-                    "done": .int64(Int64(build.progress.scanned)), "total": .int64(Int64(total)),
-                ],
-            ]
-        }
-    }
-}
-
-/// killOp: accepted; what it names has ended or ends by itself.
-enum KillOp {
-    static let definition = CommandDefinition(
-        "killOp", .adminOnly, fields: [FieldSpec("op", .number, required: true)],
-        help: "asks an operation to end"
-    ) { _, reply throws(DBError) in
-        reply.append("info", "attempting to kill op")
-        return .done
-    }
-}
-
 /// usersInfo: there are no users yet.
 enum UsersInfo {
     static let definition = CommandDefinition(
@@ -134,27 +95,6 @@ enum Features {
     ) { _, reply throws(DBError) in
         reply.append("js", ["utf8": true])
         reply.append("oidMachine", Int32(0))
-        return .done
-    }
-}
-
-/// profile: the profiler is off, and stays so.
-enum Profile {
-    static let definition = CommandDefinition(
-        "profile",
-        [],
-        fields: [
-            FieldSpec("slowms", .number), FieldSpec("sampleRate", .number),
-            FieldSpec("filter", .any),
-        ],
-        help: "says that the profiler is off"
-    ) { call, reply throws(DBError) in
-        if let level = call.commandValue.truncatedInteger, level > 0 {
-            throw DBError(.commandNotSupported, "The profiler is not supported")
-        }
-        reply.append("was", Int32(0))
-        reply.append("slowms", Int32(100))
-        reply.append("sampleRate", 1.0)
         return .done
     }
 }

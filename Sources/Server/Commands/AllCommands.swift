@@ -8,7 +8,8 @@ let allCommands: [CommandDefinition] =
 private let documentCommands: [CommandDefinition] = [
     Find.definition, GetMore.definition, KillCursors.definition, Insert.definition,
     UpdateCommand.definition, Delete.definition, FindAndModify.definition, Count.definition,
-    Distinct.definition, Aggregate.definition, BulkWrite.definition, Explain.definition,
+    Distinct.definition, PlanCacheCommands.clear, Aggregate.definition, BulkWrite.definition,
+    Explain.definition, QueryCommand.definition,
 ]
 
 /// Collections and indexes.

@@ -25,7 +25,7 @@ enum Count {
         } else {
             read = call.core.engine.count(try request(call))
         }
-        return try SlicedRead(read.interrupt) { reader, budget throws(DBError) in
+        return try SlicedRead(read.cursor) { reader, budget throws(DBError) in
             try read.advance(reader, budget)
         } write: { reply throws(DBError) in
             reply.append("n", count: read.count)

@@ -27,7 +27,7 @@ enum Distinct {
         } else {
             read = call.core.engine.distinct(request)
         }
-        return try SlicedRead(read.interrupt) { reader, budget throws(DBError) in
+        return try SlicedRead(read.cursor) { reader, budget throws(DBError) in
             try read.advance(reader, budget)
         } write: { reply throws(DBError) in
             let values = reply.openArray("values")

@@ -15,6 +15,12 @@ enum Drop {
         let namespace = try call.namespace()
         var uuid: UUIDBytes?
         if let value = call.value("collectionUUID") { uuid = try UUIDBytes(value) }
+        if namespace.collection == Profiler.collection,
+            call.core.profiler.settings(of: namespace.database).setting.level > 0
+        {
+            throw DBError(
+                .illegalOperation, "turn off profiling before dropping system.profile collection")
+        }
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         call.core.engine.dropCollection(namespace, uuid: uuid) { outcome in
@@ -47,6 +53,7 @@ enum DropDatabase {
         guard database != "admin" else {
             throw DBError(.illegalOperation, "Dropping the '\(database)' database is prohibited.")
         }
+        call.core.profiler.forget(database)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         call.core.engine.dropDatabase(database) { outcome in

@@ -79,7 +79,8 @@ enum Find {
         let compiler = try QueryCompiler(call, namespace)
         var request = FindRequest(namespace, filter: try compiler.filter(call.document("filter")))
         request.sort = call.ownedDocument("sort")
-        request.projection = try compiler.projection(call.document("projection"))
+        request.projection = try compiler.projection(
+            call.document("projection"), of: request.filter)
         let skip = try nonNegative("skip", call) ?? 0
         let limit = try nonNegative("limit", call) ?? 0
         request.skip = Int(clamping: skip)
@@ -90,6 +91,7 @@ enum Find {
         request.returnsKey = call.truth("returnKey") == true
         request.showsRecordID = call.truth("showRecordId") == true
         request.deadline = call.special.deadline
+        request.allowsDiskUse = call.truth("allowDiskUse") ?? true
         request.isTailable = call.truth("tailable") == true
         request.awaitsData = call.truth("awaitData") == true
         try checkTailable(call, request)

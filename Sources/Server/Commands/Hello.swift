@@ -100,6 +100,7 @@ enum Hello {
             connection.client.metadata = Document(copying: metadata)
             connection.client.appName =
                 metadata.value("application")?.document?.value("name")?.string
+            connection.operation.client.appName = connection.client.appName
         }
         connection.client.hasSaidHello = true
     }

@@ -1,6 +1,9 @@
+import Synchronization
+
 /// A queued operation, its type erased.
 class WriteJob: @unchecked Sendable {
-    // Sendable: handed to the writer's thread through the queue, and used only there.
+    // Sendable: handed from thread to thread, on one at a time: the caller, the writer, perhaps a
+    // completer.
 
     let options: OperationOptions
 
@@ -16,6 +19,11 @@ class WriteJob: @unchecked Sendable {
 
     /// Hands the result to who waits for it, once; answers whether it is a success.
     func complete() -> Bool { false }
+
+    /// The same, and counts failures.
+    final func complete(_ environment: Environment) {
+        if !complete() { environment.statistics.withLock { $0.operationsFailed += 1 } }
+    }
 }
 
 /// A queued operation with a result.

@@ -139,20 +139,29 @@ final class Writer: @unchecked Sendable {
     }
 
     private func run(_ jobs: [WriteJob]) {
-        if runGroup(jobs) {
-            for job in jobs { complete(job) }
-            return
-        }
+        if runGroup(jobs) { return complete(jobs) }
         environment.statistics.withLock { $0.groupsRerun += 1 }
         for job in jobs {
             _ = runGroup([job])
-            complete(job)
+            complete([job])
         }
     }
 
-    private func complete(_ job: WriteJob) {
-        if job.complete() { return }
-        environment.statistics.withLock { $0.operationsFailed += 1 }
+    /// Hands the jobs' results out. What may complete elsewhere is also freed there: both take as
+    /// long as the operations themselves.
+    private func complete(_ jobs: [WriteJob]) {
+        let completer = hooks.withLock { $0 }.completer
+        var elsewhere: [WriteJob] = []
+        for job in jobs {
+            if completer != nil, job.options.mayCompleteElsewhere {
+                elsewhere.append(job)
+            } else {
+                job.complete(environment)
+            }
+        }
+        guard let completer, !elsewhere.isEmpty else { return }
+        let (group, environment) = (elsewhere, environment)
+        completer { for job in group { job.complete(environment) } }
     }
 
     /// Runs jobs in one transaction and gives each its result. False if the group was undone and

@@ -1,0 +1,54 @@
+// What the server knows of a document beside its fields, on its way through a query.
+
+internal import BSON
+
+/// Kinds of metadata that a query's filter gives.
+package struct MetadataKinds: OptionSet, Sendable {
+    /// One bit a kind.
+    package let rawValue: UInt8
+
+    /// The kinds of these bits.
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// How well a document answers a text search.
+    package static let textScore = MetadataKinds(rawValue: 1)
+    /// How far it is from the point of $near or $geoNear, and which place is.
+    package static let distance = MetadataKinds(rawValue: 2)
+}
+
+/// Fields that hold metadata, laid behind a document's own.
+package enum MetadataField {
+    /// The score of a text search.
+    package static let textScore = "$roost_textScore"
+    /// The distance from the point of $near.
+    package static let distance = "$roost_distance"
+    /// The place that the distance is of.
+    package static let place = "$roost_place"
+
+    /// Whether a name is one of them.
+    package static func isOne(_ name: RawSpan) -> Bool {
+        name.starts(with: RawSpan("$roost_"))
+    }
+
+    /// The field of a kind of `$meta`, if the query has it; nil for what no query carries along.
+    static func name(ofMeta kind: String, _ available: MetadataKinds) -> String? {
+        switch kind {
+        case "textScore" where available.contains(.textScore): textScore
+        case "geoNearDistance" where available.contains(.distance): distance
+        case "geoNearPoint" where available.contains(.distance): place
+        default: nil
+        }
+    }
+
+    /// An expression that gives the field of a document under way.
+    static func expression(_ field: String) -> Document {
+        Document { writer in
+            let call = writer.openDocument("$getField")
+            let name = writer.openDocument("field")
+            writer.append("$literal", field)
+            writer.close(name)
+            writer.append("input", "$$ROOT")
+            writer.close(call)
+        }
+    }
+}

@@ -1,0 +1,224 @@
+// The stages of a plan, as explain nests them.
+
+import BSON
+import Query
+
+extension Explanation {
+    // MARK: Stages
+
+    enum Stage {
+        case limit, projection(String), skip, sort, fetch(hasFilter: Bool), indexScan(QueryPlan)
+        case collectionScan(QueryPlan), express, endOfFile, count, countScan(QueryPlan), fastCount
+        case subplan, covered, union(QueryPlan, [QueryPlan])
+    }
+
+    func stages(_ plan: QueryPlan) -> [Stage] {
+        if case .nothing = plan.access {
+            return shape.isCount ? [.count, .endOfFile] : [.endOfFile]
+        }
+        if shape.isCount, shape.countsWholeCollection { return [.count, .fastCount] }
+        var stages: [Stage] = []
+        if plan.isUnion, shape.isDisjunction { stages.append(.subplan) }
+        if shape.isCount {
+            stages.append(.count)
+            if case .index = plan.access, plan.impliesMatch { return stages + [.countScan(plan)] }
+        } else {
+            if shape.limit > 0, plan.providesSort { stages.append(.limit) }
+            if let projection = shape.projection, !projection.isEmpty {
+                stages.append(
+                    plan.coversProjection
+                        ? .covered : .projection(Self.projectionStage(projection)))
+            }
+            if shape.skip > 0 { stages.append(.skip) }
+            if !plan.providesSort { stages.append(.sort) }
+        }
+        if isExpress(plan) { return stages + [.express] }
+        switch plan.access {
+        case .table where plan.isFullScan: stages.append(.collectionScan(plan))
+        case .table, .index:
+            if !plan.coversProjection { stages.append(.fetch(hasFilter: !plan.impliesMatch)) }
+            stages.append(.indexScan(plan))
+        case .union(let branches):
+            stages.append(.fetch(hasFilter: !plan.impliesMatch))
+            stages.append(.union(plan, branches))
+        case .nothing: stages.append(.endOfFile)
+        }
+        return stages
+    }
+
+    /// One `_id` and no other condition.
+    private func isExpress(_ plan: QueryPlan) -> Bool {
+        guard case .table = plan.access, plan.impliesMatch, let bounds = plan.bounds else {
+            return false
+        }
+        return bounds.parts[0].isSinglePoint
+    }
+
+    /// MongoDB calls projections simple that only keep or only drop whole top-level fields.
+    private static func projectionStage(_ projection: Document) -> String {
+        var elements = projection.view.makeIterator()
+        while let element = elements.next() {
+            let isPlain = element.value.isNumeric || element.value.type == .bool
+            if !isPlain || element.nameString.utf8.contains(46) { return "PROJECTION_DEFAULT" }
+        }
+        return "PROJECTION_SIMPLE"
+    }
+
+    func writeStages(
+        _ stages: [Stage], _ index: Int, _ counters: ReadCounters?, _ writer: inout DocumentWriter
+    ) {
+        guard index < stages.count else { return }
+        write(stages[index], counters, &writer)
+        guard index + 1 < stages.count else { return }
+        let input = writer.openDocument("inputStage")
+        writeStages(stages, index + 1, counters, &writer)
+        writer.close(input)
+    }
+
+    private func write(
+        _ stage: Stage, _ counters: ReadCounters?, _ writer: inout DocumentWriter
+    ) {
+        writer.append("stage", name(stage))
+        if let counters { writeCounts(stage, counters, &writer) }
+        switch stage {
+        case .limit: writer.append("limitAmount", Int32(truncatingIfNeeded: shape.limit))
+        case .skip: writer.append("skipAmount", Int32(truncatingIfNeeded: shape.skip))
+        case .projection, .covered:
+            writer.append("transformBy", shape.projection ?? Document())
+        case .sort:
+            writer.append("sortPattern", shape.sort ?? Document())
+            writer.append("memLimit", Int32(104_857_600))
+            if shape.limit > 0 {
+                writer.append("limitAmount", Int32(truncatingIfNeeded: shape.limit + shape.skip))
+            }
+            writer.append("type", "simple")
+        case .fetch(let hasFilter):
+            if hasFilter, !shape.filter.isEmpty { writer.append("filter", shape.filter) }
+        case .collectionScan(let plan):
+            if !shape.filter.isEmpty { writer.append("filter", shape.filter) }
+            writer.append("direction", plan.isBackward ? "backward" : "forward")
+        case .indexScan(let plan), .countScan(let plan): write(plan, &writer)
+        case .express:
+            writer.append("keyPattern", "{ _id: 1 }")
+            writer.append("indexName", "_id_")
+        case .union(let plan, let branches):
+            if plan.mergeOrder != nil, let sort = shape.sort { writer.append("sortPattern", sort) }
+            let inputs = writer.openArray("inputStages")
+            for (index, branch) in branches.enumerated() {
+                writer.appendHeader(.document, index: index)
+                let start = writer.openDocument()
+                writer.append("stage", "IXSCAN")
+                write(branch, &writer)
+                writer.close(start)
+            }
+            writer.close(inputs)
+        case .endOfFile, .count, .fastCount, .subplan: break
+        }
+    }
+
+    private func name(_ stage: Stage) -> String {
+        switch stage {
+        case .limit: "LIMIT"
+        case .projection(let name): name
+        case .skip: "SKIP"
+        case .sort: "SORT"
+        case .fetch: "FETCH"
+        case .indexScan: "IXSCAN"
+        case .collectionScan: "COLLSCAN"
+        case .express: "EXPRESS_IXSCAN"
+        case .endOfFile: "EOF"
+        case .count: "COUNT"
+        case .countScan: "COUNT_SCAN"
+        case .fastCount: "RECORD_STORE_FAST_COUNT"
+        case .subplan: "SUBPLAN"
+        case .covered: "PROJECTION_COVERED"
+        case .union(let plan, _): plan.mergeOrder == nil ? "OR" : "SORT_MERGE"
+        }
+    }
+
+    private func writeCounts(
+        _ stage: Stage, _ counters: ReadCounters, _ writer: inout DocumentWriter
+    ) {
+        let keys = keysExamined(counters)
+        let advanced =
+            switch stage {
+            case .indexScan, .countScan, .union: keys
+            case .fetch, .collectionScan: counters.matched
+            case .count, .fastCount: 0
+            default: counters.returned
+            }
+        writer.append("nReturned", Int32(truncatingIfNeeded: advanced))
+        writer.append("executionTimeMillisEstimate", Int32(truncatingIfNeeded: milliseconds))
+        // One unit of work for each entry or document looked at, and one to see the end.
+        let looked =
+            switch stage {
+            case .indexScan, .countScan, .union: keys
+            case .collectionScan, .fetch: max(counters.documentsExamined, advanced)
+            case .count: counters.matched
+            default: advanced
+            }
+        writer.append("works", Int32(truncatingIfNeeded: looked + 1))
+        writer.append("advanced", Int32(truncatingIfNeeded: advanced))
+        writer.append("needTime", Int32(truncatingIfNeeded: looked - advanced))
+        writer.append("needYield", Int32(0))
+        writer.append("saveState", Int32(truncatingIfNeeded: counters.slices))
+        writer.append("restoreState", Int32(truncatingIfNeeded: counters.slices))
+        writer.append("isEOF", Int32(1))
+        switch stage {
+        case .indexScan, .countScan:
+            writer.append("keysExamined", Int32(truncatingIfNeeded: keys))
+        case .fetch, .collectionScan, .express:
+            writer.append(
+                "docsExamined", Int32(truncatingIfNeeded: counters.documentsExamined))
+        case .count: writer.append("nCounted", Int32(truncatingIfNeeded: counters.matched))
+        default: break
+        }
+    }
+
+    private func write(_ plan: QueryPlan, _ writer: inout DocumentWriter) {
+        let shape: IndexShape
+        if case .index(let index) = plan.access {
+            shape = IndexShape(index, wildcard: plan.wildcard)
+            writer.append("keyPattern", index.specification["key"] ?? .null)
+            writer.append("indexName", index.name)
+            if let collation = shape.collation {
+                writer.append("collation", collation.document)
+            }
+            writer.append("isMultiKey", plan.multikeyParts != 0)
+            let paths = writer.openDocument("multiKeyPaths")
+            for (part, path) in shape.paths.enumerated() {
+                let list = writer.openArray(path.dotted)
+                if plan.multikeyParts >> UInt64(part) & 1 != 0 {
+                    writer.append(index: 0, .string(path.dotted))
+                }
+                writer.close(list)
+            }
+            writer.close(paths)
+            writer.append("isUnique", index.isUnique)
+            writer.append("isSparse", index.isSparse)
+            writer.append("isPartial", index.partialFilter != nil)
+        } else {
+            shape = .clustered(nil)
+            writer.append("keyPattern", ["_id": 1] as Document)
+            writer.append("indexName", "_id_")
+            writer.append("isMultiKey", false)
+            writer.append("isUnique", true)
+            writer.append("isSparse", false)
+            writer.append("isPartial", false)
+        }
+        writer.append("indexVersion", Int32(2))
+        writer.append("direction", plan.isBackward ? "backward" : "forward")
+        guard let bounds = plan.bounds else { return }
+        let list = writer.openDocument("indexBounds")
+        for (part, path) in shape.paths.enumerated() {
+            let isReversed = shape.descending[part] != plan.isBackward
+            let intervals = writer.openArray(path.dotted)
+            let set = bounds.parts[part].intervals
+            for (index, interval) in (isReversed ? set.reversed() : set).enumerated() {
+                writer.append(index: index, .string(interval.text(isReversed: isReversed)))
+            }
+            writer.close(intervals)
+        }
+        writer.close(list)
+    }
+}
