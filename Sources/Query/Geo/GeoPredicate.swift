@@ -62,7 +62,7 @@ package final class GeoPredicate: Sendable, Hashable {
     /// The same condition answered by a 2d index, which measures angles in its own way.
     var onPlane: GeoPredicate {
         guard var near else { return self }
-        near.isByDotProduct = true
+        near.isByChord = true
         return GeoPredicate(.near(near), source: source)
     }
 
@@ -120,7 +120,7 @@ package struct GeoNear: Sendable {
     let least: Double
     let most: Double
     /// Whether angles are computed as MongoDB's 2d indexes do; the last digits differ.
-    var isByDotProduct = false
+    var isByChord = false
 
     /// What stands for the path where the one geo index of the collection is meant.
     static let openPath = FieldPath("$geoNear")
@@ -134,7 +134,7 @@ package struct GeoNear: Sendable {
         case .point(let point, _):
             if !isSpherical { return center.planeDistance(to: point) }
             guard point.isOnSphere else { return nil }
-            return isByDotProduct ? center.angleByDotProduct(to: point) : center.angle(to: point)
+            return isByChord ? center.angleByChord(to: point) : center.angle(to: point)
         case .shape(let shape): return isSpherical ? shape.angle(to: center) : nil
         }
     }

@@ -19,14 +19,14 @@ struct GeoPoint: Sendable, Hashable {
         cs2_point_distance(x, y, other.x, other.y)
     }
 
-    /// The same angle by the arc cosine: exact to about 1e-8.
-    func angleByDotProduct(to other: GeoPoint) -> Double {
+    /// The same angle by the chord between the two, whose last digits differ.
+    func angleByChord(to other: GeoPoint) -> Double {
         let degree = Double.pi / 180
         let (x1, y1, x2, y2) = (x * degree, y * degree, other.x * degree, other.y * degree)
-        let product =
-            cos(y1) * cos(x1) * cos(y2) * cos(x2) + cos(y1) * sin(x1) * cos(y2) * sin(x2)
-            + sin(y1) * sin(y2)
-        return acos(max(-1, min(1, product)))
+        let dx = cos(y1) * cos(x1) - cos(y2) * cos(x2)
+        let dy = cos(y1) * sin(x1) - cos(y2) * sin(x2)
+        let dz = sin(y1) - sin(y2)
+        return 2 * asin(min(1, 0.5 * (dx * dx + dy * dy + dz * dz).squareRoot()))
     }
 
     /// The distance on the plane.
