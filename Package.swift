@@ -38,12 +38,14 @@ let package = Package(
             name: "CICU",
             linkerSettings: [.linkedLibrary("icui18n"), .linkedLibrary("icuuc")]),
         .target(name: "CChecksum"),
+        .target(name: "CEditLine", linkerSettings: [.linkedLibrary("edit")]),
 
         .target(name: "BSON", dependencies: ["CDecimal"], swiftSettings: swift),
         .target(name: "Storage", dependencies: ["CLMDB", "CChecksum"], swiftSettings: swift),
         .target(
             name: "Query",
             dependencies: ["BSON", "CPCRE2", "CICU"],
+            exclude: ["Text/Grammar.md"],
             swiftSettings: swift),
         .target(
             name: "Roost",
@@ -70,10 +72,19 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: swift),
+        .target(
+            name: "Client",
+            dependencies: [
+                "Wire", "BSON",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: swift),
         .executableTarget(
             name: "RoostCLI",
             dependencies: [
-                "Server", "Roost", "BSON",
+                "Server", "Roost", "Query", "Client", "BSON", "CEditLine",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -94,6 +105,9 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(name: "WireTests", dependencies: ["Wire", "BSON"], swiftSettings: swift),
         .testTarget(name: "ServerTests", dependencies: ["Server", "Roost", "Wire", "BSON"], swiftSettings: swift),
+        .testTarget(
+            name: "ShellTests", dependencies: ["RoostCLI", "Client", "BSON", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(name: "TidyTests", swiftSettings: swift),
     ],
     swiftLanguageModes: [.v6]

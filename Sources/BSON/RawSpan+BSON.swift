@@ -72,6 +72,34 @@ extension RawSpan {
         return index
     }
 
+    /// Offset of the zero byte that ends the name at `start`, as above, and whether the name is
+    /// ASCII.
+    @inline(__always)
+    func scanName(from start: Int) -> (end: Int, isASCII: Bool) {
+        let limit = byteCount
+        var index = start
+        var seen: UInt64 = 0
+        while index + 8 <= limit {
+            let word = UInt64(
+                littleEndian: unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
+            let zeros = (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080
+            if zeros != 0 {
+                let bits = zeros.trailingZeroBitCount
+                // Only the bytes before the zero are the name's.
+                seen |= word & ((1 << UInt64(bits)) &- 1)
+                return (index + bits >> 3, seen & 0x8080_8080_8080_8080 == 0)
+            }
+            seen |= word
+            index += 8
+        }
+        let end = indexOfZero(from: index)
+        while index < end {
+            seen |= UInt64(unsafeLoad(fromByteOffset: index, as: UInt8.self))
+            index += 1
+        }
+        return (end, seen & 0x8080_8080_8080_8080 == 0)
+    }
+
     /// Size of a payload of `type` that begins at `offset`, or -1 where the bytes don't hold one.
     @inline(__always)
     func payloadSize(of type: BSONType, at offset: Int) -> Int {

@@ -16,6 +16,13 @@ extension RawSpan {
                 index += 8
             }
             guard index < end else { return nil }
+            if index + 8 <= byteCount {
+                // The last bytes, with what lies behind them masked off.
+                let word = UInt64(
+                    littleEndian: unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
+                let kept = UInt64.max >> UInt64(8 * max(0, 8 - (end - index)))
+                if word & kept & 0x8080_8080_8080_8080 == 0, end - index < 8 { return nil }
+            }
             let lead = unsafeLoad(fromByteOffset: index, as: UInt8.self)
             if lead < 0x80 {
                 index += 1

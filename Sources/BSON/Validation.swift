@@ -100,12 +100,14 @@ private struct Validator: ~Escapable {
                     offset: offset)
             }
             let nameStart = offset + 1
-            let nameEnd = bytes.indexOfZero(from: nameStart)
+            let (nameEnd, isASCII) = bytes.scanName(from: nameStart)
             guard nameEnd < end else {
                 throw ValidationFailure(reason: "a field's name does not end", offset: nameStart)
             }
             do throws(ValidationFailure) {
-                try checkUTF8(nameStart..<nameEnd, "a field's name is not UTF-8")
+                if !isASCII {
+                    try checkUTF8(nameStart..<nameEnd, "a field's name is not UTF-8")
+                }
                 offset = try checkValue(type, at: nameEnd + 1, end: end, depth: depth)
             } catch {
                 throw error.inside(bytes.extracting(unchecked: nameStart..<nameEnd))

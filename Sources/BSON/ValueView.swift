@@ -101,6 +101,12 @@ public struct ValueView: ~Escapable {
         return String(utf8: utf8)
     }
 
+    /// Whether this is a string with the same bytes as `text`.
+    package func hasText(_ text: String) -> Bool {
+        guard type == .string, let utf8 else { return false }
+        return utf8.equals(text.utf8Span.span.bytes)
+    }
+
     /// The document of a document value, else nil.
     public var document: DocumentView? {
         @_lifetime(copy self)

@@ -12,8 +12,8 @@ enum Clock {
         return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
     }
 
-    /// Nanoseconds of the monotonic clock, exactly.
-    static var monotonicNanos: UInt64 {
+    /// Nanoseconds of the monotonic clock.
+    static var nanos: UInt64 {
         var now = timespec()
         clock_gettime(CLOCK_MONOTONIC, &now)
         return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)

@@ -32,28 +32,26 @@ struct CommandCall: ~Copyable {
     /// The field's value, nil where it was not sent. Its type is one the table allows.
     @_lifetime(borrow self)
     func value(_ name: StaticString) -> ValueView? {
-        guard let entry = arguments.entry(name, command.fields) else { return nil }
-        return view(entry)
+        arguments.value(name, request, command)
     }
 
     /// The value of the command's own name, such as the collection.
     var commandValue: ValueView {
         @_lifetime(borrow self)
-        get { view(arguments.commandEntry) }
-    }
-
-    @_lifetime(borrow self)
-    private func view(_ entry: Arguments.Entry) -> ValueView {
-        let start = Int(entry.offset)
-        return ValueView(
-            type: entry.type,
-            bytes: request.body.bytes.extracting(start..<start + Int(entry.byteCount)))
+        get {
+            let entry = arguments.commandEntry
+            let start = Int(entry.offset)
+            return ValueView(
+                type: entry.type,
+                bytes: request.body.bytes.extracting(start..<start + Int(entry.byteCount)))
+        }
     }
 
     /// The field's document.
     @_lifetime(borrow self)
     func document(_ name: StaticString) -> DocumentView? {
-        value(name)?.document
+        guard let value = arguments.value(name, request, command) else { return nil }
+        return value.document
     }
 
     /// The field's document, copied.

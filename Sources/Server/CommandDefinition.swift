@@ -20,6 +20,12 @@ final class CommandDefinition: Sendable {
     /// What is true of a command.
     struct Options: OptionSet, Sendable {
         let rawValue: UInt16
+
+        /// Whether all of `other` is true; the standard library's own is not inlined.
+        func contains(_ other: Options) -> Bool {
+            rawValue & other.rawValue == other.rawValue
+        }
+
         /// Answers before the client has signed in.
         static let beforeAuthentication = Options(rawValue: 1 << 0)
         /// Changes data: takes a write concern and counts as a write.

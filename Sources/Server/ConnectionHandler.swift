@@ -34,6 +34,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// What the client has said about itself.
     var client = ClientInfo()
 
+    /// What the last command was about; the next one mostly is about the same.
+    var lastNamespace: Namespace?
     /// Whether cursors were opened without a session, which end with the connection.
     var hasOwnCursors = false
     /// Tells work on other threads that nobody waits for it any more.
@@ -51,11 +53,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var context: ChannelHandlerContext?
     private var state = ConnectionState()
     private var out = ReplyWriter()
+    private let arguments = Arguments()
     /// A request that is run again for each further reply.
     private var exhausting: Request?
     /// A hello that waits for a change of the topology.
     private var waitingHello: Scheduled<Void>?
     private var wantsRead = false
+    /// `channel.isWritable`, which is asked often and dear to ask.
+    private var isWritable = true
+    private var lastTouch: SessionTable.Touch?
     private var closesWhenIdle = false
     private var isProcessing = false
     /// Whether `out` is being written; events of the channel may come in the middle of that.
@@ -77,6 +83,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        isWritable = context.channel.isWritable
         client.remoteAddress = context.remoteAddress.map(Self.describe) ?? "unix socket"
         operation.client.address = client.remoteAddress
         core.operations.add(operation)
@@ -115,7 +122,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// The channel asks before each read; bytes that nobody wants stay in the kernel, so that TCP
     /// holds the client back.
     func read(context: ChannelHandlerContext) {
-        if state.wantsBytes, context.channel.isWritable {
+        if state.wantsBytes, isWritable {
             context.read()
         } else {
             wantsRead = true
@@ -123,7 +130,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable {
+        isWritable = context.channel.isWritable
+        if isWritable {
             if isFlushing {
                 // The event comes from inside the write, while `out` still holds what was written.
                 let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -152,10 +160,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Performs the state machine's actions until it waits.
     private func process() {
-        guard !isProcessing, !isFlushing, let context else { return }
+        guard !isProcessing, !isFlushing, context != nil else { return }
         isProcessing = true
         defer { isProcessing = false }
-        while context.channel.isWritable {
+        while isWritable {
             if closesWhenIdle, !state.isBusy { return closeAfterFlush() }
             switch state.next() {
             case .wait: return
@@ -192,23 +200,23 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func run(_ request: Request, _ failure: InjectedFailure? = nil) {
         out.begin(request.kind)
-        if core.profiler.isOn { commandStart = Clock.monotonicNanos }
+        if core.profiler.isOn { commandStart = Clock.nanos }
         var special = SpecialFields()
         var outcome = CommandOutcome.done
         var failed: DBError?
         do throws(DBError) {
             let command = try definition(of: request)
-            let arguments = try Arguments(request, command)
+            try arguments.read(request, command)
             special = try SpecialFields(arguments, request, command, core)
             if let failure {
                 if let error = failure.error { throw error }
                 if let error = failure.writeConcernError { special.writeConcern.failure = error }
             }
-            if special.deadline != nil, core.failPoints.expiresAllDeadlines {
+            if special.hasDeadline, core.failPoints.expiresAllDeadlines {
                 throw .timeExpired
             }
             if let session = special.session {
-                try core.sessions.touch(session, now: lastBytesAt)
+                try core.sessions.touch(session, now: lastBytesAt, &lastTouch)
             }
             let call = CommandCall(
                 command: command, request: request, arguments: arguments, special: special,
@@ -245,7 +253,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     ) -> Bool {
         let ended = EndedOperation(
             request: request, client: operation.client,
-            nanos: Clock.monotonicNanos &- commandStart, report: operation.takeReport(),
+            nanos: Clock.nanos &- commandStart, report: operation.takeReport(),
             error: error, replyBytes: out.byteCount)
         let delivery = Delivery(
             connection: NIOLoopBound(self, eventLoop: loop.mailbox.eventLoop), reply: nil,
@@ -265,10 +273,6 @@ final class ConnectionHandler: ChannelDuplexHandler {
             core.options.offersTestCommands || !command.options.contains(.testOnly)
         else {
             throw DBError(.commandNotFound, "no such command: '\(first.nameString)'")
-        }
-        if request.kind == .message, body.value("$db") == nil {
-            throw DBError(
-                DBError.Code(rawValue: 40_571), "OP_MSG requests require a $db argument")
         }
         return command
     }
@@ -317,7 +321,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func exhaustFurther() {
         guard let context, let request = exhausting else { return }
         // When the client does not take the replies, the next writability event goes on.
-        guard context.channel.isWritable else {
+        guard isWritable else {
             let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
             context.eventLoop.scheduleTask(in: .milliseconds(5)) {
                 handler.value.exhaustFurther()
@@ -382,7 +386,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func resumeReading() {
-        guard let context, wantsRead, state.wantsBytes, context.channel.isWritable else { return }
+        guard let context, wantsRead, state.wantsBytes, isWritable else { return }
         wantsRead = false
         context.read()
     }

@@ -263,6 +263,14 @@ extension CommandCall {
 
     /// The collection that the command's own field names, with its database.
     func namespace() throws(DBError) -> Namespace {
-        Namespace(database, try collectionName())
+        if request.legacyDatabase == nil, let last = connection.lastNamespace,
+            let database = value("$db"), database.hasText(last.database),
+            commandValue.hasText(last.collection)
+        {
+            return last
+        }
+        let namespace = Namespace(database, try collectionName())
+        connection.lastNamespace = namespace
+        return namespace
     }
 }

@@ -91,8 +91,8 @@ struct FieldSpec: Sendable {
     }
 }
 
-/// The fields of one command, the common ones first.
-struct FieldTable: Sendable {
+/// The fields of one command, the common ones first. A class, so that handing it on copies nothing.
+final class FieldTable: Sendable {
     /// The fields that every command takes; `Arguments` knows some by their place here.
     static let common: [FieldSpec] = [
         FieldSpec("$db", .string),
@@ -117,6 +117,8 @@ struct FieldTable: Sendable {
         FieldSpec("mayBypassWriteBlocking", .any),
         FieldSpec("rawData", .truth),
     ]
+    /// The place of `$db`.
+    static let databasePlace = 0
     /// How many of the common fields, from the first, need no attention of their own.
     static let quietCommonCount = 4
 
@@ -152,7 +154,20 @@ struct FieldTable: Sendable {
         }
     }
 
-    private static func hash(_ name: RawSpan) -> Int {
+    /// Whether the field at `place` is called so.
+    func isName(_ name: StaticString, at place: Int) -> Bool {
+        RawSpan(specs[place].name).equals(name)
+    }
+
+    /// Whether a value of `type` counts as not sent, and whether the field at `place` may have it.
+    func check(_ type: BSONType, at place: Int) -> (isAbsent: Bool, isRight: Bool) {
+        if specs[place].types.contains(type) { return (false, true) }
+        return (specs[place].isAbsent(type), false)
+    }
+
+    /// A number below 256 that rarely is another name's too.
+    @inline(__always)
+    static func hash(_ name: RawSpan) -> Int {
         let count = name.byteCount
         if count == 0 { return 0 }
         // SAFETY: offsets are below the count, which is not zero.

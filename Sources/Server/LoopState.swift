@@ -15,8 +15,8 @@ final class LoopState {
     private var isStopping = false
     private var whenEmpty: EventLoopPromise<Void>?
 
-    init(_ eventLoop: any EventLoop, reader: Reader) {
-        mailbox = LoopMailbox(eventLoop)
+    init(_ mailbox: LoopMailbox, reader: Reader) {
+        self.mailbox = mailbox
         self.reader = reader
     }
 

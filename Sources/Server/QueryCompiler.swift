@@ -14,11 +14,16 @@ struct QueryCompiler: Sendable {
 
     /// Reads `let` and `collation`; where there is none, the collection's own holds.
     init(
-        _ call: borrowing CommandCall, _ namespace: Namespace? = nil
+        _ call: borrowing CommandCall, _ namespace: Namespace? = nil, isUpdate: Bool = false
     ) throws(DBError) {
         var scope = ExpressionScope(nowMillis: Clock.wallMillis)
+        // As MongoDB: a standalone server has a cluster time for the pipelines of updates alone.
+        if call.core.topology.isReplicaSet || isUpdate {
+            scope.clusterTime = call.core.clusterTime
+        }
         let entry = namespace.flatMap { call.core.engine.collection($0) }
         scope.collation = try Self.collation(call.document("collation"), of: entry)
+        scope.collections = EngineCollections(call.core.engine, database: call.database)
         if let variables = call.document("let") { try scope.bind(variables: variables) }
         self.scope = scope
         recordCollation = entry?.collation

@@ -1,8 +1,7 @@
 // Answers that come from another thread: the writer after its commit, or a reader of the pool.
 //
 // The answering thread writes the whole reply into a buffer of its own and posts it to the event
-// loop's mailbox. A mailbox wakes its loop once however many answers wait in it, so a group commit
-// of 100 commands costs one wake-up a loop, not 100.
+// loop's mailbox. The writer thread wakes a loop once for all answers of a commit group.
 
 import BSON
 import NIOCore
@@ -94,7 +93,7 @@ struct ReplyTicket: Sendable {
         }
         let ended = EndedOperation(
             request: request, client: operation.client,
-            nanos: Clock.monotonicNanos &- startedAt, report: operation.takeReport(),
+            nanos: Clock.nanos &- startedAt, report: operation.takeReport(),
             error: error, replyBytes: delivery.reply?.readableBytes ?? 0)
         let isStoring = core.profiler.take(ended, core) { [mailbox] in mailbox.post(delivery) }
         if !isStoring { mailbox.post(delivery) }
@@ -133,25 +132,41 @@ struct Delivery: Sendable {
 /// Replies for the connections of one event loop, posted from any thread.
 final class LoopMailbox: Sendable {
     let eventLoop: any EventLoop
-    private let waiting = Mutex<[Delivery]>([])
+    private let engine: RoostEngine
+    private let waiting = Mutex(Waiting())
 
-    init(_ eventLoop: any EventLoop) {
-        self.eventLoop = eventLoop
+    private struct Waiting {
+        var deliveries: [Delivery] = []
+        /// Whether the loop has been asked to deliver and hasn't yet.
+        var isWoken = false
     }
 
-    /// Brings a reply to its connection, soon.
+    init(_ eventLoop: any EventLoop, _ engine: RoostEngine) {
+        self.eventLoop = eventLoop
+        self.engine = engine
+    }
+
+    /// Brings a reply to its connection, soon: on the writer thread after the last of its group's
+    /// answers, so that the loop doesn't wake for each.
     func post(_ delivery: Delivery) {
-        let isFirst = waiting.withLock { waiting in
-            waiting.append(delivery)
-            return waiting.count == 1
+        waiting.withLock { $0.deliveries.append(delivery) }
+        if !engine.isOnWriterThread { wake() }
+    }
+
+    /// Wakes the loop if answers wait and nobody has.
+    func wake() {
+        let mustWake = waiting.withLock { waiting in
+            if waiting.deliveries.isEmpty || waiting.isWoken { return false }
+            waiting.isWoken = true
+            return true
         }
-        if isFirst { eventLoop.execute { self.deliver() } }
+        if mustWake { eventLoop.execute { self.deliver() } }
     }
 
     private func deliver() {
         let deliveries = waiting.withLock { waiting in
-            defer { waiting = [] }
-            return waiting
+            defer { waiting = Waiting() }
+            return waiting.deliveries
         }
         for delivery in deliveries {
             delivery.connection.value.finishDeferred(
@@ -201,9 +216,7 @@ struct ReplyEpilogue: Sendable {
     /// Writes the header and compresses where the client can inflate. Returns the reply's number.
     @discardableResult
     func end(_ reply: inout ReplyWriter, responseTo: Int32, moreToCome: Bool) -> Int32 {
-        var flags: MessageFlags = []
-        if moreToCome { flags.insert(.moreToCome) }
-        if hasChecksum { flags.insert(.checksumPresent) }
+        let flags = MessageFlags(moreToCome: moreToCome, checksumPresent: hasChecksum)
         let id = core.nextReplyID()
         reply.end(requestID: id, responseTo: responseTo, flags: flags)
         if isCompressed { reply.compressLast() }

@@ -30,14 +30,18 @@ package final class Server: Service {
         let count = options.eventLoops > 0 ? options.eventLoops : System.coreCount
         group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, count))
         var loops: [ObjectIdentifier: NIOLoopBound<LoopState>] = [:]
+        var mailboxes: [LoopMailbox] = []
         for eventLoop in group.makeIterator() {
+            let mailbox = LoopMailbox(eventLoop, engine)
+            mailboxes.append(mailbox)
             loops[ObjectIdentifier(eventLoop)] = try await eventLoop.submit {
                 let reader = try engine.makeReader()
                 return NIOLoopBound(
-                    LoopState(eventLoop, reader: reader), eventLoop: eventLoop)
+                    LoopState(mailbox, reader: reader), eventLoop: eventLoop)
             }.get()
         }
         self.loops = loops
+        engine.setGroupAnswered { [mailboxes] in for mailbox in mailboxes { mailbox.wake() } }
     }
 
     /// Adds a line to what `getLog` shows.

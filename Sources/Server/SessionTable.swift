@@ -44,6 +44,29 @@ final class SessionTable: Sendable {
 
     private let lastUses = Mutex<[SessionID: UInt64]>([:])
 
+    /// How often sessions were ended; a touch before the last time may have been undone.
+    private let endings = Atomic<Int>(0)
+
+    /// A connection's last noted use.
+    struct Touch {
+        fileprivate let id: SessionID
+        fileprivate let at: UInt64
+        fileprivate let endings: Int
+    }
+
+    /// Nanoseconds in which a connection's uses of one session count as one.
+    private static let touchNanos: UInt64 = 1_000_000_000
+
+    /// Notes a use as below, unless the connection's `last` was of the same session and recent.
+    func touch(_ id: SessionID, now: UInt64, _ last: inout Touch?) throws(DBError) {
+        let endings = endings.load(ordering: .acquiring)
+        if let last, last.id == id, last.endings == endings, now &- last.at < Self.touchNanos {
+            return
+        }
+        last = Touch(id: id, at: now, endings: endings)
+        try touch(id, now: now)
+    }
+
     /// Notes a use at `now` (nanoseconds of the monotonic clock).
     ///
     /// - Throws: 261 TooManyLogicalSessions.
@@ -66,24 +89,29 @@ final class SessionTable: Sendable {
         lastUses.withLock { sessions in
             for id in ids { sessions[id] = nil }
         }
+        endings.wrappingAdd(1, ordering: .releasing)
     }
 
     /// Forgets all and says which there were.
     func endAll() -> [SessionID] {
-        lastUses.withLock { sessions in
+        let ids = lastUses.withLock { sessions in
             defer { sessions.removeAll() }
             return Array(sessions.keys)
         }
+        endings.wrappingAdd(1, ordering: .releasing)
+        return ids
     }
 
     /// Forgets those not used for 30 minutes and says which.
     func expire(now: UInt64) -> [SessionID] {
         let age = UInt64(Self.timeoutMinutes) * 60 * 1_000_000_000
-        return lastUses.withLock { sessions in
+        let expired = lastUses.withLock { sessions in
             let expired = sessions.filter { now > $0.value && now - $0.value > age }.map(\.key)
             for id in expired { sessions[id] = nil }
             return expired
         }
+        if !expired.isEmpty { endings.wrappingAdd(1, ordering: .releasing) }
+        return expired
     }
 
     /// All of them with their last uses (nanoseconds of the monotonic clock), in no order.

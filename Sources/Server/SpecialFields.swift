@@ -15,8 +15,8 @@ struct WriteConcern: Sendable {
 
 /// The common fields of one command.
 struct SpecialFields: Sendable {
-    /// When to give up; nil without `maxTimeMS`.
-    var deadline: ContinuousClock.Instant?
+    /// When to give up, in nanoseconds of the monotonic clock; 0 without `maxTimeMS`.
+    private var deadlineNanos: UInt64 = 0
     /// `maxTimeMS` in milliseconds, for `getMore` and `hello`; 0 where it was not sent.
     var maxTimeMillis: Int64 = 0
     /// The number of a retryable write.
@@ -29,23 +29,31 @@ struct SpecialFields: Sendable {
 
     init() {}
 
+    /// Whether there is a time limit.
+    var hasDeadline: Bool { deadlineNanos != 0 }
+
+    /// When to give up; nil without `maxTimeMS`.
+    var deadline: ContinuousClock.Instant? {
+        guard hasDeadline else { return nil }
+        return .now + .nanoseconds(Int64(deadlineNanos) - Int64(Clock.nanos))
+    }
+
     /// Reads and checks the fields of `call`.
     init(
-        _ arguments: Arguments, _ request: borrowing Request, _ command: CommandDefinition,
-        _ core: ServerCore
+        _ arguments: Arguments, _ request: borrowing Request,
+        _ command: CommandDefinition, _ core: ServerCore
     ) throws(DBError) {
-        let fields = FieldReader(arguments: arguments, command: command)
-        if let lsid = fields.value("lsid", request)?.document {
+        if let lsid = arguments.value("lsid", request, command)?.document {
             session = try SessionID(lsid)
         }
         guard arguments.hasSpecialCommonFields else { return }
-        try readMaxTime(fields, request)
-        try readTransaction(fields, request, command, core)
-        try readVersionedAPI(fields, request, command)
-        if let concern = fields.value("readConcern", request)?.document {
+        try readMaxTime(arguments, request, command)
+        try readTransaction(arguments, request, command, core)
+        try readVersionedAPI(arguments, request, command)
+        if let concern = arguments.value("readConcern", request, command)?.document {
             try Self.checkReadConcern(concern, command, core)
         }
-        if let concern = fields.value("writeConcern", request)?.document {
+        if let concern = arguments.value("writeConcern", request, command)?.document {
             guard command.options.contains(.isWrite) else {
                 throw DBError(
                     .invalidOptions, "Command does not support writeConcern")
@@ -54,24 +62,13 @@ struct SpecialFields: Sendable {
         }
     }
 
-    private struct FieldReader {
-        let arguments: Arguments
-        let command: CommandDefinition
-
-        @_lifetime(borrow request)
-        func value(_ name: StaticString, _ request: borrowing Request) -> ValueView? {
-            guard let entry = arguments.entry(name, command.fields) else { return nil }
-            let start = Int(entry.offset)
-            return ValueView(
-                type: entry.type,
-                bytes: request.body.bytes.extracting(start..<start + Int(entry.byteCount)))
-        }
-    }
-
     private mutating func readMaxTime(
-        _ fields: FieldReader, _ request: borrowing Request
+        _ arguments: Arguments, _ request: borrowing Request,
+        _ command: CommandDefinition
     ) throws(DBError) {
-        guard let value = fields.value("maxTimeMS", request), value.isNumeric else { return }
+        guard let value = arguments.value("maxTimeMS", request, command), value.isNumeric else {
+            return
+        }
         guard let millis = value.exactInteger else {
             throw DBError(.failedToParse, "maxTimeMS has non-integral value")
         }
@@ -80,16 +77,17 @@ struct SpecialFields: Sendable {
                 .badValue, "\(millis) value for maxTimeMS is out of range [0, 2147483647]")
         }
         maxTimeMillis = millis
-        if millis > 0 { deadline = .now + .milliseconds(millis) }
+        if millis > 0 { deadlineNanos = Clock.nanos + UInt64(millis) * 1_000_000 }
     }
 
     private mutating func readTransaction(
-        _ fields: FieldReader, _ request: borrowing Request, _ command: CommandDefinition,
+        _ arguments: Arguments, _ request: borrowing Request,
+        _ command: CommandDefinition,
         _ core: ServerCore
     ) throws(DBError) {
-        let number = fields.value("txnNumber", request)?.int64
-        if fields.value("startTransaction", request) != nil
-            || fields.value("autocommit", request) != nil
+        let number = arguments.value("txnNumber", request, command)?.int64
+        if arguments.value("startTransaction", request, command) != nil
+            || arguments.value("autocommit", request, command) != nil
         {
             guard number != nil else {
                 throw DBError(
@@ -126,12 +124,13 @@ struct SpecialFields: Sendable {
     }
 
     private mutating func readVersionedAPI(
-        _ fields: FieldReader, _ request: borrowing Request, _ command: CommandDefinition
+        _ arguments: Arguments, _ request: borrowing Request,
+        _ command: CommandDefinition
     ) throws(DBError) {
-        let version = fields.value("apiVersion", request)?.string
-        let isStrict = fields.value("apiStrict", request)?.bool
+        let version = arguments.value("apiVersion", request, command)?.string
+        let isStrict = arguments.value("apiStrict", request, command)?.bool
         guard let version else {
-            if isStrict != nil || fields.value("apiDeprecationErrors", request) != nil {
+            if isStrict != nil || arguments.value("apiDeprecationErrors", request, command) != nil {
                 throw DBError(
                     DBError.Code(rawValue: 4_886_600),
                     "Provided apiStrict and/or apiDeprecationErrors without passing apiVersion")

@@ -9,6 +9,8 @@ enum WriteReply {
     /// What the counts are called and which are told.
     enum Kind: Sendable {
         case insert, update, delete
+        /// A text statement's: one row of a cursor over that collection.
+        case row(Namespace)
     }
 
     /// Runs a request and answers when it is committed.
@@ -20,7 +22,11 @@ enum WriteReply {
         call.core.engine.write(request) { outcome in
             ticket.answer { reply throws(DBError) in
                 let outcome = try outcome.get()
-                write(outcome, kind, concern, &reply)
+                if case .row(let namespace) = kind {
+                    try writeRow(outcome, namespace, concern, &reply)
+                } else {
+                    write(outcome, kind, concern, &reply)
+                }
             }
         }
         return .deferred
@@ -41,11 +47,30 @@ enum WriteReply {
             if result.upsertedID != nil { hasUpserts = true }
         }
         reply.append("n", count: n)
-        if kind == .update {
+        if case .update = kind {
             reply.append("nModified", count: modified)
             if hasUpserts { writeUpserts(outcome, &reply) }
         }
         if hasErrors { writeErrors(outcome, &reply) }
+        appendConcern(concern, &reply)
+    }
+
+    /// The counts as a row.
+    /// - Throws: the first statement's error, since a row has no place for it.
+    private static func writeRow(
+        _ outcome: WriteOutcome, _ namespace: Namespace, _ concern: WriteConcern,
+        _ reply: inout ReplyWriter
+    ) throws(DBError) {
+        for result in outcome.results { if let error = result.error { throw error } }
+        let mark = RowReply.open(&reply)
+        reply.append("n", count: outcome.results.reduce(0) { $0 + $1.n })
+        reply.append("nModified", count: outcome.results.reduce(0) { $0 + $1.modified })
+        let upserted = reply.openArray("upserted")
+        for result in outcome.results {
+            if let id = result.upsertedID { reply.append(element: id.view) }
+        }
+        reply.close(upserted)
+        RowReply.close(mark, namespace, &reply)
         appendConcern(concern, &reply)
     }
 

@@ -36,15 +36,19 @@ package struct GroupHooks<Transaction: ~Copyable>: Sendable {
     package var didCommit: (@Sendable (UInt64) -> Void)?
     /// After a group was undone: forget what was derived from it.
     package var didAbort: (@Sendable () -> Void)?
+    /// After the completions of a group.
+    package var didAnswer: (@Sendable () -> Void)?
 
     /// No hooks unless set.
     package init(
         willCommit: (@Sendable (inout Transaction) throws -> Void)? = nil,
         didCommit: (@Sendable (UInt64) -> Void)? = nil,
-        didAbort: (@Sendable () -> Void)? = nil
+        didAbort: (@Sendable () -> Void)? = nil,
+        didAnswer: (@Sendable () -> Void)? = nil
     ) {
         self.willCommit = willCommit
         self.didCommit = didCommit
         self.didAbort = didAbort
+        self.didAnswer = didAnswer
     }
 }

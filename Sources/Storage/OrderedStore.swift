@@ -45,6 +45,9 @@ package protocol OrderedStore: Sendable {
         _ operation: @escaping @Sendable (inout WriteTransaction) throws -> R
     ) throws -> R
 
+    /// Whether the caller runs on the writer's thread, as completions do.
+    var isOnWriterThread: Bool { get }
+
     /// Sets what runs once a group, from the next one on.
     func setGroupHooks(_ hooks: GroupHooks<WriteTransaction>)
 

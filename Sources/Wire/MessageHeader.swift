@@ -71,6 +71,18 @@ package struct MessageFlags: OptionSet, Sendable {
     /// The client can take several replies to this request.
     package static let exhaustAllowed = MessageFlags(rawValue: 1 << 16)
 
+    /// The flags of a reply.
+    package init(moreToCome: Bool, checksumPresent: Bool) {
+        rawValue =
+            (moreToCome ? Self.moreToCome.rawValue : 0)
+            | (checksumPresent ? Self.checksumPresent.rawValue : 0)
+    }
+
+    /// Whether all bits of `other` are set; the standard library's own is not inlined here.
+    package func contains(_ other: MessageFlags) -> Bool {
+        rawValue & other.rawValue == other.rawValue
+    }
+
     /// The bits among the required 16 that nobody knows.
     package var unknownRequiredBits: UInt32 {
         rawValue & 0xFFFF & ~(Self.checksumPresent.rawValue | Self.moreToCome.rawValue)

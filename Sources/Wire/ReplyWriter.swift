@@ -1,5 +1,9 @@
 // Writing replies straight into the bytes that go to the socket: a document that the store lends
-// is copied once, from its page into this buffer.
+// is copied from its page into this buffer.
+//
+// Small pieces are put together in a fixed scratch first, since each write to a ByteBuffer costs a
+// hundred instructions; whatever fills the scratch, and the reply's end, spills it. Positions count
+// through both: those below `buffer.writerIndex` lie in the buffer, the others in the scratch.
 //
 // A reply is begun, its fields are appended, and it is ended, which patches the lengths. Until
 // then it can be taken back to the beginning, so that an error met half-way replaces it.
@@ -9,8 +13,12 @@ package import NIOCore
 
 /// Appends one reply after another to a buffer.
 package struct ReplyWriter: Sendable {
-    /// All that was written and not yet taken.
+    /// All replies that were ended and not yet taken.
     package private(set) var buffer: ByteBuffer
+
+    /// What follows `buffer` of the reply being written.
+    private var scratch = InlineArray<1024, UInt8>(repeating: 0)
+    private var scratchCount = 0
 
     /// Where the reply being written begins.
     private var messageStart = 0
@@ -26,7 +34,7 @@ package struct ReplyWriter: Sendable {
     }
 
     /// Bytes of the reply being written so far.
-    package var byteCount: Int { buffer.writerIndex - messageStart }
+    package var byteCount: Int { position - messageStart }
 
     /// Elements that `append(element:)` has written to the open batch.
     package var elementCount: Int { elementIndex }
@@ -36,27 +44,30 @@ package struct ReplyWriter: Sendable {
     /// Begins a reply of the kind that answers `kind`.
     package mutating func begin(_ kind: Request.Kind) {
         self.kind = kind
-        messageStart = buffer.writerIndex
-        // `end` writes header and length over these zeros.
+        messageStart = position
+        // `end` writes header and length over these zeros: 16 bytes of header, then
         switch kind {
         case .message:
-            buffer.writeRepeatingByte(0, count: MessageHeader.byteCount + 4 + 1 + 4)
+            // flags, the section's kind and the document's length.
+            putZeros(words: 6)
+            put(UInt8(0))
         case .legacyQuery:
             // flags, cursor id, starting from, number returned; then the document's length.
-            buffer.writeRepeatingByte(0, count: MessageHeader.byteCount + 20 + 4)
+            putZeros(words: 10)
         }
-        bodyStart = buffer.writerIndex - 4 - messageStart
+        bodyStart = position - 4 - messageStart
         elementIndex = 0
     }
 
     /// Forgets the fields written since `begin`.
     package mutating func restart() {
-        buffer.moveWriterIndex(to: messageStart)
+        abandon()
         begin(kind)
     }
 
     /// Forgets the reply begun, header and all.
     package mutating func abandon() {
+        scratchCount = 0
         buffer.moveWriterIndex(to: messageStart)
     }
 
@@ -72,20 +83,22 @@ package struct ReplyWriter: Sendable {
     ) {
         close(bodyStart)
         let hasChecksum = kind == .message && flags.contains(.checksumPresent)
-        let length = buffer.writerIndex - messageStart + (hasChecksum ? 4 : 0)
-        buffer.setMultipleIntegers(
-            Int32(truncatingIfNeeded: length), requestID, responseTo,
-            (kind == .message ? OpCode.message : OpCode.reply).rawValue,
-            at: messageStart, endianness: .little)
+        let length = byteCount + (hasChecksum ? 4 : 0)
+        patch(Int32(truncatingIfNeeded: length), at: messageStart)
+        patch(requestID, at: messageStart + 4)
+        patch(responseTo, at: messageStart + 8)
+        patch(
+            (kind == .message ? OpCode.message : OpCode.reply).rawValue, at: messageStart + 12)
         let fields = messageStart + MessageHeader.byteCount
         switch kind {
         case .message:
-            buffer.setInteger(flags.rawValue, at: fields, endianness: .little)
+            patch(flags.rawValue, at: fields)
         case .legacyQuery:
             // AwaitCapable, which every server since 1.x sets; one document returned.
-            buffer.setInteger(Int32(8), at: fields, endianness: .little)
-            buffer.setInteger(Int32(1), at: fields + 16, endianness: .little)
+            patch(Int32(8), at: fields)
+            patch(Int32(1), at: fields + 16)
         }
+        spill()
         if hasChecksum {
             let message = buffer.getSlice(at: messageStart, length: length - 4)
             buffer.writeInteger(message?.readableBytesSpan.crc32c ?? 0, endianness: .little)
@@ -100,6 +113,7 @@ package struct ReplyWriter: Sendable {
     /// Moves the reply begun to a writer of its own, which another thread may go on with. Copies
     /// what was written of it.
     package mutating func split() -> ReplyWriter {
+        spill()
         var other = ReplyWriter()
         if var written = buffer.getSlice(at: messageStart, length: byteCount) {
             other.buffer.writeBuffer(&written)
@@ -154,19 +168,17 @@ package struct ReplyWriter: Sendable {
     }
 
     private mutating func openNested() -> Int {
-        let start = buffer.writerIndex - messageStart
-        buffer.writeInteger(UInt32(0))
+        let start = byteCount
+        put(UInt32(0))
         return start
     }
 
     /// Ends the document or array that began at `start`, which counts from the reply's beginning
     /// and so stays right when the reply moves to another writer.
     package mutating func close(_ start: Int) {
-        buffer.writeInteger(UInt8(0))
+        put(UInt8(0))
         let index = messageStart + start
-        buffer.setInteger(
-            UInt32(truncatingIfNeeded: buffer.writerIndex - index), at: index,
-            endianness: .little)
+        patch(UInt32(truncatingIfNeeded: position - index), at: index)
     }
 
     // MARK: Elements of the open array
@@ -174,13 +186,13 @@ package struct ReplyWriter: Sendable {
     /// Copies a lent document as the next element of the open array.
     package mutating func append(element document: DocumentView) {
         appendElementHeader(.document)
-        buffer.writeBytes(document.bytes)
+        put(document.bytes)
     }
 
     /// Copies a lent value as the next element of the open array.
     package mutating func append(element value: ValueView) {
         appendElementHeader(value.type)
-        buffer.writeBytes(value.bytes)
+        put(value.bytes)
     }
 
     /// Appends a string as the next element of the open array.
@@ -190,36 +202,36 @@ package struct ReplyWriter: Sendable {
     }
 
     private mutating func appendElementHeader(_ type: BSONType) {
-        buffer.writeInteger(type.rawValue)
+        put(type.rawValue)
         appendDecimal(elementIndex)
-        buffer.writeInteger(UInt8(0))
+        put(UInt8(0))
         elementIndex += 1
     }
 
     private mutating func appendDecimal(_ number: Int) {
         if number >= 10 { appendDecimal(number / 10) }
-        buffer.writeInteger(UInt8(truncatingIfNeeded: 48 + number % 10))
+        put(UInt8(truncatingIfNeeded: 48 + number % 10))
     }
 
     // MARK: Fields
 
     /// Writes a field's type and name; the payload must follow.
     package mutating func appendHeader(_ type: BSONType, _ name: StaticString) {
-        buffer.writeInteger(type.rawValue)
-        buffer.writeStaticString(name)
-        buffer.writeInteger(UInt8(0))
+        put(type.rawValue)
+        put(RawSpan(name))
+        put(UInt8(0))
     }
 
     /// Appends an int32.
     package mutating func append(_ name: StaticString, _ value: Int32) {
         appendHeader(.int32, name)
-        buffer.writeInteger(value, endianness: .little)
+        put(value)
     }
 
     /// Appends an int64.
     package mutating func append(_ name: StaticString, _ value: Int64) {
         appendHeader(.int64, name)
-        buffer.writeInteger(value, endianness: .little)
+        put(value)
     }
 
     /// Appends a count as int32, or as int64 where it doesn't fit.
@@ -234,13 +246,13 @@ package struct ReplyWriter: Sendable {
     /// Appends a double.
     package mutating func append(_ name: StaticString, _ value: Double) {
         appendHeader(.double, name)
-        buffer.writeInteger(value.bitPattern, endianness: .little)
+        put(value.bitPattern)
     }
 
     /// Appends a bool.
     package mutating func append(_ name: StaticString, _ value: Bool) {
         appendHeader(.bool, name)
-        buffer.writeInteger(UInt8(value ? 1 : 0))
+        put(UInt8(value ? 1 : 0))
     }
 
     /// Appends a string.
@@ -254,25 +266,23 @@ package struct ReplyWriter: Sendable {
         _ name: StaticString, _ first: String, _ second: String
     ) {
         appendHeader(.string, name)
-        buffer.writeInteger(
-            UInt32(truncatingIfNeeded: first.utf8.count + second.utf8.count + 2),
-            endianness: .little)
-        buffer.writeString(first)
-        buffer.writeInteger(UInt8(ascii: "."))
-        buffer.writeString(second)
-        buffer.writeInteger(UInt8(0))
+        put(UInt32(truncatingIfNeeded: first.utf8.count + second.utf8.count + 2))
+        put(first.utf8Span.span.bytes)
+        put(UInt8(ascii: "."))
+        put(second.utf8Span.span.bytes)
+        put(UInt8(0))
     }
 
     /// Appends a date in milliseconds since 1970.
     package mutating func append(_ name: StaticString, dateMillis: Int64) {
         appendHeader(.date, name)
-        buffer.writeInteger(dateMillis, endianness: .little)
+        put(dateMillis)
     }
 
     /// Appends a timestamp.
     package mutating func append(_ name: StaticString, _ value: Timestamp) {
         appendHeader(.timestamp, name)
-        buffer.writeInteger(value.rawValue, endianness: .little)
+        put(value.rawValue)
     }
 
     /// Appends a null.
@@ -283,19 +293,19 @@ package struct ReplyWriter: Sendable {
     /// Appends a lent document.
     package mutating func append(_ name: StaticString, _ value: DocumentView) {
         appendHeader(.document, name)
-        buffer.writeBytes(value.bytes)
+        put(value.bytes)
     }
 
     /// Appends an owned document.
     package mutating func append(_ name: StaticString, document value: Document) {
         appendHeader(.document, name)
-        buffer.writeBytes(value.bytes)
+        put(value.bytes.span.bytes)
     }
 
     /// Appends a lent value.
     package mutating func append(_ name: StaticString, _ value: ValueView) {
         appendHeader(value.type, name)
-        buffer.writeBytes(value.bytes)
+        put(value.bytes)
     }
 
     /// Appends any value.
@@ -307,13 +317,79 @@ package struct ReplyWriter: Sendable {
     /// Appends every field of a lent document.
     package mutating func appendFields(of document: DocumentView) {
         guard document.bytes.byteCount > 5 else { return }
-        buffer.writeBytes(document.bytes.extracting(4..<document.bytes.byteCount - 1))
+        put(document.bytes.extracting(4..<document.bytes.byteCount - 1))
     }
 
     private mutating func appendString(_ value: String) {
-        buffer.writeInteger(
-            UInt32(truncatingIfNeeded: value.utf8.count + 1), endianness: .little)
-        buffer.writeString(value)
-        buffer.writeInteger(UInt8(0))
+        put(UInt32(truncatingIfNeeded: value.utf8.count + 1))
+        put(value.utf8Span.span.bytes)
+        put(UInt8(0))
+    }
+
+    // MARK: Bytes
+
+    /// Where the next byte goes.
+    private var position: Int { buffer.writerIndex + scratchCount }
+
+    @inline(__always)
+    private mutating func put<Integer: FixedWidthInteger & BitwiseCopyable>(_ value: Integer) {
+        let size = MemoryLayout<Integer>.size
+        if scratchCount + size > scratch.count { spill() }
+        store(value, at: scratchCount)
+        scratchCount += size
+    }
+
+    private mutating func put(_ bytes: RawSpan) {
+        let size = bytes.byteCount
+        if scratchCount + size > scratch.count {
+            spill()
+            if size > scratch.count / 2 {
+                buffer.writeBytes(bytes)
+                return
+            }
+        }
+        let start = scratchCount
+        var target = scratch.mutableSpan
+        // SAFETY: there is room for `size` bytes, and both pointers stay in the closures.
+        target.withUnsafeMutableBytes { target in
+            bytes.withUnsafeBytes { source in
+                UnsafeMutableRawBufferPointer(rebasing: target[start...])
+                    .copyMemory(from: source)
+            }
+        }
+        scratchCount += size
+    }
+
+    /// Four bytes each.
+    private mutating func putZeros(words count: Int) {
+        for _ in 0..<count { put(UInt32(0)) }
+    }
+
+    /// Overwrites what was written at `position`, all of it by one `put`.
+    private mutating func patch<Integer: FixedWidthInteger & BitwiseCopyable>(
+        _ value: Integer, at position: Int
+    ) {
+        let offset = position - buffer.writerIndex
+        if offset >= 0 {
+            store(value, at: offset)
+        } else {
+            buffer.setInteger(value, at: position, endianness: .little)
+        }
+    }
+
+    @inline(__always)
+    private mutating func store<Integer: FixedWidthInteger & BitwiseCopyable>(
+        _ value: Integer, at offset: Int
+    ) {
+        var span = scratch.mutableSpan
+        var bytes = span.mutableBytes
+        bytes.storeBytes(of: value.littleEndian, toByteOffset: offset, as: Integer.self)
+    }
+
+    /// Moves the scratch to the end of the buffer.
+    private mutating func spill() {
+        guard scratchCount > 0 else { return }
+        buffer.writeBytes(scratch.span.bytes.extracting(0..<scratchCount))
+        scratchCount = 0
     }
 }

@@ -89,7 +89,7 @@ import Testing
         hold.withLock { $0 = true }
         hold.wake()
         try store.perform { _ in }
-        #expect(store.statistics().groupSizes.max >= 20)
+        #expect(store.statistics().groupSizes.max >= 10)
     }
 
     @Test func hooksRunOnceAGroup() throws {

@@ -11,7 +11,8 @@ private let allowedImports: [String: Set<String>] = [
     "Roost": ["BSON", "Storage", "Query"],
     "Wire": ["BSON", "CZlib", "CChecksum"],
     "Server": ["BSON", "Query", "Roost", "Storage", "Wire"],
-    "RoostCLI": ["BSON", "Roost", "Server"],
+    "Client": ["BSON", "Wire"],
+    "RoostCLI": ["BSON", "CEditLine", "Client", "Query", "Roost", "Server"],
 ]
 
 /// Modules from outside that a module must not see.

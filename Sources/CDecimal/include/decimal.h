@@ -32,6 +32,20 @@ decimal_bits decimal_square_root(decimal_bits x);
 decimal_bits decimal_exponential(decimal_bits x);
 decimal_bits decimal_natural_logarithm(decimal_bits x);
 decimal_bits decimal_common_logarithm(decimal_bits x);
+decimal_bits decimal_sine(decimal_bits x);
+decimal_bits decimal_cosine(decimal_bits x);
+decimal_bits decimal_tangent(decimal_bits x);
+decimal_bits decimal_arcsine(decimal_bits x);
+decimal_bits decimal_arccosine(decimal_bits x);
+decimal_bits decimal_arctangent(decimal_bits x);
+decimal_bits decimal_hyperbolic_sine(decimal_bits x);
+decimal_bits decimal_hyperbolic_cosine(decimal_bits x);
+decimal_bits decimal_hyperbolic_tangent(decimal_bits x);
+decimal_bits decimal_hyperbolic_arcsine(decimal_bits x);
+decimal_bits decimal_hyperbolic_arccosine(decimal_bits x);
+decimal_bits decimal_hyperbolic_arctangent(decimal_bits x);
+/// The angle of the point (x, y).
+decimal_bits decimal_arctangent2(decimal_bits y, decimal_bits x);
 
 /// `x` with the exponent of `y`; NaN where 34 digits don't hold that.
 decimal_bits decimal_quantize(decimal_bits x, decimal_bits y, decimal_rounding rounding);

@@ -33,29 +33,42 @@ enum ConditionalOperators {
     private static func parseCondition(
         _ argument: ValueView, _ program: inout ProgramBuilder
     ) throws(DBError) -> Int {
+        var parts: [Int?] = [nil, nil, nil]
+        let names: [StaticString] = ["if", "then", "else"]
+        if let list = argument.array, list.count == 3 {
+            var index = 0
+            var elements = list.makeIterator()
+            while let element = elements.next() {
+                parts[index] = try parsePart(element.value, index, parts[0], &program)
+                index += 1
+            }
+            return program.lazy(condition, parts.compactMap { $0 })
+        }
         guard let object = argument.document else {
             let arguments = try OperatorTable.parseList("$cond", argument, 3...3, &program)
             return program.lazy(condition, arguments)
         }
-        var parts: [Int?] = [nil, nil, nil]
-        let names = ["if", "then", "else"]
         var elements = object.makeIterator()
         while let element = elements.next() {
-            let name = element.nameString
-            guard let index = names.firstIndex(of: name) else {
-                throw .location(17083, "Unrecognized parameter to $cond: \(name)")
-            }
-            parts[index] = try program.parse(element.value)
+            if names.contains(where: { element.name.equals($0) }) { continue }
+            throw .location(17083, "Unrecognized parameter to $cond: \(element.nameString)")
         }
-        var arguments: [Int] = []
-        for (index, part) in parts.enumerated() {
-            guard let part else {
-                throw .location(
-                    17080 + Int32(index), "Missing '\(names[index])' parameter to $cond")
+        for (index, name) in names.enumerated() {
+            guard let value = object.value(name) else {
+                throw .location(17080 + Int32(index), "Missing '\(name)' parameter to $cond")
             }
-            arguments.append(part)
+            parts[index] = try parsePart(value, index, parts[0], &program)
         }
-        return program.lazy(condition, arguments)
+        return program.lazy(condition, parts.compactMap { $0 })
+    }
+
+    /// The branch that a constant condition does not choose never counts.
+    private static func parsePart(
+        _ value: ValueView, _ index: Int, _ condition: Int?, _ program: inout ProgramBuilder
+    ) throws(DBError) -> Int {
+        let chosen = condition.flatMap { program.constantTruth($0) }
+        let isTaken = chosen.map { $0 == (index == 1) } ?? true
+        return try program.parse(value, isTaken: index == 0 || isTaken)
     }
 
     private static let ifNull = LazyOperator { call, context throws(DBError) in
@@ -107,6 +120,8 @@ enum ConditionalOperators {
         }
         var arguments: [Int] = []
         var otherwise: Int?
+        // A case that is always true ends the search.
+        var isOpen = true
         var elements = object.makeIterator()
         while let element = elements.next() {
             switch element.nameString {
@@ -119,7 +134,10 @@ enum ConditionalOperators {
                 }
                 var branch = branches.makeIterator()
                 while let next = branch.next() {
-                    arguments += try parseBranch(next.value, &program)
+                    arguments += try parseBranch(next.value, isOpen: isOpen, &program)
+                    if program.constantTruth(arguments[arguments.count - 2]) == true {
+                        isOpen = false
+                    }
                 }
             case "default": otherwise = try program.parse(element.value)
             case let name: throw .location(40067, "$switch found an unknown argument: \(name)")
@@ -140,37 +158,36 @@ enum ConditionalOperators {
 
     private static func allCasesFalse(_ arguments: [Int], _ program: ProgramBuilder) -> Bool {
         for index in stride(from: 0, to: arguments.count, by: 2) {
-            guard let value = program.constantValue(arguments[index]), !value.view.isTruthy else {
-                return false
-            }
+            if program.constantTruth(arguments[index]) != false { return false }
         }
         return true
     }
 
     private static func parseBranch(
-        _ value: ValueView, _ program: inout ProgramBuilder
+        _ value: ValueView, isOpen: Bool, _ program: inout ProgramBuilder
     ) throws(DBError) -> [Int] {
         guard let object = value.document else {
             throw .location(
                 40062, "$switch expected each branch to be an object, found: \(value.type.alias)")
         }
-        var condition: Int?
-        var result: Int?
         var elements = object.makeIterator()
         while let element = elements.next() {
             switch element.nameString {
-            case "case": condition = try program.parse(element.value)
-            case "then": result = try program.parse(element.value)
+            case "case", "then": continue
             case let name:
                 throw .location(40063, "$switch found an unknown argument to a branch: \(name)")
             }
         }
-        guard let condition else {
+        guard let condition = object.value("case") else {
             throw .location(40064, "$switch requires each branch have a 'case' expression")
         }
-        guard let result else {
+        guard let result = object.value("then") else {
             throw .location(40065, "$switch requires each branch have a 'then' expression.")
         }
-        return [condition, result]
+        let conditionNode = try program.parse(condition, isTaken: isOpen)
+        let isNeverTrue = program.constantTruth(conditionNode) == false
+        return [
+            conditionNode, try program.parse(result, isTaken: isOpen && !isNeverTrue),
+        ]
     }
 }

@@ -1,4 +1,4 @@
-// $convert $toBool $toDate $toDecimal $toDouble $toInt $toLong $toObjectId $toString.
+// $convert $toBool $toDate $toDecimal $toDouble $toInt $toLong $toObjectId $toString $toUUID.
 //
 // A conversion that is not possible is 241; `onError` of $convert catches that and nothing else.
 
@@ -10,25 +10,33 @@ enum ConvertOperators {
         shorthand("$toDecimal", .decimal128), shorthand("$toDouble", .double),
         shorthand("$toInt", .int32), shorthand("$toLong", .int64),
         shorthand("$toObjectId", .objectID), shorthand("$toString", .string),
+        shorthand("$toUUID", .binary, ConversionOptions(subtype: 4, format: .uuid)),
         .custom("$convert", parseConvert),
     ]
 
-    private static func shorthand(_ name: String, _ target: BSONType) -> OperatorRow {
+    private static func shorthand(
+        _ name: String, _ target: BSONType,
+        _ options: ConversionOptions = ConversionOptions(format: .auto)
+    ) -> OperatorRow {
         let called = StrictOperator(nullRule: .nullIfAny) { arguments, context throws(DBError) in
-            try convert(arguments(0, context), to: target, &context)
+            try convert(arguments(0, context), to: target, options, &context)
         }
         return .custom(name) { argument, program throws(DBError) in
             if let list = argument.array, list.count != 1 {
                 throw .location(50723, "\(name) requires a single argument, got \(list.count)")
             }
             let arguments = try OperatorTable.parseList(name, argument, 1...1, &program)
-            return program.strict(called, arguments)
+            return try program.strict(called, arguments)
         }
     }
 
     // MARK: $convert
 
-    /// Children: input, to, onError, onNull.
+    /// The arguments in the order of the operator's children.
+    private static let names = [
+        "input", "to", "onError", "onNull", "format", "byteOrder", "base",
+    ]
+
     private static let convertOperator = LazyOperator { call, context throws(DBError) in
         let input = try call(0, &context)
         let target = try call(1, &context)
@@ -39,8 +47,11 @@ enum ConvertOperators {
         }
         if target.isNullish { return .null }
         let type = try targetType(target)
+        let options = try ConversionOptions(
+            input, target, type, format: try call(4, &context), byteOrder: try call(5, &context),
+            base: try call(6, &context))
         do throws(DBError) {
-            return try convert(input, to: type, &context)
+            return try convert(input, to: type, options, &context)
         } catch {
             guard error.code == .conversionFailure else { throw error }
             let onError = try call(2, &context)
@@ -62,27 +73,15 @@ enum ConvertOperators {
         var elements = object.makeIterator()
         while let element = elements.next() {
             let name = element.nameString
-            switch name {
-            case "input", "to", "onError", "onNull":
-                parsed[name] = try program.parse(element.value)
-            case "format", "byteOrder", "base":
-                throw DBError(
-                    .commandNotSupported, "Roost does not have $convert's '\(name)' yet")
-            default:
-                throw DBError(
-                    .failedToParse, "$convert found an unknown argument: \(name)")
+            guard names.contains(name) else {
+                throw DBError(.failedToParse, "$convert found an unknown argument: \(name)")
             }
+            parsed[name] = try program.parse(element.value)
         }
-        guard let input = parsed["input"] else {
-            throw DBError(.failedToParse, "Missing 'input' parameter to $convert")
+        for name in ["input", "to"] where parsed[name] == nil {
+            throw DBError(.failedToParse, "Missing '\(name)' parameter to $convert")
         }
-        guard let to = parsed["to"] else {
-            throw DBError(.failedToParse, "Missing 'to' parameter to $convert")
-        }
-        let arguments = [
-            input, to, parsed["onError"] ?? program.add(.absent),
-            parsed["onNull"] ?? program.add(.absent),
-        ]
+        let arguments = names.map { parsed[$0] ?? program.add(.absent) }
         return program.lazy(convertOperator, arguments)
     }
 
@@ -128,20 +127,22 @@ enum ConvertOperators {
 
     /// `value`, which is not null, as `target`.
     static func convert(
-        _ value: ValueRef, to target: BSONType, _ context: inout EvaluationContext
+        _ value: ValueRef, to target: BSONType, _ options: ConversionOptions,
+        _ context: inout EvaluationContext
     ) throws(DBError) -> ValueRef {
-        if value.isType(target), target != .minKey, target != .maxKey { return value }
+        if value.isType(target), ![.minKey, .maxKey, .binary].contains(target) { return value }
         switch target {
         case .bool: return context.make(value.isTruthy)
-        case .string: return try toString(value, &context)
+        case .string: return try toString(value, options, &context)
+        case .binary: return try BinaryConversion.binary(value, options, &context)
         case .int32:
-            let number = try toInteger(value, target)
+            let number = try toInteger(value, target, options)
             guard let small = Int32(exactly: number) else {
                 throw failure(value, target, "the value is out of range")
             }
             return context.make(small)
-        case .int64: return context.make(try toInteger(value, target))
-        case .double: return context.make(try toDouble(value))
+        case .int64: return context.make(try toInteger(value, target, options))
+        case .double: return context.make(try toDouble(value, options))
         case .decimal128: return context.make(try toDecimal(value))
         case .date: return context.make(try toDate(value), .date)
         case .objectID:
@@ -154,8 +155,17 @@ enum ConvertOperators {
     }
 
     private static func toString(
-        _ value: ValueRef, _ context: inout EvaluationContext
+        _ value: ValueRef, _ options: ConversionOptions, _ context: inout EvaluationContext
     ) throws(DBError) -> ValueRef {
+        if value.isType(.binary) {
+            return context.make(try BinaryConversion.text(value, options.format))
+        }
+        if let base = options.base, let number = Number(value) {
+            guard let integer = number.exactInt64 else {
+                throw failure(value, .string, "only whole numbers have a text in another base")
+            }
+            return context.make(String(integer, radix: base, uppercase: true))
+        }
         if value.isType(.timestamp) || value.isType(.code) {
             throw failure(value, .string, "there is no such conversion")
         }
@@ -165,7 +175,9 @@ enum ConvertOperators {
         return context.make(text)
     }
 
-    private static func toInteger(_ value: ValueRef, _ target: BSONType) throws(DBError) -> Int64 {
+    private static func toInteger(
+        _ value: ValueRef, _ target: BSONType, _ options: ConversionOptions = ConversionOptions()
+    ) throws(DBError) -> Int64 {
         let integer: Int64?
         switch value.type {
         case .int32, .int64, .double, .decimal128:
@@ -176,44 +188,22 @@ enum ConvertOperators {
             }
         case .bool: integer = value.isTruthy ? 1 : 0
         case .date where target == .int64: integer = value.view.dateMillis
-        case .binary: integer = binaryInteger(value, bytesMax: target == .int64 ? 8 : 4)
+        case .binary where target != .date:
+            integer = BinaryConversion.integer(
+                value, bytesMax: target == .int64 ? 8 : 4, isBig: options.isBigEndian)
         case .string:
             let text = value.view.text
-            integer = isPlainInteger(text) ? Int64(text) : nil
+            if let base = options.base {
+                integer = Int64(text, radix: base)
+            } else {
+                integer = isPlainInteger(text) ? Int64(text) : nil
+            }
         default: integer = nil
         }
         guard let integer else {
             throw failure(value, target, "the value is no whole number in range")
         }
         return integer
-    }
-
-    /// The little-endian two's complement integer in binary data of 1, 2, 4 (or 8) bytes.
-    private static func binaryInteger(_ value: ValueRef, bytesMax: Int) -> Int64? {
-        guard let content = value.view.binary?.content, content.byteCount <= bytesMax else {
-            return nil
-        }
-        // SAFETY: each load is as wide as the content.
-        switch content.byteCount {
-        case 1: return Int64(content.unsafeLoad(as: Int8.self))
-        case 2: return Int64(content.unsafeLoadUnaligned(as: Int16.self))
-        case 4: return Int64(content.unsafeLoadUnaligned(as: Int32.self))
-        case 8: return content.unsafeLoadUnaligned(as: Int64.self)
-        default: return nil
-        }
-    }
-
-    /// The IEEE number in binary data of 4 or 8 bytes.
-    private static func binaryDouble(_ value: ValueRef) -> Double? {
-        guard let content = value.view.binary?.content else { return nil }
-        // SAFETY: each load is as wide as the content.
-        switch content.byteCount {
-        case 4:
-            let bits = content.unsafeLoadUnaligned(as: UInt32.self)
-            return Double(Float(bitPattern: bits))
-        case 8: return Double(bitPattern: content.unsafeLoadUnaligned(as: UInt64.self))
-        default: return nil
-        }
     }
 
     private static func isPlainInteger(_ text: String) -> Bool {
@@ -224,7 +214,9 @@ enum ConvertOperators {
         return !digits.isEmpty && digits.allSatisfy { (48...57).contains($0) }
     }
 
-    private static func toDouble(_ value: ValueRef) throws(DBError) -> Double {
+    private static func toDouble(
+        _ value: ValueRef, _ options: ConversionOptions
+    ) throws(DBError) -> Double {
         switch value.type {
         case .int32, .int64: return Number(value)?.double ?? 0
         case .decimal128:
@@ -238,6 +230,12 @@ enum ConvertOperators {
         case .date: return Double(value.view.dateMillis ?? 0)
         case .string:
             let text = value.view.text
+            if let base = options.base, base != 10 {
+                guard let integer = Int64(text, radix: base) else {
+                    throw failure(value, .double, "the text is no number to base \(base)")
+                }
+                return Double(integer)
+            }
             guard text.utf8.allSatisfy({ $0 > 32 && $0 < 127 }), let double = Double(text),
                 double.isFinite || text.lowercased().contains("inf")
                     || text.lowercased().contains("nan")
@@ -247,7 +245,7 @@ enum ConvertOperators {
             }
             return double
         case .binary:
-            guard let double = binaryDouble(value) else {
+            guard let double = BinaryConversion.double(value, isBig: options.isBigEndian) else {
                 throw failure(value, .double, "4 or 8 bytes are needed")
             }
             return double
@@ -284,7 +282,7 @@ enum ConvertOperators {
         let millis: Int64?
         switch value.type {
         case .int64, .double, .decimal128: millis = try toInteger(value, .date)
-        case .string: millis = DateText.parse(value.view.text)
+        case .string: millis = DateText.parse(value.utf8)
         case .objectID:
             // The seconds of an ObjectId are signed, as MongoDB reads them.
             millis = value.view.objectID.map { Int64(Int32(bitPattern: $0.seconds)) * 1000 }

@@ -22,6 +22,12 @@ package struct EvaluationContext: ~Copyable {
     /// The order of strings of the expression being evaluated.
     var collation: Collation?
 
+    /// Time zones that were named.
+    var zones = TimeZoneCache()
+
+    /// Regular expressions that were searched for.
+    var searches = RegexSearchCache()
+
     /// Counts what loops do, so that they can be ended.
     var interrupts: InterruptMeter
 

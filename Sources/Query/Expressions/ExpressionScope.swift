@@ -12,6 +12,8 @@ package struct ExpressionScope: Sendable {
     package var clusterTime: Timestamp?
     /// The order of strings in comparisons; nil for that of their bytes.
     package var collation: Collation?
+    /// What the names of other collections mean, for pipelines; nil where names are all there is.
+    package var collections: (any ForeignCollections)?
     /// Variables bound around the expression and their slots.
     var slots: [String: Int] = [:]
 

@@ -43,7 +43,7 @@ enum FieldOperators {
         else {
             let field = try parseName(argument, &program)
             let current = OwnedValue(.string("$$CURRENT"))
-            return program.strict(get, [field, try program.parse(current.view)])
+            return try program.strict(get, [field, try program.parse(current.view)])
         }
         var elements = object.makeIterator()
         while let element = elements.next() {
@@ -58,7 +58,7 @@ enum FieldOperators {
             throw .location(3_041_703, "$getField requires 'input' to be specified")
         }
         let name = try parseName(field, &program)
-        return program.strict(get, [name, try program.parse(input)])
+        return try program.strict(get, [name, try program.parse(input)])
     }
 
     private static func parseName(
@@ -143,7 +143,7 @@ enum FieldOperators {
         var valueNode = program.add(.missing)
         if let value = object.value("value") { valueNode = try program.parse(value) }
         let name = try parseConstantName(operatorName, field, &program)
-        return program.strict(set(operatorName), [name, inputNode, valueNode])
+        return try program.strict(set(operatorName), [name, inputNode, valueNode])
     }
 
     /// The name, which must be a constant string.

@@ -148,6 +148,38 @@ struct NumberSum {
         }
     }
 
+    /// Adds what another sum holds.
+    mutating func add(_ other: NumberSum) {
+        count += other.count
+        integers &+= other.integers
+        if other.hasInt64 { hasInt64 = true }
+        if other.hasDouble {
+            hasDouble = true
+            addDouble(other.sum)
+            if other.lost.isFinite { lost += other.lost }
+        }
+        if other.hasDecimal {
+            decimals = hasDecimal ? decimals.add(other.decimals) : other.decimals
+            hasDecimal = true
+        }
+    }
+
+    /// The sum as bytes, for a temporary file of this process.
+    var encoded: [UInt8] {
+        // SAFETY: plain memory without references or padding that matters.
+        withUnsafeBytes(of: self) { [UInt8]($0) }
+    }
+
+    /// The sum that `encoded` gave; an empty one for other bytes.
+    init(encoded: RawSpan) {
+        guard encoded.byteCount == MemoryLayout<NumberSum>.size else {
+            self.init()
+            return
+        }
+        // SAFETY: the size was checked; every field is plain memory that `encoded` wrote.
+        self = encoded.withUnsafeBytes { $0.loadUnaligned(as: NumberSum.self) }
+    }
+
     /// Knuth's two-sum: what `sum + value` rounds away goes to `lost`.
     @inline(__always)
     private mutating func addDouble(_ value: Double) {

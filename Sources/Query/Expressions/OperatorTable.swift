@@ -123,8 +123,12 @@ enum OperatorTable {
             ConditionalOperators.rows, StringOperators.rows, StringSearchOperators.rows,
             TrimOperators.rows, ArrayOperators.rows, ArrayLoopOperators.rows, ObjectOperators.rows,
             TypeOperators.rows, ConvertOperators.rows, SumOperators.rows, VariableOperators.rows,
-            FieldOperators.rows,
-            RandomOperators.rows,
+            FieldOperators.rows, RandomOperators.rows, DatePartOperators.rows,
+            DatePartsOperators.rows, DateArithmeticOperators.rows, DateTextOperators.rows,
+            TimestampOperators.rows, SetOperators.rows, RegexOperators.rows,
+            TrigonometryOperators.rows, BitwiseOperators.rows, SizeOperators.rows,
+            MetaOperators.rows, ArrayArrangementOperators.rows, RankedOperators.rows,
+            DeviationOperators.rows,
         ]
         var rows: [String: OperatorRow] = [:]
         for row in families.joined() { rows[row.name] = row }
@@ -145,19 +149,24 @@ enum OperatorTable {
         switch row.form {
         case .list(let arity, let called):
             let arguments = try parseList(name, argument, arity, &program)
-            return program.strict(called, arguments)
+            return try program.strict(called, arguments)
         case .lazyList(let arity, let called):
             let arguments = try parseList(name, argument, arity, &program)
             return program.lazy(called, arguments)
         case .named(let names, let notObject, let unknown, let called):
             let arguments = try parseNamed(
                 name, argument, names, notObject: notObject, unknown: unknown, &program)
-            return program.strict(called, arguments)
+            return try program.strict(called, arguments)
         case .custom(let parse): return try parse(argument, &program)
         }
     }
 
     private static func unknown(_ name: String) -> DBError {
+        if name == "$function" || name == "$accumulator" {
+            return DBError(
+                .commandNotSupported,
+                "\(name) is not supported: Roost runs no JavaScript; use expression operators")
+        }
         if refused.contains(name) {
             return DBError(
                 .commandNotSupported, "Roost does not have the expression operator \(name) yet")
@@ -233,24 +242,16 @@ enum OperatorTable {
 
     /// MongoDB's operators that Roost has not.
     private static let refused: Set<String> = [
-        "$accumulator", "$acos", "$acosh", "$allElementsTrue", "$anyElementTrue", "$asin",
-        "$asinh", "$atan", "$atan2", "$atanh", "$binarySize", "$bitAnd", "$bitNot", "$bitOr",
-        "$bitXor", "$bottom", "$bottomN", "$bsonSize", "$cos", "$cosh", "$covariancePop",
-        "$covarianceSamp", "$createObjectId", "$dateAdd", "$dateDiff", "$dateFromParts",
-        "$dateFromString", "$dateSubtract", "$dateToParts", "$dateToString", "$dateTrunc",
-        "$dayOfMonth", "$dayOfWeek", "$dayOfYear", "$degreesToRadians", "$denseRank",
+        "$accumulator", "$bottom", "$bottomN", "$covariancePop",
+        "$covarianceSamp", "$createObjectId", "$denseRank",
         "$derivative", "$documentNumber", "$encStrContains", "$encStrEndsWith",
-        "$encStrNormalizedEq", "$encStrStartsWith", "$expMovingAvg", "$firstN", "$function",
-        "$hash", "$hexHash", "$hour", "$integral", "$isoDayOfWeek", "$isoWeek",
-        "$isoWeekYear", "$lastN", "$linearFill", "$locf", "$maxN", "$median", "$meta",
-        "$millisecond", "$minMaxScaler", "$minN", "$minute", "$month", "$percentile",
-        "$radiansToDegrees", "$rank", "$regexFind", "$regexFindAll", "$regexMatch",
-        "$sampleRate", "$second", "$setDifference", "$setEquals",
-        "$setIntersection", "$setIsSubset", "$setUnion", "$shift", "$sigmoid", "$similarityCosine",
-        "$similarityDotProduct", "$similarityEuclidean", "$sin", "$sinh", "$sortArray",
-        "$stdDevPop", "$stdDevSamp", "$subtype", "$tan", "$tanh", "$toHashedIndexKey",
-        "$toUUID", "$top", "$topN", "$tsIncrement", "$tsSecond", "$week", "$year",
-        "$zip", "$toArray", "$toObject", "$deserializeEJSON", "$serializeEJSON",
+        "$encStrNormalizedEq", "$encStrStartsWith", "$expMovingAvg", "$function",
+        "$hash", "$hexHash", "$integral", "$linearFill", "$locf", "$median",
+        "$minMaxScaler", "$percentile",
+        "$rank", "$sampleRate", "$shift", "$similarityCosine",
+        "$similarityDotProduct", "$similarityEuclidean", "$subtype", "$toHashedIndexKey",
+        "$top", "$topN", "$toArray", "$toObject", "$deserializeEJSON",
+        "$serializeEJSON",
         "$currentDate",
     ]
 }

@@ -16,6 +16,9 @@ struct ProgramBuilder {
     private(set) var readsWholeDocument = false
     /// Whether an operator is called that may do much for a small document.
     private(set) var loops = false
+    /// Whether calls of constants are evaluated at once: not where a branch is never taken, so that
+    /// its errors are not met either.
+    private var folds = true
     /// The names in force at the node being parsed.
     var scope: ExpressionScope
 
@@ -262,6 +265,12 @@ struct ProgramBuilder {
             type: type, payload: Array(constantBytes[Int(offset)..<Int(offset + length)]))
     }
 
+    /// The truth of a constant node; nil for other nodes.
+    func constantTruth(_ node: Int) -> Bool? {
+        guard let value = constantValue(node) else { return nil }
+        return value.view.isTruthy
+    }
+
     private mutating func constantName(_ name: String) -> Expression.ConstantName {
         let offset = Int32(constantBytes.count)
         constantBytes.append(contentsOf: name.utf8)
@@ -278,8 +287,48 @@ struct ProgramBuilder {
         return add(.field(path: addPath(path)))
     }
 
-    /// Adds a call whose arguments are evaluated first.
-    mutating func strict(_ called: StrictOperator, _ arguments: [Int]) -> Int {
+    /// Adds a call whose arguments are evaluated first. A call of constants is evaluated here, once,
+    /// unless it gives something else each time; what it throws is thrown here.
+    mutating func strict(
+        _ called: StrictOperator, _ arguments: [Int], isConstant: Bool = true
+    ) throws(DBError) -> Int {
+        guard isConstant, folds, let folded = try folded(called, arguments) else {
+            return addCall(called, arguments)
+        }
+        return folded.type == .undefined ? add(.missing) : constant(folded.view)
+    }
+
+    /// The value of a call of constants, undefined for no value; nil if an argument is none.
+    private func folded(
+        _ called: StrictOperator, _ arguments: [Int]
+    ) throws(DBError) -> OwnedValue? {
+        var call = ProgramBuilder(ExpressionScope())
+        call.scope.collation = scope.collation
+        var copies: [Int] = []
+        var hasConstant = false
+        for argument in arguments {
+            switch nodes[argument] {
+            case .absent: copies.append(call.add(.absent))
+            case .constant(let type, let offset, let length):
+                hasConstant = true
+                let payload = constantBytes[Int(offset)..<Int(offset + length)]
+                copies.append(call.constant(type: type, Array(payload)))
+            default: return nil
+            }
+        }
+        guard hasConstant else { return nil }
+        let root = call.addCall(called, copies)
+        let expression = Expression(call, root: root)
+        var context = EvaluationContext()
+        let empty = Document()
+        let value = try expression.evaluate(empty.view, &context)
+        // The result may lie in the expression's constants.
+        return withExtendedLifetime(expression) {
+            value.isMissing ? OwnedValue(.undefined) : OwnedValue(copying: value.view)
+        }
+    }
+
+    private mutating func addCall(_ called: StrictOperator, _ arguments: [Int]) -> Int {
         strictOperators.append(called)
         let run = appendChildren(arguments)
         return add(.strict(operator: Int32(strictOperators.count - 1), children: run))
@@ -299,6 +348,14 @@ struct ProgramBuilder {
         let first = slotCount
         slotCount += count
         return first
+    }
+
+    /// Parses `value` without evaluating calls of constants if `isTaken` says that it never counts.
+    mutating func parse(_ value: ValueView, isTaken: Bool) throws(DBError) -> Int {
+        let saved = folds
+        defer { folds = saved }
+        folds = saved && isTaken
+        return try parse(value)
     }
 
     /// Parses `value` with more names in scope.

@@ -8,7 +8,7 @@ enum RandomOperators {
             guard argument.document?.isEmpty ?? argument.array?.isEmpty ?? false else {
                 throw .location(3_040_501, "$rand does not currently accept arguments")
             }
-            return program.strict(rand, [])
+            return try program.strict(rand, [], isConstant: false)
         }
     ]
 

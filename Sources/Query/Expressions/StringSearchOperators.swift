@@ -55,6 +55,7 @@ enum StringSearchOperators {
             let found = text.extracting(start..<end).firstOffset(of: wanted.utf8, from: 0)
             return context.make(Int32(truncatingIfNeeded: found.map { $0 + start } ?? -1))
         }
+        if text.byteCount == 0, wanted.utf8.byteCount == 0 { return context.make(Int32(0)) }
         // By code points the match must begin before the end; by bytes it must lie before it.
         let from = text.offset(ofCodePoint: start, from: 0)
         let limit = text.offset(ofCodePoint: end - start, from: from)

@@ -18,7 +18,6 @@ enum TextConversion {
         case .bool: return view.bool == true ? "true" : "false"
         case .objectID: return view.objectID?.hexString
         case .date: return DateText.iso(view.dateMillis ?? 0)
-        case .binary: return binaryText(view)
         default: return nil
         }
     }
@@ -43,17 +42,11 @@ enum TextConversion {
         }
     }
 
-    /// Base64; a UUID in its own notation.
-    private static func binaryText(_ view: ValueView) -> String? {
-        guard let binary = view.binary else { return nil }
+    /// The hyphened notation of sixteen bytes.
+    static func uuid(_ content: RawSpan) -> String {
         var text: [UInt8] = []
-        guard binary.subtype == 4, binary.content.byteCount == 16 else {
-            Base64.append(binary.content, to: &text)
-            return String(decoding: text, as: UTF8.self)
-        }
-        for index in 0..<16 {
+        for (index, byte) in [UInt8](copying: content).enumerated() {
             if [4, 6, 8, 10].contains(index) { text.append(45) }
-            let byte = binary.content.unsafeLoad(fromByteOffset: index, as: UInt8.self)
             for digit in [byte >> 4, byte & 15] {
                 text.append(digit < 10 ? 48 + digit : 87 + digit)
             }

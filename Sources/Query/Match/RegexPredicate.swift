@@ -23,7 +23,8 @@ package final class RegexPredicate: @unchecked Sendable {
     /// Whether every string that begins with `literalPrefix` matches.
     package let isPrefixOnly: Bool
 
-    private let code: OpaquePointer
+    /// The program that PCRE2 made of the pattern.
+    let code: OpaquePointer
 
     /// Compiles a pattern. Errors: 51091 does not compile or is too long, 51108 unknown option.
     package init(pattern: [UInt8], options: [UInt8]) throws(DBError) {
@@ -119,7 +120,12 @@ package final class RegexPredicate: @unchecked Sendable {
         }
         if status >= 0 { return true }
         if status == PCRE2_ERROR_NOMATCH { return false }
-        throw DBError(
+        throw Self.tooManySteps(status)
+    }
+
+    /// The error of a search that its bounds ended.
+    static func tooManySteps(_ status: Int32) -> DBError {
+        DBError(
             DBError.Code(rawValue: 51156),
             "Error occurred while executing the regular expression: it takes too many steps "
                 + "(PCRE2 error \(status))")
@@ -214,8 +220,9 @@ struct RegexMemory: ~Copyable {
     let data: OpaquePointer
     let context: OpaquePointer
 
-    init() throws(DBError) {
-        guard let data = pcre2_match_data_create_8(1, nil) else { throw Self.noMemory }
+    /// Room for the places of the match and of as many groups.
+    init(groups: UInt32 = 0) throws(DBError) {
+        guard let data = pcre2_match_data_create_8(groups + 1, nil) else { throw Self.noMemory }
         guard let context = pcre2_match_context_create_8(nil) else {
             pcre2_match_data_free_8(data)
             throw Self.noMemory

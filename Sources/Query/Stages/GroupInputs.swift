@@ -30,7 +30,9 @@ struct GroupInputs {
     init(_ specification: GroupSpecification) {
         self.specification = specification
         var fields: [[UInt8]] = []
-        for expression in [specification.key] + specification.outputs.map({ $0.argument }) {
+        for expression in [specification.key]
+            + specification.outputs.map({ $0.accumulator.argument })
+        {
             sources.append(source(expression, &fields))
         }
     }

@@ -7,8 +7,7 @@ struct GroupSpecification: Sendable {
     /// A field of the result and how it is computed.
     struct Output: Sendable {
         let name: String
-        let accumulator: AccumulatorKind
-        let argument: Expression
+        let accumulator: Accumulator
     }
 
     let key: Expression
@@ -17,13 +16,13 @@ struct GroupSpecification: Sendable {
     let collation: Collation?
 
     /// Whether it may do much for a small document.
-    var loops: Bool { key.loops || outputs.contains { $0.argument.loops } }
+    var loops: Bool { key.loops || outputs.contains { $0.accumulator.argument.loops } }
 
     /// What the stage reads of its input; nil for all of it.
     var requiredPaths: [FieldPath]? {
         guard var paths = key.requiredPaths else { return nil }
         for output in outputs {
-            guard let read = output.argument.requiredPaths else { return nil }
+            guard let read = output.accumulator.requiredPaths else { return nil }
             paths += read
         }
         return paths
@@ -88,54 +87,6 @@ struct GroupSpecification: Sendable {
         guard object.count == 1 else {
             throw .location(40238, "The field '\(name)' must specify one accumulator")
         }
-        let (kind, argument) = try AccumulatorKind.parse(call, scope)
-        return Output(name: name, accumulator: kind, argument: argument)
-    }
-}
-
-/// The accumulators of $group.
-enum AccumulatorKind: String, Sendable, CaseIterable {
-    case sum = "$sum"
-    case average = "$avg"
-    case min = "$min"
-    case max = "$max"
-    case first = "$first"
-    case last = "$last"
-    case push = "$push"
-    case addToSet = "$addToSet"
-    case count = "$count"
-    case mergeObjects = "$mergeObjects"
-    case populationDeviation = "$stdDevPop"
-    case sampleDeviation = "$stdDevSamp"
-
-    /// MongoDB's other accumulators.
-    private static let refused: Set<String> = [
-        "$accumulator", "$bottom", "$bottomN", "$concatArrays", "$firstN", "$lastN", "$maxN",
-        "$median", "$minN", "$percentile", "$setUnion", "$top", "$topN",
-    ]
-
-    static func parse(
-        _ call: ElementView, _ scope: ExpressionScope
-    ) throws(DBError) -> (AccumulatorKind, Expression) {
-        let name = call.nameString
-        guard let kind = AccumulatorKind(rawValue: name) else {
-            if refused.contains(name) {
-                throw DBError(
-                    .commandNotSupported,
-                    "Roost does not have the accumulator \(name) yet")
-            }
-            throw .location(15952, "unknown group operator '\(name)'")
-        }
-        if kind == .count {
-            guard let object = call.value.document, object.isEmpty else {
-                throw DBError(
-                    .typeMismatch, "$count takes no arguments, i.e. $count:{}")
-            }
-            return (.count, try Expression.parse(ValueView.null, scope))
-        }
-        if call.value.type == .array {
-            throw .location(40237, "The \(name) accumulator is a unary operator")
-        }
-        return (kind, try Expression.parse(call.value, scope))
+        return Output(name: name, accumulator: try Accumulator.parse(call, scope))
     }
 }

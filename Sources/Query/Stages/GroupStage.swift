@@ -10,18 +10,21 @@ import BSON
 
 final class GroupStage: StageExecution {
     private let specification: GroupSpecification
-    private let memoryBytesMax: Int
+    private let resources: ExecutionResources
     private var state: GroupState
     private var writer = DocumentWriter()
     private var emitted = 0
+    /// Groups that went to temporary files, each run in the order of the keys.
+    private var runs: [SpillRun] = []
+    private var merge: SpillMerge?
 
     init(
-        _ specification: GroupSpecification, memoryBytesMax: Int, _ interrupt: Interrupt?,
+        _ specification: GroupSpecification, _ resources: ExecutionResources,
         _ next: StageExecution
     ) {
         self.specification = specification
-        self.memoryBytesMax = memoryBytesMax
-        state = GroupState(specification, interrupt)
+        self.resources = resources
+        state = GroupState(specification, resources.interrupt)
         super.init(next)
     }
 
@@ -29,35 +32,78 @@ final class GroupStage: StageExecution {
 
     override func push(_ document: DocumentView, arrayPosition: Int?) throws(DBError) -> Bool {
         let isCheckDue = try state.push(document)
-        if isCheckDue, memoryBytes > memoryBytesMax { throw memoryExceeded() }
+        if isCheckDue, memoryBytes > resources.memoryBytesMax { try spillSlowPath() }
         return true
     }
 
-    private func memoryExceeded() -> DBError {
-        let growing = specification.outputs.first {
-            $0.accumulator == .push || $0.accumulator == .addToSet
-        }
-        if let growing, state.count == 1 {
-            return DBError(
-                .exceededMemoryLimit,
-                "\(growing.accumulator.rawValue) used too much memory and cannot spill to disk. "
-                    + "Memory limit: \(memoryBytesMax) bytes")
-        }
-        return DBError(
-            .queryExceededMemoryLimitNoDiskUseAllowed,
-            "Exceeded memory limit for $group (\(memoryBytesMax) bytes)")
+    override func endInput() throws(DBError) {
+        guard !runs.isEmpty else { return }
+        try writeRun()
+        merge = try SpillMerge(runs)
+        runs = []
     }
 
     override func drainOne() throws(DBError) -> Bool {
+        if merge != nil {
+            guard try takeMerged() else { return false }
+            return try emit(0)
+        }
         guard emitted < state.count else { return false }
-        let group = emitted
         emitted += 1
+        return try emit(emitted - 1)
+    }
+
+    private func emit(_ group: Int) throws(DBError) -> Bool {
         writer.removeAll()
         let start = writer.openDocument()
         state.write(group, specification, &writer)
         writer.close(start)
         let bytes = writer.bytes
-        return try passOn(DocumentView(bytes.span.bytes), arrayPosition: nil)
+        _ = try passOn(DocumentView(bytes.span.bytes), arrayPosition: nil)
+        return true
+    }
+
+    // MARK: Spilling
+
+    @inline(never)
+    private func spillSlowPath() throws(DBError) {
+        let limit = resources.memoryBytesMax
+        let growing = specification.outputs.first { $0.accumulator.kind.grows }
+        if let growing, state.count == 1 {
+            throw DBError(
+                .exceededMemoryLimit,
+                "\(growing.accumulator.kind.rawValue) used too much memory and cannot spill to "
+                    + "disk. Memory limit: \(limit) bytes")
+        }
+        guard resources.spillFolder != nil else {
+            throw DBError(
+                .queryExceededMemoryLimitNoDiskUseAllowed,
+                "$group exceeded its memory limit of \(limit) bytes, and allowDiskUse is false. "
+                    + "Allow it, or group by fewer values.")
+        }
+        try writeRun()
+    }
+
+    private func writeRun() throws(DBError) {
+        guard let folder = resources.spillFolder, state.count > 0 else { return }
+        runs.append(try state.spill(specification, to: folder))
+        state = GroupState(specification, resources.interrupt)
+    }
+
+    /// Puts the next group together from the runs; false if there is none.
+    private func takeMerged() throws(DBError) -> Bool {
+        guard let first = try merge?.next() else {
+            merge = nil
+            state = GroupState(specification, resources.interrupt)
+            emitted = 0
+            return false
+        }
+        state = GroupState(specification, resources.interrupt)
+        try state.absorb(DocumentView(first.payload))
+        while merge?.nextHasKey(first.key) ?? false, let more = try merge?.next() {
+            try state.absorb(DocumentView(more.payload))
+        }
+        return true
     }
 }
 
@@ -85,20 +131,24 @@ struct GroupState: ~Copyable {
     private var columns: [AccumulatorColumn] = []
     private var pushesUntilCheck = 0
 
-    init(_ specification: GroupSpecification, _ interrupt: Interrupt?) {
+    /// `usesCompiledCodes`: as MongoDB's compiled plans, which run $group, report errors.
+    init(
+        _ specification: GroupSpecification, _ interrupt: Interrupt?,
+        usesCompiledCodes: Bool = true
+    ) {
         context = EvaluationContext(interrupt)
         inputs = GroupInputs(specification)
         collation = specification.collation
-        context.usesCompiledCodes = true
+        context.usesCompiledCodes = usesCompiledCodes
         for output in specification.outputs {
-            switch output.accumulator {
+            switch output.accumulator.kind {
             case .sum, .average, .count:
-                let isCount = output.accumulator == .count
+                let isCount = output.accumulator.kind == .count
                 places.append(Place(isSum: true, isCount: isCount, index: sumCount))
                 sumCount += 1
-            case let other:
+            default:
                 places.append(Place(isSum: false, isCount: false, index: columns.count))
-                columns.append(AccumulatorColumn.make(other, specification.collation))
+                columns.append(AccumulatorColumn.make(output.accumulator))
             }
         }
     }
@@ -124,7 +174,7 @@ struct GroupState: ~Copyable {
             encoder.append(key.view)
         }
         let (group, isNew) = groups.insert(encoder.bytes)
-        if isNew { addGroup(key) }
+        if isNew { try addGroup(key) }
         for index in places.indices {
             let value = try inputs.value(index + 1, document, slots, &context)
             let place = places[index]
@@ -132,7 +182,7 @@ struct GroupState: ~Copyable {
                 let sum = group &* sumCount &+ place.index
                 if place.isCount { sums[sum].add(.int32(1)) } else { sums[sum].add(value) }
             } else {
-                try columns[place.index].add(value, to: group)
+                try columns[place.index].add(value, to: group, of: document)
             }
         }
         pushesUntilCheck -= 1
@@ -141,11 +191,11 @@ struct GroupState: ~Copyable {
         return true
     }
 
-    private mutating func addGroup(_ key: ValueRef) {
+    private mutating func addGroup(_ key: ValueRef) throws(DBError) {
         // A missing key's group prints null.
         keys.append(key.isMissing ? .null : key)
         for _ in 0..<sumCount { sums.append(NumberSum()) }
-        for column in columns { column.addGroup() }
+        for column in columns { try column.addGroup(key) }
     }
 
     /// Writes a group's fields.
@@ -153,18 +203,62 @@ struct GroupState: ~Copyable {
         _ group: Int, _ specification: GroupSpecification, _ writer: inout DocumentWriter
     ) {
         keys.write("_id", group, &writer)
+        writeOutputs(group, specification, &writer)
+    }
+
+    /// Writes a group's fields but for the key.
+    func writeOutputs(
+        _ group: Int, _ specification: GroupSpecification, _ writer: inout DocumentWriter
+    ) {
         for (place, output) in zip(places, specification.outputs) {
-            guard place.isSum else {
-                columns[place.index].write(output.name, group, &writer)
-                continue
-            }
-            let sum = sums[group * sumCount + place.index]
-            if output.accumulator != .average {
-                writer.append(output.name, sum.total)
-            } else if let average = sum.average {
-                writer.append(output.name, average)
+            if place.isSum {
+                sums[group * sumCount + place.index]
+                    .write(output.name, as: output.accumulator.kind, &writer)
             } else {
-                writer.appendNull(output.name)
+                columns[place.index].write(output.name, group, &writer)
+            }
+        }
+    }
+
+    // MARK: Spilling
+
+    /// Writes all groups to a temporary file, in the order of their keys.
+    func spill(
+        _ specification: GroupSpecification, to folder: String
+    ) throws(DBError) -> SpillRun {
+        var run = try SpillWriter(folder: folder)
+        var payload = DocumentWriter()
+        for group in groups.order {
+            payload.removeAll()
+            let start = payload.openDocument()
+            keys.write("_id", group, &payload)
+            for (index, place) in places.enumerated() {
+                if place.isSum {
+                    let sum = sums[group * sumCount + place.index]
+                    payload.append(index: index, .binary(subtype: 0, sum.encoded))
+                } else {
+                    columns[place.index].writeState(group, index: index, &payload)
+                }
+            }
+            payload.close(start)
+            let head = SpillRecord.head(groups.key(group))
+            let bytes = payload.bytes
+            try run.append(head.span.bytes, bytes.span.bytes)
+        }
+        return try run.finish()
+    }
+
+    /// Adds a state that `spill` wrote to the only group.
+    mutating func absorb(_ state: DocumentView) throws(DBError) {
+        var elements = state.makeIterator()
+        guard let key = elements.next() else { return }
+        if keys.isEmpty { try addGroup(ValueRef(key.value)) }
+        for place in places {
+            guard let element = elements.next() else { return }
+            if !place.isSum {
+                try columns[place.index].absorb(ValueRef(element.value), into: 0)
+            } else if let bytes = element.value.binary {
+                sums[place.index].add(NumberSum(encoded: bytes.content))
             }
         }
     }

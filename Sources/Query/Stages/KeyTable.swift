@@ -35,6 +35,18 @@ struct KeyTable {
         return (ends.count - 1, true)
     }
 
+    /// The key of that number.
+    @_lifetime(borrow self)
+    func key(_ number: Int) -> RawSpan {
+        let start = number == 0 ? 0 : ends[number - 1]
+        return bytes.span.bytes.extracting(start..<ends[number])
+    }
+
+    /// The numbers in the order of their keys. O(n log n).
+    var order: [Int] {
+        (0..<count).sorted { key($0).compareBytes(key($1)) < 0 }
+    }
+
     private func equals(_ number: Int, _ key: [UInt8]) -> Bool {
         let start = number == 0 ? 0 : ends[number - 1]
         guard ends[number] - start == key.count else { return false }
@@ -97,6 +109,9 @@ struct ValueColumn {
     /// Bytes of memory, about.
     var byteCount: Int { bytes.count + slots.count * MemoryLayout<Slot>.stride }
 
+    /// Whether there is no group.
+    var isEmpty: Bool { slots.isEmpty }
+
     /// Adds a group with this value, or with none if it is missing.
     mutating func append(_ value: ValueRef) {
         slots.append(Slot(offset: bytes.count, capacity: 0, length: 0, kind: 0))
@@ -124,12 +139,42 @@ struct ValueColumn {
     /// Whether the group has a value.
     func hasValue(_ group: Int) -> Bool { slots[group].kind != 0 }
 
+    /// The group's value, lent; nil for none.
+    @_lifetime(borrow self)
+    func view(_ group: Int) -> ValueView? {
+        let slot = slots[group]
+        guard let type = BSONType(rawValue: slot.kind) else { return nil }
+        return ValueView(
+            type: type,
+            bytes: bytes.span.bytes.extracting(slot.offset..<slot.offset + Int(slot.length)))
+    }
+
+    /// The group's value, or missing; lent until the column changes.
+    func reference(_ group: Int) -> ValueRef {
+        guard let view = view(group) else { return .missing }
+        return ValueRef(view)
+    }
+
     /// The order of the group's value, which it has, against another.
     func compare(_ group: Int, _ other: ValueRef, _ collation: Collation?) -> Int {
         let slot = slots[group]
         guard let type = BSONType(rawValue: slot.kind) else { return 0 }
         let span = bytes.span.bytes.extracting(slot.offset..<slot.offset + Int(slot.length))
         return ValueView(type: type, bytes: span).compare(other.view, collation)
+    }
+
+    /// Writes the group's value in an array of its own, which is empty if there is none.
+    func writeState(_ group: Int, index: Int, _ writer: inout DocumentWriter) {
+        writer.appendHeader(.array, index: index)
+        let start = writer.openDocument()
+        if hasValue(group) { write("0", group, &writer) }
+        writer.close(start)
+    }
+
+    /// Forgets all groups.
+    mutating func removeAll() {
+        slots.removeAll(keepingCapacity: true)
+        bytes.removeAll(keepingCapacity: true)
     }
 
     /// Writes the group's value as field `name`; null for none.

@@ -17,23 +17,27 @@ package enum PipelineStage: Sendable {
     case unwind(UnwindSpecificationBox)
     case replaceRoot(Expression)
     case count(String)
+    /// Any other stage.
+    case other(StagePlanBox)
 
     /// The stage at work before `next`.
     func execution(
-        _ next: StageExecution, memoryBytesMax: Int, _ interrupt: Interrupt?
+        _ next: StageExecution, _ resources: ExecutionResources
     ) -> StageExecution {
-        switch self {
+        let interrupt = resources.interrupt
+        return switch self {
         case .match(let filter): MatchStage(filter, interrupt, next)
         case .project(let projection): ProjectStage(projection, interrupt, next)
         case .sort(let pattern, let limit):
-            SortStage(pattern, limit: limit, memoryBytesMax: memoryBytesMax, next)
+            SortStage(pattern, limit: limit, resources, next)
         case .skip(let count): SkipStage(count, next)
         case .limit(let count): LimitStage(count, next)
         case .group(let box):
-            GroupStage(box.specification, memoryBytesMax: memoryBytesMax, interrupt, next)
+            GroupStage(box.specification, resources, next)
         case .unwind(let box): UnwindStage(box.specification, interrupt, next)
         case .replaceRoot(let root): ReplaceRootStage(root, interrupt, next)
         case .count(let name): CountStage(name, next)
+        case .other(let box): box.plan.execution(next, resources)
         }
     }
 
@@ -46,6 +50,7 @@ package enum PipelineStage: Sendable {
         case .group(let box): box.specification.loops
         case .replaceRoot(let root): root.loops
         case .sort, .skip, .limit, .count: false
+        case .other(let box): box.plan.multiplies
         }
     }
 }
@@ -132,6 +137,11 @@ package final class Pipeline: Sendable {
         return Pipeline(stages)
     }
 
+    /// The same stages behind a filter.
+    func preceded(by filter: Filter) -> Pipeline {
+        Pipeline([.match(filter)] + stages, collation: collation)
+    }
+
     /// What a planner can do in place of the first stages.
     package var leading: Leading {
         var leading = Leading()
@@ -188,6 +198,9 @@ package final class Pipeline: Sendable {
                 guard let read = root.requiredPaths else { return nil }
                 return paths + read
             case .count: return paths
+            case .other(let box):
+                guard case .paths(let read) = box.plan.needs else { return nil }
+                paths += read
             }
         }
         return nil

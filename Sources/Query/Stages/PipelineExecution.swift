@@ -21,23 +21,20 @@ package final class PipelineExecution {
     /// The first stage that may have results to drain; nil until the input has ended.
     private var draining: Int?
 
-    /// Most memory that one blocking stage takes by default, in bytes; MongoDB's limit.
-    package static let memoryBytesMax = 100 * 1024 * 1024
-
     /// Starts a pipeline.
     ///
     /// `skippingLeading` leaves out the leading stages that the caller has done itself
-    /// (`Pipeline.leading.stageCount`). `interrupt` is asked while stages multiply documents.
+    /// (`Pipeline.leading.stageCount`).
     package init(
         _ pipeline: Pipeline, skippingLeading count: Int = 0,
-        memoryBytesMax: Int = PipelineExecution.memoryBytesMax, interrupt: Interrupt? = nil
+        _ resources: ExecutionResources = ExecutionResources()
     ) {
-        interrupts = InterruptMeter(interrupt)
+        interrupts = InterruptMeter(resources.interrupt)
         let sink = ResultSink()
         var chain: [StageExecution] = []
         var next: StageExecution = sink
         for stage in pipeline.stages.dropFirst(count).reversed() {
-            next = stage.execution(next, memoryBytesMax: memoryBytesMax, interrupt)
+            next = stage.execution(next, resources)
             chain.append(next)
         }
         stages = chain.reversed()

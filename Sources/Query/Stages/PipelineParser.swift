@@ -2,14 +2,10 @@
 
 import BSON
 
-/// A stage's name and parser.
-private struct StageRow: Sendable {
-    let name: String
-    let parse: @Sendable (ValueView, inout PipelineParser) throws(DBError) -> [PipelineStage]
-}
-
 struct PipelineParser {
     private(set) var scope: ExpressionScope
+    /// Where the pipeline stands.
+    let place: PipelinePlace
     private var documents: Expression?
     private var destination: PipelineDestination?
     /// The conditions of adjacent $match stages, not yet compiled.
@@ -19,8 +15,9 @@ struct PipelineParser {
     /// Most stages of a pipeline, as in MongoDB.
     static let stagesMax = 1000
 
-    init(_ scope: ExpressionScope) {
+    init(_ scope: ExpressionScope, _ place: PipelinePlace = PipelinePlace()) {
         self.scope = scope
+        self.place = place
     }
 
     mutating func parse(_ list: DocumentView) throws(DBError) -> Pipeline {
@@ -64,6 +61,7 @@ struct PipelineParser {
 
     private mutating func parseStage(_ call: ElementView, position: Int) throws(DBError) {
         let name = call.nameString
+        try place.check(name)
         if position > 0, StageTable.mustBeFirst.contains(name) {
             throw .location(
                 name == "$geoNear" ? 40603 : 40602,
@@ -126,220 +124,5 @@ struct PipelineParser {
     /// Sets where the results go.
     mutating func setDestination(_ destination: PipelineDestination) {
         self.destination = destination
-    }
-}
-
-/// The stages by name.
-enum StageTable {
-    fileprivate static let rows: [String: StageRow] = {
-        let all: [StageRow] = [
-            // Handled by the parser, which merges neighbours.
-            StageRow(name: "$match") { _, _ in [] },
-            StageRow(name: "$project") { value, parser throws(DBError) in
-                guard let object = value.document else {
-                    throw .location(15969, "$project specification must be an object")
-                }
-                return [.project(try Projection.parse(object, for: .stage, parser.scope))]
-            },
-            addition("$addFields"), addition("$set"),
-            StageRow(name: "$unset") { value, _ throws(DBError) in
-                [.project(try FieldAddition.parseUnset(value))]
-            },
-            StageRow(name: "$sort") { value, parser throws(DBError) in
-                guard let object = value.document else {
-                    throw .location(15973, "the $sort key specification must be an object")
-                }
-                guard !object.isEmpty else {
-                    throw .location(15976, "$sort stage must have at least one sort key")
-                }
-                return [
-                    .sort(
-                        try SortPattern.parse(object, collation: parser.scope.collation),
-                        limit: nil)
-                ]
-            },
-            StageRow(name: "$skip") { value, _ throws(DBError) in
-                guard let number = Number(ValueRef(value))?.exactInt64, number >= 0 else {
-                    throw .location(
-                        5_107_200,
-                        "invalid argument to $skip stage: a non-negative whole number "
-                            + "is needed")
-                }
-                return number == 0 ? [] : [.skip(Int(number))]
-            },
-            StageRow(name: "$limit") { value, _ throws(DBError) in
-                guard let number = Number(ValueRef(value))?.exactInt64, number >= 0 else {
-                    throw .location(
-                        5_107_201,
-                        "invalid argument to $limit stage: a positive whole number is "
-                            + "needed")
-                }
-                guard number > 0 else { throw .location(15958, "the limit must be positive") }
-                return [.limit(Int(number))]
-            },
-            StageRow(name: "$group") { value, parser throws(DBError) in
-                let specification = try GroupSpecification.parse(value, parser.scope)
-                return [.group(GroupSpecificationBox(specification: specification))]
-            },
-            StageRow(name: "$unwind") { value, _ throws(DBError) in
-                let specification = try UnwindSpecification.parse(value)
-                return [.unwind(UnwindSpecificationBox(specification: specification))]
-            },
-            StageRow(name: "$count") { value, _ throws(DBError) in
-                [.count(try countName(value))]
-            },
-            StageRow(name: "$sortByCount") { value, parser throws(DBError) in
-                try sortByCount(value, parser.scope)
-            },
-            StageRow(name: "$replaceRoot") { value, parser throws(DBError) in
-                [.replaceRoot(try newRoot(value, parser.scope))]
-            },
-            StageRow(name: "$replaceWith") { value, parser throws(DBError) in
-                [.replaceRoot(try checkedRoot(try Expression.parse(value, parser.scope)))]
-            },
-            StageRow(name: "$documents") { value, parser throws(DBError) in
-                parser.setDocuments(try Expression.parse(value, parser.scope))
-                return []
-            },
-            StageRow(name: "$out") { value, parser throws(DBError) in
-                parser.setDestination(.out(try OutSpecification.parse(value)))
-                return []
-            },
-            StageRow(name: "$merge") { value, parser throws(DBError) in
-                let specification = try MergeSpecification.parse(value, parser.scope)
-                parser.setDestination(.merge(specification))
-                return []
-            },
-        ]
-        return Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
-    }()
-
-    /// MongoDB's other stages.
-    private static let refused: Set<String> = [
-        "$bucket", "$bucketAuto", "$changeStream", "$changeStreamSplitLargeEvent", "$collStats",
-        "$currentOp", "$densify", "$facet", "$fill", "$geoNear", "$graphLookup", "$indexStats",
-        "$listClusterCatalog", "$listLocalSessions", "$listSampledQueries", "$listSearchIndexes",
-        "$listSessions", "$lookup", "$planCacheStats", "$queryStats",
-        "$querySettings", "$rankFusion", "$redact", "$sample", "$score", "$scoreFusion", "$search",
-        "$searchMeta", "$setWindowFields", "$shardedDataDistribution", "$unionWith",
-        "$vectorSearch",
-    ]
-
-    /// What to do without a stage that Roost lacks.
-    static let instead: [String: String] = [
-        "$lookup": "query the other collection with $in on the values found",
-        "$facet": "run one pipeline for each facet",
-        "$bucket": "use $group with $switch in _id",
-        "$unionWith": "run one pipeline for each collection",
-        "$sample": "use $limit",
-    ]
-
-    static let mustBeFirst: Set<String> = [
-        "$changeStream", "$collStats", "$currentOp", "$documents", "$geoNear", "$indexStats",
-        "$listClusterCatalog", "$listLocalSessions", "$listSampledQueries", "$listSearchIndexes",
-        "$listSessions", "$planCacheStats", "$queryStats", "$querySettings", "$search",
-        "$searchMeta", "$shardedDataDistribution", "$vectorSearch",
-    ]
-
-    static func isKnown(_ name: String) -> Bool { rows[name] != nil || refused.contains(name) }
-
-    private static func addition(_ name: String) -> StageRow {
-        StageRow(name: name) { value, parser throws(DBError) in
-            [.project(try FieldAddition.parse(name, value, parser.scope))]
-        }
-    }
-
-    private static func countName(_ value: ValueView) throws(DBError) -> String {
-        guard let name = value.string else {
-            throw .location(40156, "the count field must be a non-empty string")
-        }
-        guard !name.isEmpty else {
-            throw .location(40157, "the count field must be a non-empty string")
-        }
-        guard !name.hasPrefix("$") else {
-            throw .location(40158, "the count field cannot be a $-prefixed path")
-        }
-        guard !name.utf8.contains(0) else {
-            throw .location(40159, "the count field cannot contain a null byte")
-        }
-        guard !name.contains(".") else {
-            throw .location(40160, "the count field cannot contain '.'")
-        }
-        guard name != "_id" else {
-            throw .location(9_039_800, "the count field cannot be '_id'")
-        }
-        return name
-    }
-
-    private static func sortByCount(
-        _ value: ValueView, _ scope: ExpressionScope
-    ) throws(DBError) -> [PipelineStage] {
-        switch value.type {
-        case .document:
-            guard let first = DocumentView(value.bytes).first,
-                first.name.starts(with: RawSpan("$"))
-            else {
-                throw .location(
-                    40147,
-                    "the sortByCount field must be defined as a $-prefixed path or an "
-                        + "expression inside an object")
-            }
-        case .string:
-            guard value.utf8?.starts(with: RawSpan("$")) ?? false else {
-                throw .location(
-                    40148,
-                    "the sortByCount field must be defined as a $-prefixed path or an "
-                        + "expression inside an object")
-            }
-        default:
-            throw .location(
-                40149, "the sortByCount field must be specified as a string or as an object")
-        }
-        let one = OwnedValue(.int32(1))
-        let specification = GroupSpecification(
-            key: try Expression.parse(value, scope),
-            outputs: [
-                GroupSpecification.Output(
-                    name: "count", accumulator: .sum,
-                    argument: try Expression.parse(one.view, scope))
-            ], collation: scope.collation)
-        let order: Document = ["count": -1]
-        return [
-            .group(GroupSpecificationBox(specification: specification)),
-            .sort(try SortPattern.parse(order.view), limit: nil),
-        ]
-    }
-
-    private static func newRoot(
-        _ value: ValueView, _ scope: ExpressionScope
-    ) throws(DBError) -> Expression {
-        guard let object = value.document else {
-            throw .location(
-                40229,
-                "expected an object as specification for $replaceRoot stage, got "
-                    + value.type.alias)
-        }
-        var elements = object.makeIterator()
-        while let element = elements.next() {
-            if !element.name.equals("newRoot") {
-                throw .location(
-                    40415, "BSON field '$replaceRoot.\(element.nameString)' is an unknown field.")
-            }
-        }
-        guard let root = object.value("newRoot") else {
-            throw .location(
-                40414, "BSON field '$replaceRoot.newRoot' is missing but a required field")
-        }
-        return try checkedRoot(try Expression.parse(root, scope))
-    }
-
-    private static func checkedRoot(_ root: Expression) throws(DBError) -> Expression {
-        if let constant = root.constant, constant.type != .document {
-            throw .location(
-                40228,
-                "'newRoot' expression must evaluate to an object, but resulting value was "
-                    + "of type: \(constant.type.alias)")
-        }
-        return root
     }
 }

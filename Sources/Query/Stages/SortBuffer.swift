@@ -20,6 +20,8 @@ struct SortBuffer {
         let arrayPosition: Int32
 
         var byteCount: Int { Int(keyLength) + Int(documentLength) }
+        /// Where the key lies.
+        var keyRange: Range<Int> { offset..<offset + Int(keyLength) }
         /// Where the document lies.
         var documentRange: Range<Int> {
             offset + Int(keyLength)..<offset + byteCount

@@ -5,8 +5,8 @@
 // with the process, however it ends.
 
 import BSON
-import Glibc
 import HeapModule
+import Query
 
 /// Collects index entry keys and gives them back in order. Used by one thread.
 final class ExternalSorter {
@@ -16,7 +16,7 @@ final class ExternalSorter {
     private let folder: String
     private var bytes: [UInt8] = []
     private var ends: [Int] = []
-    private var runs: [SortedRun] = []
+    private var runs: [SpillRun] = []
     /// Whether the key added last was cut.
     private(set) var lastWasCut = false
 
@@ -40,8 +40,8 @@ final class ExternalSorter {
 
     private static func writeRun(
         _ bytes: [UInt8], _ ranges: [Range<Int>], folder: String
-    ) throws(DBError) -> SortedRun {
-        var writer = try RunWriter(folder: folder)
+    ) throws(DBError) -> SpillRun {
+        var writer = try SpillWriter(folder: folder)
         let span = bytes.span.bytes
         for range in ranges { try writer.append(span.extracting(range)) }
         return try writer.finish()
@@ -82,7 +82,7 @@ struct SortedMerge {
     private var heap = Heap<Head>()
 
     fileprivate init(
-        memory: [UInt8], ranges: [Range<Int>], runs: [SortedRun]
+        memory: [UInt8], ranges: [Range<Int>], runs: [SpillRun]
     ) throws(DBError) {
         self.memory = memory
         self.ranges = ranges
@@ -114,7 +114,7 @@ struct SortedMerge {
     /// The smallest key of a run.
     private struct Head: Comparable {
         let key: [UInt8]
-        let run: SortedRun
+        let run: SpillRun
 
         static func < (left: Head, right: Head) -> Bool {
             left.key.lexicographicallyPrecedes(right.key)
@@ -123,114 +123,5 @@ struct SortedMerge {
         static func == (left: Head, right: Head) -> Bool {
             left.key == right.key
         }
-    }
-}
-
-/// Writes a run into a temporary file that has no name any more.
-private struct RunWriter: ~Copyable {
-    private let file: TemporaryFile
-    private var buffer: [UInt8] = []
-
-    init(folder: String) throws(DBError) {
-        file = try TemporaryFile(folder: folder)
-    }
-
-    mutating func append(_ key: RawSpan) throws(DBError) {
-        buffer.append(UInt8(truncatingIfNeeded: key.byteCount))
-        buffer.append(UInt8(truncatingIfNeeded: key.byteCount >> 8))
-        buffer.append(copying: key)
-        if buffer.count > 1 << 20 {
-            try file.write(buffer)
-            buffer.removeAll(keepingCapacity: true)
-        }
-    }
-
-    consuming func finish() throws(DBError) -> SortedRun {
-        try file.write(buffer)
-        return try SortedRun(file)
-    }
-}
-
-/// Reads a run back in order.
-private final class SortedRun {
-    private let file: TemporaryFile
-    private var buffer: [UInt8] = []
-    private var position = 0
-
-    init(_ file: TemporaryFile) throws(DBError) {
-        self.file = file
-        try file.rewind()
-    }
-
-    /// The next key, nil at the end.
-    func next() throws(DBError) -> [UInt8]? {
-        try fill(2)
-        guard buffer.count - position >= 2 else { return nil }
-        let length = Int(buffer[position]) | Int(buffer[position + 1]) << 8
-        position += 2
-        try fill(length)
-        guard buffer.count - position >= length else { return nil }
-        defer { position += length }
-        return Array(buffer[position..<position + length])
-    }
-
-    private func fill(_ count: Int) throws(DBError) {
-        guard buffer.count - position < count else { return }
-        buffer.removeSubrange(..<position)
-        position = 0
-        buffer += try file.read(1 << 20)
-    }
-}
-
-/// An unlinked file: it vanishes when it is closed, or with the process.
-private final class TemporaryFile {
-    private let descriptor: Int32
-
-    init(folder: String) throws(DBError) {
-        var name = Array((folder + "/sort-XXXXXX").utf8CString)
-        descriptor = mkstemp(&name)
-        guard descriptor >= 0 else { throw Self.failure("create", in: folder) }
-        unlink(name)
-    }
-
-    deinit {
-        close(descriptor)
-    }
-
-    func write(_ bytes: [UInt8]) throws(DBError) {
-        var start = 0
-        while start < bytes.count {
-            let written = bytes.withUnsafeBytes {
-                Glibc.write(descriptor, $0.baseAddress.map { $0 + start }, bytes.count - start)
-            }
-            if written < 0, errno == EINTR { continue }
-            guard written > 0 else { throw Self.failure("write", in: nil) }
-            start += written
-        }
-    }
-
-    func rewind() throws(DBError) {
-        guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw Self.failure("rewind", in: nil) }
-    }
-
-    func read(_ count: Int) throws(DBError) -> [UInt8] {
-        var failed = false
-        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            var result = Glibc.read(descriptor, buffer.baseAddress, count)
-            while result < 0, errno == EINTR {
-                result = Glibc.read(descriptor, buffer.baseAddress, count)
-            }
-            failed = result < 0
-            filled = max(0, result)
-        }
-        if failed { throw Self.failure("read", in: nil) }
-        return bytes
-    }
-
-    private static func failure(_ what: String, in folder: String?) -> DBError {
-        DBError(
-            errno == ENOSPC ? .outOfDiskSpace : .operationFailed,
-            "Could not \(what) a temporary file\(folder.map { " in \($0)" } ?? ""): "
-                + String(cString: strerror(errno)))
     }
 }

@@ -13,23 +13,28 @@ public struct Namespace: Hashable, Sendable, CustomStringConvertible {
     public let database: String
     /// The collection's name; may hold dots.
     public let collection: String
+    /// A hash of both names, made once: a name is looked up far more often than it is made.
+    private let nameHash: Int
 
     /// A name that is not checked here; see `validate()`.
     public init(_ database: String, _ collection: String) {
         self.database = database
         self.collection = collection
+        var hasher = Hasher()
+        Self.hash(database, into: &hasher)
+        Self.hash(collection, into: &hasher)
+        nameHash = hasher.finalize()
     }
 
     /// Whether both names have the same bytes.
     public static func == (one: Namespace, other: Namespace) -> Bool {
-        one.collection.hasSameBytes(as: other.collection)
+        one.nameHash == other.nameHash && one.collection.hasSameBytes(as: other.collection)
             && one.database.hasSameBytes(as: other.database)
     }
 
-    /// Hashes the bytes of both names.
+    /// Feeds the hash of both names' bytes.
     public func hash(into hasher: inout Hasher) {
-        Self.hash(database, into: &hasher)
-        Self.hash(collection, into: &hasher)
+        hasher.combine(nameHash)
     }
 
     /// Eight bytes at a time; the last word also tells the length.

@@ -18,6 +18,7 @@ import Glibc
 package import Logging
 package import Query
 import Storage
+import Synchronization
 
 /// An open database folder.
 package final class RoostEngine: Sendable {
@@ -44,6 +45,7 @@ package final class RoostEngine: Sendable {
     /// Where sorts spill.
     let temporaryFolder: String
     private let published: PublishedCatalog
+    private let answered: GroupListener
     private let logger: Logger
 
     /// Opens a folder, making it where it doesn't exist.
@@ -65,6 +67,7 @@ package final class RoostEngine: Sendable {
         published = opened.catalog
         writer = opened.writer
         tails = opened.writer.tails
+        answered = opened.answered
         clock = opened.clock
         temporaryFolder = path + "/tmp"
         do {
@@ -100,6 +103,15 @@ package final class RoostEngine: Sendable {
     }
 
     // MARK: Operations on the writer thread
+
+    /// Whether the caller runs on the writer thread, as most completions of writes do.
+    package var isOnWriterThread: Bool { store.isOnWriterThread }
+
+    /// Calls `body` on the writer thread after the completions of each commit group: what they
+    /// have to tell other threads can be told at once.
+    package func setGroupAnswered(_ body: @escaping @Sendable () -> Void) {
+        answered.set(body)
+    }
 
     /// Runs an operation on the writer thread and answers there after its commit is durable.
     func submit<R: Sendable>(
@@ -217,12 +229,26 @@ package final class RoostEngine: Sendable {
     }
 }
 
+/// Who is told after each commit group.
+private final class GroupListener: Sendable {
+    private let body = Mutex<(@Sendable () -> Void)?>(nil)
+
+    func set(_ body: @escaping @Sendable () -> Void) {
+        self.body.withLock { $0 = body }
+    }
+
+    func note() {
+        body.withLock { $0 }?()
+    }
+}
+
 /// The parts of an engine that depend on each other while a folder is opened.
 private struct Opened {
     let store: Store
     let catalog: PublishedCatalog
     let writer: WriterState
     let clock: LogicalClock
+    let answered = GroupListener()
 
     init(path: String, options: EngineOptions) throws {
         var storeOptions = Store.Options()
@@ -239,7 +265,7 @@ private struct Opened {
         catalog = PublishedCatalog(snapshot)
         clock = LogicalClock(startingAt: Timestamp(rawValue: 0))
         writer = WriterState(catalog, TailWatch())
-        let (writer, clock) = (writer, clock)
+        let (writer, clock, answered) = (writer, clock, answered)
         store.setGroupHooks(
             GroupHooks(
                 willCommit: { transaction in try writer.prepareCommit(&transaction) },
@@ -247,7 +273,8 @@ private struct Opened {
                     writer.commit()
                     _ = clock.advance()
                 },
-                didAbort: { writer.rollBack() }))
+                didAbort: { writer.rollBack() },
+                didAnswer: { answered.note() }))
     }
 
     /// Reads the catalog.

@@ -37,6 +37,10 @@ package final class QueryCursor: @unchecked Sendable {
     package let interrupt: Interrupt
     /// Whether one small document may mean much work.
     private let multiplies: Bool
+    /// Reads other collections for stages that need them, in the snapshot of this read.
+    private let foreign: EngineForeignReader
+    /// Whether the read is part of another one, whose interrupt it has.
+    private let isNested: Bool
 
     /// The collection as it was when planned; nil before, and where there is none.
     var collection: CollectionEntry?
@@ -71,12 +75,17 @@ package final class QueryCursor: @unchecked Sendable {
     /// What this batch holds so far; goes on after `.budgetSpent`.
     var batch = BatchMeter()
 
-    init(_ engine: RoostEngine, _ source: ReadSource) {
+    /// `interrupt`: that of the read of which this one is a part.
+    init(_ engine: RoostEngine, _ source: ReadSource, partOf interrupt: Interrupt? = nil) {
+        isNested = interrupt != nil
+        let interrupt = interrupt ?? Interrupt(deadline: source.deadline)
+        self.interrupt = interrupt
+        foreign = EngineForeignReader(
+            engine, interrupt, allowsDiskUse: source.allowsDiskUse)
         self.engine = engine
         self.source = source
         namespace = source.namespace
         filter = source.filter
-        interrupt = Interrupt(deadline: source.deadline)
         scratch = MatchScratch(interrupt)
         multiplies = source.multiplies
         countsOnly = source.countsOnly
@@ -98,15 +107,17 @@ package final class QueryCursor: @unchecked Sendable {
         _ reader: Reader, _ limits: BatchLimits, _ budget: ReadBudget, into sink: inout Sink
     ) throws(DBError) -> ReadStatus {
         do {
-            interrupt.goOn()
+            if !isNested { interrupt.goOn() }
             try interrupt.check()
             if multiplies, budget.isInPlace { return .budgetSpent }
             stepsMax = budget.stepsMax
             batch.limits = limits
+            foreign.reader = reader
+            defer { foreign.reader = nil }
             let status = try run(reader, budget, &sink)
             if status != .budgetSpent {
                 batch = BatchMeter()
-                interrupt.rest()
+                if !isNested { interrupt.rest() }
             }
             return status
         } catch {
@@ -204,9 +215,18 @@ package final class QueryCursor: @unchecked Sendable {
         }
         plan = chosen
         start(chosen)
-        output = try source.output(chosen, interrupt)
+        output = try source.output(chosen, resources)
         shape = ResultShape(source, chosen)
         return true
+    }
+
+    /// What the stages may use.
+    private var resources: ExecutionResources {
+        var resources = ExecutionResources()
+        resources.interrupt = interrupt
+        resources.foreign = foreign
+        resources.spillFolder = source.allowsDiskUse ? engine.temporaryFolder : nil
+        return resources
     }
 
     private func checkStillThere(_ now: CollectionEntry?) throws(DBError) {

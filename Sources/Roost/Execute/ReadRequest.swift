@@ -23,6 +23,8 @@ package struct FindRequest: Sendable {
     package var returnsKey = false
     /// Add `$recordId` to each document.
     package var showsRecordID = false
+    /// Whether a sort may use temporary files.
+    package var allowsDiskUse = true
     /// Wait at the end of a capped collection instead of ending there.
     package var isTailable = false
     /// Whether a getMore at that end waits for documents.
@@ -42,6 +44,8 @@ package struct AggregateRequest: Sendable {
     package let pipeline: Pipeline
     package var hint: Value?
     package var deadline: ContinuousClock.Instant?
+    /// Whether sorts and groups may use temporary files.
+    package var allowsDiskUse = true
     /// Whether $out and $merge store results without asking the collection's validator.
     package var bypassesValidation = false
 

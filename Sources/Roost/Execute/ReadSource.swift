@@ -80,6 +80,15 @@ enum ReadSource {
         if case .find(let request) = self { request.isTailable } else { false }
     }
 
+    /// Whether sorts and groups may use temporary files.
+    var allowsDiskUse: Bool {
+        switch self {
+        case .find(let request): request.allowsDiskUse
+        case .aggregate(let request, _): request.allowsDiskUse
+        case .count, .distinct: false
+        }
+    }
+
     /// Whether one small document may mean much work.
     var multiplies: Bool {
         switch self {
@@ -100,7 +109,9 @@ enum ReadSource {
     }
 
     /// What becomes of matches under a plan.
-    func output(_ plan: QueryPlan, _ interrupt: Interrupt) throws(DBError) -> ReadOutput {
+    func output(
+        _ plan: QueryPlan, _ resources: ExecutionResources
+    ) throws(DBError) -> ReadOutput {
         switch self {
         case .count: return .counting
         case .distinct: return .direct
@@ -113,7 +124,7 @@ enum ReadSource {
             if sort == nil, projection == nil { return .direct }
             let pipeline = Pipeline.find(
                 sort: sort, skip: request.skip, limit: request.limit, projection: projection)
-            return .pipeline(PipelineExecution(pipeline, interrupt: interrupt))
+            return .pipeline(PipelineExecution(pipeline, resources))
         case .aggregate(let request, let leading):
             var done = leading.filterStageCount
             if leading.sort != nil, plan.providesSort { done += 1 }
@@ -121,8 +132,7 @@ enum ReadSource {
                 return .direct
             }
             return .pipeline(
-                PipelineExecution(
-                    request.pipeline, skippingLeading: done, interrupt: interrupt))
+                PipelineExecution(request.pipeline, skippingLeading: done, resources))
         }
     }
 

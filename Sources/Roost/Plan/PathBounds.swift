@@ -221,8 +221,8 @@ struct PathBoundsBuilder {
     }
 
     private func bounds(_ types: TypeSet) -> PathBounds? {
-        // An array's own type is not in its keys.
-        guard !types.contains(.array) else { return nil }
+        // An array's own type is not in its keys; where there are no arrays, that says nothing.
+        guard !types.contains(.array) || !isMultikey else { return nil }
         var ranks: Set<UInt8> = []
         var isSound = true
         for type in BSONType.allCases where types.contains(type) {

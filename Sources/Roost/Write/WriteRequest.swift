@@ -72,6 +72,20 @@ package struct WriteTarget: Sendable {
     /// The record key when the filter asks for one `_id`.
     package let point: [UInt8]?
 
+    /// The document with that `_id`, in a collection without a collation; nil for an `_id` whose
+    /// record key says less than the whole.
+    package init?(collection: Int = 0, id: ValueView, filterDocument: Document) {
+        var encoder = KeyEncoder()
+        guard !RecordKey.encode(id, nil, into: &encoder) else { return nil }
+        self.collection = collection
+        // The key is the condition.
+        filter = .everything
+        self.filterDocument = filterDocument
+        sort = nil
+        hint = nil
+        point = encoder.bytes
+    }
+
     /// `recordCollation`: the collection's own collation.
     package init(
         collection: Int = 0, filter: Filter, filterDocument: Document, sort: Document? = nil,

@@ -126,6 +126,7 @@ enum Aggregate {
         var request = AggregateRequest(namespace, pipeline: pipeline)
         request.hint = call.ownedValue("hint")
         request.deadline = call.special.deadline
+        request.allowsDiskUse = call.truth("allowDiskUse") ?? true
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         return request
     }

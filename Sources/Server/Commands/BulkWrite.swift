@@ -19,7 +19,7 @@ enum BulkWrite {
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
-        let compiler = try QueryCompiler(call)
+        let compiler = try QueryCompiler(call, isUpdate: true)
         if call.value("nsInfo")?.array?.isEmpty == true {
             throw DBError(.badValue, "May not specify an empty array of namespaces (nsInfo)")
         }

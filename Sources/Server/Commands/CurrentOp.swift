@@ -52,7 +52,7 @@ enum CurrentOp {
     private static func describe(
         _ client: OperationSlot.Client, _ operation: RunningOperation
     ) -> Value {
-        let now = max(Clock.monotonicNanos, operation.startedAt)
+        let now = max(Clock.nanos, operation.startedAt)
         let micros = Int64((now - operation.startedAt) / 1_000)
         let ended = EndedOperation(
             request: operation.request, client: client, nanos: 0, report: nil, error: nil,

@@ -70,7 +70,7 @@ enum Explain {
     }
 
     /// The explained command as a call of its own, its fields checked as if it were sent alone.
-    private static func explainedCall(
+    static func explainedCall(
         _ inner: DocumentView, _ call: borrowing CommandCall
     ) throws(DBError) -> CommandCall {
         guard let name = inner.first, let command = call.core.commands.find(name.name) else {
@@ -85,21 +85,23 @@ enum Explain {
             if inner.value("$db") == nil { writer.append("$db", database) }
         }
         let request = Request(body: document, like: call.request)
-        let arguments = try Arguments(request, command)
+        let arguments = Arguments()
+        try arguments.read(request, command)
         return CommandCall(
             command: command, request: request, arguments: arguments, special: call.special,
             connection: call.connection)
     }
 
-    /// Explains the reading part of an aggregation.
+    /// Explains the reading part of an aggregation, in fields of the reply or in a cursor's row.
     static func run(
         aggregate request: AggregateRequest, _ call: borrowing CommandCall,
-        _ verbosity: ExplainVerbosity, _ reply: inout ReplyWriter
+        _ verbosity: ExplainVerbosity, isRow: Bool = false, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         try call.core.engine.checkDestination(of: request)
         let read = call.core.engine.explain(
             request, filter: firstMatch(call), sort: nil, verbosity)
-        return try answer(read, Document(copying: call.body), call, &reply)
+        return try answer(
+            read, Document(copying: call.body), row: isRow ? request.namespace : nil, call, &reply)
     }
 
     /// The filter of a leading `$match`, as given.
@@ -130,8 +132,8 @@ enum Explain {
     }
 
     private static func answer(
-        _ read: ExplainRead, _ echo: Document, _ call: borrowing CommandCall,
-        _ reply: inout ReplyWriter
+        _ read: ExplainRead, _ echo: Document, row: Namespace? = nil,
+        _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         let port = call.core.options.listen.first?.port ?? 27_017
         return try SlicedRead(read.cursor) { reader, budget throws(DBError) in
@@ -142,6 +144,7 @@ enum Explain {
             read.write(into: &writer)
             writer.close(start)
             let bytes = writer.take()
+            let mark = row.map { _ in RowReply.open(&reply) }
             reply.appendFields(of: DocumentView(bytes.span.bytes))
             reply.append("command", document: echo)
             let server = reply.openDocument("serverInfo")
@@ -150,6 +153,7 @@ enum Explain {
             reply.append("version", Version.compatible)
             reply.append("gitVersion", "roost-\(Version.roost)")
             reply.close(server)
+            if let row, let mark { RowReply.close(mark, row, &reply) }
         }.run(call, &reply)
     }
 }

@@ -90,6 +90,7 @@ enum Find {
         request.returnsKey = call.truth("returnKey") == true
         request.showsRecordID = call.truth("showRecordId") == true
         request.deadline = call.special.deadline
+        request.allowsDiskUse = call.truth("allowDiskUse") ?? true
         request.isTailable = call.truth("tailable") == true
         request.awaitsData = call.truth("awaitData") == true
         try checkTailable(call, request)

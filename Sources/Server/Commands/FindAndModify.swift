@@ -27,7 +27,7 @@ enum FindAndModify {
         let isRemove = call.truth("remove") == true
         let returnsNew = call.truth("new") == true
         try check(call, isRemove: isRemove, returnsNew: returnsNew)
-        let compiler = try QueryCompiler(call, namespace)
+        let compiler = try QueryCompiler(call, namespace, isUpdate: true)
         let projection = try compiler.projection(call.document("fields"))
         let request = FindAndModifyRequest(
             namespace: namespace, statement: try statement(call, compiler, isRemove: isRemove),

@@ -29,13 +29,13 @@ enum UpdateCommand {
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         let namespace = try call.namespace()
-        try namespace.validate()
-        let compiler = try QueryCompiler(call, namespace)
+        let entry = call.core.engine.collection(namespace)
+        if entry == nil { try namespace.validate() }
+        let compiler = try QueryCompiler(call, namespace, isUpdate: true)
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
-        let entry = call.core.engine.collection(namespace)
         var count = 0
         try StatementReader.forEach("updates", call) { document throws(DBError) in
             try StatementReader.check(document, "update.updates", statementFields)
@@ -79,6 +79,14 @@ enum UpdateCommand {
         _ filter: DocumentView, _ document: DocumentView, collection: Int = 0,
         _ compiler: QueryCompiler
     ) throws(DBError) -> WriteTarget {
+        if compiler.scope.collation == nil, compiler.recordCollation == nil,
+            document.value("sort") == nil, document.value("hint") == nil,
+            let id = PointRead.id(in: filter),
+            let target = WriteTarget(
+                collection: collection, id: id, filterDocument: Document(copying: filter))
+        {
+            return target
+        }
         var sort: Document?
         if let given = document.value("sort")?.document, !given.isEmpty {
             sort = Document(copying: given)

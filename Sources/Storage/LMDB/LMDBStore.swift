@@ -135,6 +135,11 @@ package final class LMDBStore: OrderedStore, Sendable {
         return try result.get()
     }
 
+    /// Whether the caller runs on the writer's thread.
+    package var isOnWriterThread: Bool {
+        running.withLock { $0 }?.writer.isCurrentThread ?? false
+    }
+
     /// Counters and gauges, all 0 once closed; costs microseconds.
     package func statistics() -> StoreStatistics {
         guard let running = running.withLock({ $0 }) else { return StoreStatistics() }

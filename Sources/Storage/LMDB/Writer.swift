@@ -139,6 +139,7 @@ final class Writer: @unchecked Sendable {
     }
 
     private func run(_ jobs: [WriteJob]) {
+        defer { hooks.withLock { $0 }.didAnswer?() }
         if runGroup(jobs) {
             for job in jobs { complete(job) }
             return

@@ -39,14 +39,20 @@ extension Decimal128 {
     }
 }
 
-/// The results of a pipeline over documents, or the code of its error.
+/// The results of a pipeline over documents, or the code of its error. `others` are the collections
+/// that its stages may read.
 func aggregate(
-    _ stages: Value, over documents: [Document], memoryBytesMax: Int = 100_000_000
+    _ stages: Value, over documents: [Document], memoryBytesMax: Int = 100_000_000,
+    others: [String: [Document]] = [:], spillFolder: String? = nil
 ) -> Result<[Document], DBError> {
     do throws(DBError) {
         let list = OwnedValue(stages)
         let pipeline = try Pipeline.parse(DocumentView(list.view.bytes), ExpressionScope())
-        return .success(try run(pipeline, over: documents, memoryBytesMax: memoryBytesMax))
+        var resources = ExecutionResources()
+        resources.memoryBytesMax = memoryBytesMax
+        resources.foreign = OtherCollections(others)
+        resources.spillFolder = spillFolder
+        return .success(try run(pipeline, over: documents, resources))
     } catch {
         return .failure(error)
     }
@@ -54,10 +60,10 @@ func aggregate(
 
 /// Pushes the documents through and takes all results.
 func run(
-    _ pipeline: Pipeline, over documents: [Document], arrayPosition: Int? = nil,
-    memoryBytesMax: Int = 100_000_000
+    _ pipeline: Pipeline, over documents: [Document],
+    _ resources: ExecutionResources = ExecutionResources(), arrayPosition: Int? = nil
 ) throws(DBError) -> [Document] {
-    let execution = PipelineExecution(pipeline, memoryBytesMax: memoryBytesMax)
+    let execution = PipelineExecution(pipeline, resources)
     for document in documents {
         guard try execution.push(document.view, arrayPosition: arrayPosition) else { break }
     }
@@ -68,4 +74,37 @@ func run(
         execution.removeFirst()
     }
     return results
+}
+
+/// Collections in memory for the stages that read others.
+final class OtherCollections: ForeignReader {
+    private let collections: [String: [Document]]
+
+    init(_ collections: [String: [Document]]) {
+        self.collections = collections
+    }
+
+    func open(
+        _ collection: ForeignCollection, _ pipeline: Pipeline
+    ) throws(DBError) -> any ForeignCursor {
+        var resources = ExecutionResources()
+        resources.foreign = self
+        let documents = collections[collection.collection] ?? []
+        return Cursor(try run(pipeline, over: documents, resources))
+    }
+
+    /// Hands one result out at a time, so that boundaries of batches are everywhere.
+    private final class Cursor: ForeignCursor {
+        private var results: ArraySlice<Document>
+
+        init(_ results: [Document]) {
+            self.results = results[...]
+        }
+
+        func next(into batch: inout DocumentBatch) throws(DBError) -> Bool {
+            guard let first = results.popFirst() else { return false }
+            batch.append(first.view)
+            return true
+        }
+    }
 }

@@ -41,7 +41,7 @@ struct ExpressionRow: Sendable, CustomTestStringConvertible {
         .init("$$CLUSTER_TIME", code: 10_071_200), .init("plain", "plain"),
         .init(["$literal": "$a"], "$a"), .init(["x": "$a", "y": "$zz"], ["x": 5]),
         .init(["$a", "$zz"], [5, nil]), .init(["x": ["y": "$a"]], ["x": ["y": 5]]),
-        .init(["$nope": 1], code: 168), .init(["$dateAdd": [:]], code: 115),
+        .init(["$nope": 1], code: 168), .init(["$function": [:]], code: 115),
         .init(["$add": [1], "$abs": 1], code: 15983), .init(["a": 1, "$b": 1], code: 16410),
     ]
 

@@ -36,7 +36,9 @@ import Testing
             let list = OwnedValue(stages)
             let pipeline = try Pipeline.parse(DocumentView(list.view.bytes), ExpressionScope())
             #expect(pipeline.multiplies)
-            let execution = PipelineExecution(pipeline, interrupt: interrupt)
+            var resources = ExecutionResources()
+            resources.interrupt = interrupt
+            let execution = PipelineExecution(pipeline, resources)
             _ = try execution.push(document.view, arrayPosition: nil)
             return 0
         } catch {
@@ -94,9 +96,11 @@ import Testing
     @Test(
         arguments: [
             [0, 2_000_000_000], [1, 2_000_000_000, 2], [2_000_000_000, -2_000_000_000, -1],
-        ] as [Value])
-    func rangesAreBounded(arguments: Value) {
-        let stages: Value = [["$project": ["x": ["$range": arguments]]]]
+        ] as [[Value]])
+    func rangesAreBounded(arguments: [Value]) {
+        // Not constants, which would be folded before the stage runs.
+        let range: [Value] = [["$add": [["$ifNull": ["$zero", 0]], arguments[0]]]] + arguments.dropFirst()
+        let stages: Value = [["$project": ["x": ["$range": .array(range)]]]]
         guard case .failure(let error) = aggregate(stages, over: [["_id": 1]]) else {
             Issue.record("no bound")
             return

@@ -99,7 +99,7 @@ import Testing
 
     static let errors: [(Value, Int32)] = [
         ([1], 14), ([[:]], 40323), ([["$match": [:], "$limit": 1]], 40323), ([["$nope": 1]], 40324),
-        ([["$lookup": [:]]], 115), ([["$limit": 1], ["$documents": []]], 40602),
+        ([["$lookup": [:]]], 9), ([["$limit": 1], ["$documents": []]], 40602),
         ([["$match": 1]], 15959), ([["$project": 1]], 15969), ([["$project": [:]]], 51272),
         ([["$sort": 1]], 15973), ([["$sort": [:]]], 15976), ([["$sort": ["a": 2]]], 15975),
         ([["$skip": -1]], 5_107_200), ([["$limit": 0]], 15958), ([["$limit": 1.5]], 5_107_201),
@@ -110,7 +110,7 @@ import Testing
         ([["$group": ["_id": nil, "a": ["$sum": 1, "$avg": 1]]]], 40238),
         ([["$group": ["_id": nil, "a": ["$sum": []]]]], 40237),
         ([["$group": ["_id": ["a": 1]]]], 17390),
-        ([["$group": ["_id": nil, "a": ["$topN": [:]]]]], 115), ([["$count": 1]], 40156),
+        ([["$group": ["_id": nil, "a": ["$topN": [:]]]]], 5_788_003), ([["$count": 1]], 40156),
         ([["$count": ""]], 40157), ([["$count": "$a"]], 40158), ([["$count": "a.b"]], 40160),
         ([["$unwind": "a"]], 28818), ([["$unwind": ["path": "$a", "x": 1]]], 28811),
         ([["$unwind": 1]], 15981), ([["$addFields": 1]], 40272),
@@ -118,7 +118,9 @@ import Testing
         ([["$unset": 1]], 31002), ([["$unset": []]], 31119), ([["$unset": [1]]], 31120),
         ([["$replaceRoot": ["newRoot": 1]]], 40228), ([["$replaceRoot": ["x": 1]]], 40415),
         ([["$sortByCount": 1]], 40149), ([["$replaceWith": "$s"]], 40228),
-        ([["$group": ["_id": ["$divide": [1, 0]]]]], 4_848_401),
+        // A constant is folded before the stage runs, which tells another code.
+        ([["$group": ["_id": ["$divide": [1, 0]]]]], 2),
+        ([["$group": ["_id": ["$divide": ["$_id", 0]]]]], 4_848_401),
     ]
 
     @Test(arguments: errors.indices)

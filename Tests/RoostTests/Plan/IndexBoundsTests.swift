@@ -61,7 +61,10 @@ import Testing
         Case(
             filter: ["a": ["$type": "number"]], bounds: [["[-inf, inf]"]], impliesMatch: true),
         Case(filter: ["a": ["$type": "int"]], bounds: [["[-inf, inf]"]]),
-        Case(filter: ["a": ["$type": "array"]], bounds: [[everything]]),
+        Case(
+            filter: ["a": ["$type": "array"]], bounds: [["[[], BinData(0, ))"]],
+            impliesMatch: true),
+        Case(filter: ["a": ["$type": "array"]], multikey: 1, bounds: [[everything]]),
         Case(
             filter: ["$or": [["a": 1], ["a": ["$gt": 7]]]], bounds: [["[1, 1]", "(7, inf]"]],
             impliesMatch: true),

@@ -1,0 +1,155 @@
+// A client of the TCP door: one connection, commands in order, replies as documents.
+//
+// `Connection.open` connects; `run` sends a command and waits for its reply. Replies are matched by
+// number, so several commands may wait at once. Whatever ends the connection fails them all.
+// `Cursor` reads what `find`, `aggregate` and `query` answer.
+
+package import BSON
+package import NIOCore
+import NIOPosix
+import NIOSSL
+import Synchronization
+import Wire
+
+/// One connection to a server. Safe to use from any thread.
+package final class Connection: Sendable {
+    private let channel: any Channel
+    private let waiting: NIOLoopBound<ReplyHandler>
+    private let lastID = Atomic<Int32>(0)
+
+    private init(_ channel: any Channel, _ handler: ReplyHandler) {
+        self.channel = channel
+        waiting = NIOLoopBound(handler, eventLoop: channel.eventLoop)
+    }
+
+    /// Connects; `timeoutSeconds` bounds the attempt.
+    ///
+    /// Throws `hostUnreachable` where nobody answers.
+    package static func open(
+        _ target: ConnectionString, timeoutSeconds: Int64 = 5
+    ) async throws(DBError) -> Connection {
+        do {
+            let security =
+                target.usesTLS
+                ? try NIOSSLContext(configuration: .makeClientConfiguration()) : nil
+            return try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .connectTimeout(.seconds(timeoutSeconds))
+                .channelOption(.socketOption(.tcp_nodelay), value: 1)
+                .connect(host: target.host, port: target.port)
+                .flatMap { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        let handlers = channel.pipeline.syncOperations
+                        if let security {
+                            try handlers.addHandler(
+                                NIOSSLClientHandler(
+                                    context: security,
+                                    serverHostname: Self.nameForTLS(target.host)))
+                        }
+                        let handler = ReplyHandler()
+                        try handlers.addHandler(handler)
+                        return Connection(channel, handler)
+                    }
+                }.get()
+        } catch {
+            throw DBError(
+                .hostUnreachable,
+                "cannot connect to \(target.host):\(target.port): is the server running there? "
+                    + "(\(Self.reason(error)))", underlying: error)
+        }
+    }
+
+    /// TLS wants names only: an address is no server name.
+    private static func nameForTLS(_ host: String) -> String? {
+        (try? SocketAddress(ipAddress: host, port: 0)) == nil ? host : nil
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        guard let failure = error as? NIOConnectionError else { return "\(error)" }
+        if let first = failure.connectionErrors.first {
+            return "\(first.error)"
+        }
+        return "the name cannot be resolved"
+    }
+
+    /// Whether commands can still be sent.
+    package var isOpen: Bool { channel.isActive }
+
+    /// Ends the connection; the server ends what it is reading for it.
+    package func close() {
+        channel.close(promise: nil)
+    }
+
+    /// Sends a command; its reply comes whole, an error reply too. Fails with `hostUnreachable`
+    /// where the connection ends first.
+    package func send(_ command: Document, database: String) -> EventLoopFuture<Document> {
+        let id = lastID.wrappingAdd(1, ordering: .relaxed).newValue
+        let body = Document { writer in
+            writer.appendFields(of: command.view)
+            writer.append("$db", database)
+        }
+        let promise = channel.eventLoop.makePromise(of: Document.self)
+        var buffer = channel.allocator.buffer(capacity: body.bytes.count + 21)
+        let length = MessageHeader.byteCount + 5 + body.bytes.count
+        guard body.bytes.count <= WireLimits.commandBytesMax else {
+            promise.fail(
+                DBError(
+                    .bsonObjectTooLarge,
+                    "the command has \(body.bytes.count) bytes, above the limit of "
+                        + "\(WireLimits.commandBytesMax)"))
+            return promise.futureResult
+        }
+        buffer.writeHeader(
+            MessageHeader(
+                length: Int32(clamping: length), requestID: id, responseTo: 0,
+                opCode: OpCode.message.rawValue))
+        buffer.writeInteger(UInt32(0), endianness: .little)
+        buffer.writeInteger(UInt8(0))
+        buffer.writeBytes(body.bytes)
+        let message = buffer
+        let channel = channel
+        let waiting = waiting
+        channel.eventLoop.execute {
+            waiting.value.expect(id, promise)
+            channel.writeAndFlush(message).whenFailure { _ in
+                waiting.value.fail(id)
+            }
+        }
+        return promise.futureResult
+    }
+
+    /// Sends a command and gives its reply.
+    ///
+    /// Throws what the server answered if that is an error, with all its fields as details, and
+    /// `hostUnreachable` where the connection ends first.
+    package func run(_ command: Document, database: String) async throws(DBError) -> Document {
+        do {
+            return try Self.checked(try await send(command, database: database).get())
+        } catch let error as DBError {
+            throw error
+        } catch {
+            throw ReplyHandler.closed
+        }
+    }
+
+    /// `run` for a thread of one's own, which waits.
+    package func runBlocking(_ command: Document, database: String) throws(DBError) -> Document {
+        do {
+            return try Self.checked(try send(command, database: database).wait())
+        } catch let error as DBError {
+            throw error
+        } catch {
+            throw ReplyHandler.closed
+        }
+    }
+
+    /// The reply, unless it says that the command failed.
+    static func checked(_ reply: Document) throws(DBError) -> Document {
+        guard reply.view.value("ok")?.isTruthy == true else {
+            let code = reply.view.value("code")?.int32 ?? 8
+            let message = reply.view.value("errmsg")?.string ?? "the command failed"
+            throw DBError(
+                DBError.Code(rawValue: code), message, details: reply)
+        }
+        return reply
+    }
+}

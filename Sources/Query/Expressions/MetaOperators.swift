@@ -1,0 +1,32 @@
+// $meta: what a query says of a document beside its fields.
+
+import BSON
+
+enum MetaOperators {
+    static let rows: [OperatorRow] = [.custom("$meta", parse)]
+
+    private static let known: Set<String> = [
+        "textScore", "randVal", "searchScore", "searchHighlights", "geoNearDistance",
+        "geoNearPoint", "recordId", "indexKey", "sortKey", "searchScoreDetails",
+        "vectorSearchScore", "searchSequenceToken", "score", "scoreDetails",
+    ]
+
+    /// No source of such data is known here: names are checked, and a value is missing, or 40218
+    /// where MongoDB insists on its source.
+    @Sendable
+    private static func parse(
+        _ argument: ValueView, _ program: inout ProgramBuilder
+    ) throws(DBError) -> Int {
+        guard let name = argument.string else {
+            throw .location(17307, "$meta only supports string arguments")
+        }
+        guard known.contains(name) else {
+            throw .location(17308, "Unsupported argument to $meta: \(name)")
+        }
+        switch name {
+        case "textScore", "geoNearDistance", "geoNearPoint", "score", "searchScore":
+            throw .location(40218, "query requires \(name) metadata, but it is not available")
+        default: return program.add(.missing)
+        }
+    }
+}

@@ -1,0 +1,138 @@
+// Pipelines: `NAME | stage | stage`.
+
+extension TextParser {
+    private static let stageWords = [
+        "where", "sort", "limit", "skip", "select", "set", "unset", "group", "join", "unwind",
+        "count",
+    ]
+
+    /// Most stages of a pipeline. Some become two of the aggregation's, which takes 1,000.
+    private static let stagesMax = 500
+
+    /// What follows `from`.
+    mutating func pipeline() throws(TextError) -> TextPipeline {
+        let source = try collection()
+        var stages: [TextStage] = []
+        continuations = ["'|'"]
+        while take("|") {
+            guard stages.count < Self.stagesMax else {
+                throw TextError(
+                    at: current.offset, "a query may have at most \(Self.stagesMax) stages")
+            }
+            stages.append(try stage())
+        }
+        return TextPipeline(source: source, stages: stages)
+    }
+
+    private mutating func stage() throws(TextError) -> TextStage {
+        guard case .word(let word) = current.kind, Self.stageWords.contains(word) else {
+            throw unexpected(Self.stageWords.map { "'\($0)'" })
+        }
+        if word == "set" || word == "unset" {
+            let stage = TextStage.set(try changes())
+            continuations = ["an operator", "','", "'|'"]
+            return stage
+        }
+        advance()
+        continuations = ["an operator", "'|'"]
+        switch word {
+        case "where": return .where(try expression())
+        case "limit": return .limit(try expression())
+        case "skip": return .skip(try expression())
+        case "sort":
+            let stage = TextStage.sort(try keys())
+            continuations = ["','", "'|'"]
+            return stage
+        case "select":
+            let stage = TextStage.select(try entries())
+            continuations = ["'|'"]
+            return stage
+        case "count":
+            continuations = ["'|'"]
+            return .count
+        case "group": return try group()
+        case "join": return try join()
+        default: return try unwind()
+        }
+    }
+
+    /// `a, -b.c`: the keys of an order or an index.
+    mutating func keys() throws(TextError) -> [TextKey] {
+        var keys: [TextKey] = []
+        repeat {
+            let isDescending = take("-")
+            keys.append(TextKey(path: try path(), isDescending: isDescending))
+        } while take(",")
+        return keys
+    }
+
+    /// `set a = 1, b.c = a + 1, unset d`.
+    mutating func changes() throws(TextError) -> [TextChange] {
+        var changes: [TextChange] = []
+        var removes = false
+        repeat {
+            if case .symbol = following.kind {
+                // A field that is called `set` or `unset`.
+            } else if takeWord("set") {
+                removes = false
+            } else if takeWord("unset") {
+                removes = true
+            }
+            let path = try path()
+            if take("=") {
+                removes = false
+                changes.append(.set(path, try expression()))
+            } else if removes {
+                changes.append(.unset(path))
+            } else {
+                throw unexpected(["'='"])
+            }
+        } while take(",")
+        continuations = ["an operator", "','"]
+        return changes
+    }
+
+    /// `{ id: _id, total }`: values by name, a path alone standing for its last name.
+    mutating func entries() throws(TextError) -> [TextEntry] {
+        try expect("{")
+        let object = try objectBody()
+        guard case .object(let entries) = object.kind else { return [] }
+        return entries
+    }
+
+    private mutating func group() throws(TextError) -> TextStage {
+        continuations = ["'|'"]
+        guard current.kind == .symbol("{") else {
+            let key = try expression()
+            return .group(key: key, outputs: try entries())
+        }
+        advance()
+        let first = try objectBody()
+        // Two objects: the first is the key.
+        if current.kind == .symbol("{") { return .group(key: first, outputs: try entries()) }
+        guard case .object(let outputs) = first.kind else { return .count }
+        continuations = ["'{'", "'|'"]
+        return .group(key: nil, outputs: outputs)
+    }
+
+    private mutating func join() throws(TextError) -> TextStage {
+        let other = try collection()
+        try expectWord("on")
+        let local = try path()
+        try expect("==")
+        let foreign = try path()
+        guard takeWord("as") else { throw unexpected(["'as'"]) }
+        let output = try name("the name of the field for what is joined")
+        continuations = ["'|'"]
+        return .join(other, local: local, foreign: foreign, output: output)
+    }
+
+    private mutating func unwind() throws(TextError) -> TextStage {
+        let path = try path()
+        var index: TextName?
+        if takeWord("at") { index = try name("the name of the field for the position") }
+        let keepsEmpty = takeWord("outer")
+        continuations = ["'at'", "'outer'", "'|'"]
+        return .unwind(path, index: index, keepsEmpty: keepsEmpty)
+    }
+}

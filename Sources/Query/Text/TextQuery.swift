@@ -1,0 +1,62 @@
+// The text query language: `from orders | where total > 100 | sort -total | limit 3`.
+//
+// Text becomes tokens (TextLexer), tokens a syntax tree (TextParser), and the tree the values from
+// which the aggregation's own parsers make expressions, pipelines, filters and updates
+// (TextLowering, TextCondition, TextFunctions): there is one IR and one evaluator. Grammar.md is
+// the grammar and says what each construct means. Errors of the text carry line and column.
+//
+// Parameters are bound as constants when the tree is lowered; text is never pasted together.
+
+package import BSON
+
+/// What a statement asks for, ready for the engine's parsers.
+package enum TextCommand: Sendable {
+    /// A pipeline's stages over a collection.
+    case read(collection: String, stages: [Value])
+    /// The same, to be explained at that verbosity.
+    case explain(collection: String, stages: [Value], verbosity: String)
+    case insert(collection: String, documents: [Document])
+    /// Changes all matches by an update pipeline.
+    case update(collection: String, filter: Document, stages: [Value], isUpsert: Bool)
+    case delete(collection: String, filter: Document)
+    /// The index as `createIndexes` describes one.
+    case createIndex(collection: String, specification: Document)
+    case dropIndex(collection: String, name: String)
+    /// The options as `create` takes them.
+    case createCollection(collection: String, options: Document)
+    case dropCollection(collection: String)
+}
+
+/// Compiles statements.
+package enum TextQuery {
+    /// What a statement asks for.
+    ///
+    /// O(n) in the text. Throws `failedToParse` with the place (line and column in the message and
+    /// as fields) for everything wrong with the text, 115 for statements that Roost lacks yet.
+    package static func compile(
+        _ text: String, parameters: DocumentView?, _ scope: ExpressionScope
+    ) throws(DBError) -> TextCommand {
+        var values: [String: Value] = [:]
+        if let parameters {
+            var fields = parameters.makeIterator()
+            while let field = fields.next() { values[field.nameString] = Value(field.value) }
+        }
+        let statement: TextStatement
+        do throws(TextError) {
+            statement = try TextParser.parse(text)
+        } catch {
+            throw error.located(in: text)
+        }
+        return try TextCompiler(text: text, parameters: values, scope: scope).command(statement)
+    }
+
+    /// Whether text stops inside brackets, quotes or a pipeline, so that more lines must follow.
+    package static func isIncomplete(_ text: String) -> Bool {
+        do throws(TextError) {
+            _ = try TextParser.parse(text)
+            return false
+        } catch {
+            return error.offset >= text.utf8.count
+        }
+    }
+}

@@ -1,0 +1,89 @@
+// Other collections for the stages of a running read: $lookup, $graphLookup, $unionWith.
+//
+// A foreign read is a cursor of its own, planned as any other, with the interrupt of the read that
+// it is part of. It runs on that read's thread and reader: while the outer read is in a snapshot,
+// the inner one sees the same.
+
+package import BSON
+package import Query
+
+/// Reads other collections for one cursor. Confined to the cursor's thread.
+final class EngineForeignReader: ForeignReader {
+    /// The reader of the call that runs now; nil between calls.
+    var reader: Reader?
+
+    private let engine: RoostEngine
+    private let interrupt: Interrupt
+    private let allowsDiskUse: Bool
+
+    init(_ engine: RoostEngine, _ interrupt: Interrupt, allowsDiskUse: Bool) {
+        self.engine = engine
+        self.interrupt = interrupt
+        self.allowsDiskUse = allowsDiskUse
+    }
+
+    func open(
+        _ collection: ForeignCollection, _ pipeline: Pipeline
+    ) throws(DBError) -> any ForeignCursor {
+        let namespace = Namespace(collection.database, collection.collection)
+        var request = AggregateRequest(namespace, pipeline: pipeline)
+        request.allowsDiskUse = allowsDiskUse
+        let source = ReadSource.aggregate(request, leading: pipeline.leading)
+        return Cursor(QueryCursor(engine, source, partOf: interrupt), self)
+    }
+
+    /// One foreign read.
+    private final class Cursor: ForeignCursor {
+        private let cursor: QueryCursor
+        // The outer cursor owns the owner, and the stages of that cursor own this.
+        private unowned let owner: EngineForeignReader
+
+        init(_ cursor: QueryCursor, _ owner: EngineForeignReader) {
+            self.cursor = cursor
+            self.owner = owner
+        }
+
+        func next(into batch: inout DocumentBatch) throws(DBError) -> Bool {
+            guard let reader = owner.reader else {
+                throw DBError(.internalError, "A foreign read ran outside of its cursor's calls")
+            }
+            let limits = BatchLimits(
+                documentsMax: DocumentBatch.documentsMax, bytesMax: DocumentBatch.bytesMax)
+            var status = ReadStatus.budgetSpent
+            while status == .budgetSpent {
+                status = try cursor.advance(reader, limits, .slice, into: &batch)
+            }
+            return status == .batchFull
+        }
+    }
+}
+
+extension DocumentBatch: DocumentSink {}
+
+/// The engine's collections, for pipelines of a command on one database.
+package struct EngineCollections: ForeignCollections {
+    private let engine: RoostEngine
+    private let database: String
+
+    /// Collections for a command on `database`.
+    package init(_ engine: RoostEngine, database: String) {
+        self.engine = engine
+        self.database = database
+    }
+
+    /// The collection of that name, behind views the one that they read in the end.
+    ///
+    /// Throws 73 for a bad name, 165 for views that lie too deep.
+    package func resolve(
+        database: String?, collection: String
+    ) throws(DBError) -> ForeignCollection {
+        let namespace = Namespace(database ?? self.database, collection)
+        try namespace.validate()
+        guard let view = try engine.resolveView(namespace) else {
+            return ForeignCollection(database: namespace.database, collection: collection)
+        }
+        return ForeignCollection(
+            database: view.namespace.database, collection: view.namespace.collection,
+            viewStages: view.stages)
+    }
+}

@@ -1,0 +1,125 @@
+// The shell's own commands, which begin with a dot.
+
+import ArgumentParser
+import BSON
+import Client
+import Glibc
+
+extension ShellSession {
+    static let helpText = """
+        The text language:
+          from orders | where status == "open" && total > 100 | sort -total | limit 20
+          from orders | group status { n: count(), revenue: sum(total) }
+          insert into orders { status: "open", total: 5 }
+          update orders where status == "open" set total = total * 1.1, unset note
+          delete from orders where total == 0
+          create index on orders (status, -createdAt)
+        mongosh's form:
+          db.orders.find({ total: { $gt: 100 } }).sort({ total: -1 }).limit(5)
+          db.orders.insertOne({ … }), updateMany, deleteOne, aggregate([ … ]), countDocuments,
+          distinct, createIndex, getIndexes, drop; db.runCommand({ … })
+        Commands:
+          .explain QUERY     how a query runs
+          .watch QUERY       a live query (not there yet)
+          .collections       the collections of this database
+          .databases         all databases
+          .use NAME          another database
+          .format FORMAT     table, json or csv
+          .timing on|off     whether to say how long statements take
+          .help              this
+          .quit              ends the shell; so does Ctrl-D
+        A statement goes on over several lines while it is incomplete, or up to an empty line.
+        Tab completes; Ctrl-C gives a line up and cancels a running query.
+        """
+
+    /// Runs a command that begins with a dot.
+    func runDotCommand(_ text: String, pages: Bool) async throws(ShellFailure) {
+        let name = text.prefix { $0 != " " && $0 != "\n" }
+        let argument = String(text.dropFirst(name.count).drop { $0 == " " || $0 == "\n" })
+        switch name {
+        case ".help": print(Self.helpText)
+        case ".explain": try await explain(argument, pages: pages)
+        case ".watch":
+            throw ShellFailure(
+                message: "live queries are not there yet; run the query without .watch")
+        case ".collections", ".tables":
+            try await list(
+                ["listCollections": 1, "nameOnly": true], "cursor.firstBatch", database)
+        case ".databases", ".dbs":
+            try await list(["listDatabases": 1, "nameOnly": true], "databases", "admin")
+        case ".use": try use(argument)
+        case ".format":
+            guard let format = RowFormat(rawValue: argument) else {
+                let names = RowFormat.allCases.map(\.rawValue).joined(separator: ", ")
+                throw ShellFailure(message: ".format takes one of \(names)")
+            }
+            self.format = format
+        case ".timing":
+            guard ["on", "off"].contains(argument) else {
+                throw ShellFailure(message: ".timing takes on or off")
+            }
+            showsTiming = argument == "on"
+        case ".quit", ".exit":
+            fflush(nil)
+            throw ShellFailure(message: Self.quitMark)
+        default:
+            throw ShellFailure(message: "there is no command \(name); .help lists them")
+        }
+    }
+
+    /// The message of the failure that ends the shell.
+    static let quitMark = "quit"
+
+    /// Goes to another database.
+    func use(_ name: String) throws(ShellFailure) {
+        guard !name.isEmpty,
+            !name.utf8.contains(where: { [0, 0x2F, 0x5C, 0x2E, 0x20, 0x22, 0x24].contains($0) })
+        else { throw ShellFailure(message: "'\(name)' is no database's name") }
+        database = name
+    }
+
+    private func explain(_ query: String, pages: Bool) async throws(ShellFailure) {
+        guard !query.isEmpty else { throw ShellFailure(message: ".explain takes a query") }
+        if ScriptParser.isScript(query) {
+            return try await run(query + ".explain()", pages: pages)
+        }
+        let statement = query.hasPrefix("explain") ? query : "explain " + query
+        let request = ShellRequest(command: ["query": .string(statement)], answer: .rows)
+        try await perform(request, statement, pages: pages, isPretty: true)
+    }
+
+    /// Prints the `name`s of a list in a reply.
+    private func list(
+        _ command: Document, _ path: String, _ database: String
+    ) async throws(ShellFailure) {
+        do throws(DBError) {
+            let names = try await names(command, path, database)
+            for name in names.sorted() { print(name) }
+        } catch {
+            throw ShellFailure(
+                message: error.message, isConnectionLost: error.code == .hostUnreachable)
+        }
+    }
+
+    private func names(
+        _ command: Document, _ path: String, _ database: String
+    ) async throws(DBError) -> [String] {
+        let reply = try await connect().run(command, database: database)
+        return Self.names(in: reply, path)
+    }
+
+    /// The `name`s of the documents in a list.
+    static func names(in reply: Document, _ path: String) -> [String] {
+        var value: Value? = .document(reply)
+        for step in path.split(separator: ".") {
+            guard case .document(let document)? = value else { return [] }
+            value = document[String(step)]
+        }
+        guard case .array(let list)? = value else { return [] }
+        return list.compactMap { element in
+            guard case .document(let document) = element, case .string(let name)? = document["name"]
+            else { return nil }
+            return name
+        }
+    }
+}

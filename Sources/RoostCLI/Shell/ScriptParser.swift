@@ -1,0 +1,402 @@
+// mongosh's form: `db.coll.find({a: {$gt: 5}}).sort({a: -1})`. No JavaScript runs: chains of calls
+// whose arguments are Extended JSON as people write it (unquoted names, single quotes, ObjectId(…),
+// ISODate(…), /patterns/).
+
+import BSON
+
+/// What is wrong with what was typed, at which byte.
+struct ScriptError: Error {
+    let offset: Int
+    let message: String
+    /// Whether it ends too early, so that more lines may complete it.
+    var isIncomplete = false
+}
+
+/// A chain of calls: `db`, names, calls with their arguments.
+struct ScriptChain {
+    struct Call {
+        let name: String
+        let arguments: [Value]
+        let offset: Int
+    }
+
+    /// The collection behind `db`; nil for `db.runCommand(…)` and its like.
+    var collection: String?
+    var calls: [Call] = []
+}
+
+/// Parses one chain.
+struct ScriptParser {
+    private let bytes: [UInt8]
+    private var offset = 0
+    private var depth = 0
+
+    private static let depthMax = Limits.nestingDepthMax
+
+    private init(_ text: String) {
+        bytes = Array(text.utf8)
+    }
+
+    /// Whether text has mongosh's form.
+    static func isScript(_ text: String) -> Bool {
+        text == "db" || text.hasPrefix("db.") || text.hasPrefix("db[")
+    }
+
+    /// The chain that a text holds.
+    static func parse(_ text: String) throws(ScriptError) -> ScriptChain {
+        var parser = ScriptParser(text)
+        let chain = try parser.chain()
+        _ = parser.take(";")
+        parser.skipSpace()
+        guard parser.offset == parser.bytes.count else {
+            throw parser.error("expected '.' or the end")
+        }
+        return chain
+    }
+
+    // MARK: Characters
+
+    private var current: UInt8 { offset < bytes.count ? bytes[offset] : 0 }
+
+    private func error(_ message: String) -> ScriptError {
+        ScriptError(offset: offset, message: message, isIncomplete: offset >= bytes.count)
+    }
+
+    private mutating func skipSpace() {
+        while offset < bytes.count {
+            if [0x20, 0x09, 0x0A, 0x0D].contains(current) {
+                offset += 1
+            } else if bytes[offset...].starts(with: "//".utf8) {
+                while offset < bytes.count, current != 0x0A { offset += 1 }
+            } else {
+                return
+            }
+        }
+    }
+
+    private mutating func take(_ symbol: Character) -> Bool {
+        skipSpace()
+        guard let byte = symbol.asciiValue, current == byte, offset < bytes.count else {
+            return false
+        }
+        offset += 1
+        return true
+    }
+
+    private mutating func expect(_ symbol: Character, _ others: String = "") throws(ScriptError) {
+        guard take(symbol) else { throw error("expected \(others)'\(symbol)'") }
+    }
+
+    private static func isName(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 48...57, 65...90, 97...122, UInt8(ascii: "_"), UInt8(ascii: "$"), 128...255: true
+        default: false
+        }
+    }
+
+    private mutating func name(_ what: String) throws(ScriptError) -> String {
+        skipSpace()
+        let start = offset
+        while offset < bytes.count, Self.isName(current) { offset += 1 }
+        guard offset > start else { throw error("expected \(what)") }
+        return String(decoding: bytes[start..<offset], as: UTF8.self)
+    }
+
+    // MARK: Chains
+
+    private mutating func chain() throws(ScriptError) -> ScriptChain {
+        _ = try name("db")
+        var chain = ScriptChain()
+        var names: [String] = []
+        while true {
+            if take("[") {
+                guard case .string(let name) = try value() else {
+                    throw error("expected a collection's name in quotes")
+                }
+                try expect("]")
+                names.append(name)
+                continue
+            }
+            guard take(".") else { break }
+            skipSpace()
+            let start = offset
+            let name = try name("a collection or a method")
+            guard take("(") else {
+                names.append(name)
+                continue
+            }
+            let arguments = try arguments()
+            if name == "getCollection", chain.calls.isEmpty, names.isEmpty {
+                guard case .string(let collection)? = arguments.first else {
+                    throw ScriptError(
+                        offset: start, message: "getCollection takes a name in quotes")
+                }
+                names.append(collection)
+                continue
+            }
+            chain.calls.append(ScriptChain.Call(name: name, arguments: arguments, offset: start))
+        }
+        if !names.isEmpty { chain.collection = names.joined(separator: ".") }
+        guard !chain.calls.isEmpty else {
+            throw ScriptError(
+                offset: bytes.count, message: "expected a method such as .find()",
+                isIncomplete: false)
+        }
+        return chain
+    }
+
+    private mutating func arguments() throws(ScriptError) -> [Value] {
+        var arguments: [Value] = []
+        while !take(")") {
+            arguments.append(try value())
+            if !take(",") {
+                try expect(")", "',' or ")
+                break
+            }
+        }
+        return arguments
+    }
+
+    // MARK: Values
+
+    private mutating func value() throws(ScriptError) -> Value {
+        depth += 1
+        defer { depth -= 1 }
+        guard depth <= Self.depthMax else {
+            throw error("nested more than \(Self.depthMax) levels deep")
+        }
+        skipSpace()
+        switch current {
+        case UInt8(ascii: "{"): return try object()
+        case UInt8(ascii: "["): return try array()
+        case UInt8(ascii: "\""), UInt8(ascii: "'"), UInt8(ascii: "`"): return .string(try string())
+        case UInt8(ascii: "/"): return try pattern()
+        case UInt8(ascii: "-"), UInt8(ascii: "+"), UInt8(ascii: "."), 48...57: return try number()
+        default: return try named()
+        }
+    }
+
+    private mutating func object() throws(ScriptError) -> Value {
+        offset += 1
+        var fields: [(name: String, value: Value)] = []
+        while !take("}") {
+            skipSpace()
+            let start = offset
+            let isQuoted = [UInt8(ascii: "\""), UInt8(ascii: "'")].contains(current)
+            let name = isQuoted ? try string() : try name("a field's name or '}'")
+            guard !name.utf8.contains(0) else {
+                throw ScriptError(offset: start, message: "a name must not hold a zero character")
+            }
+            try expect(":")
+            fields.append((name, try value()))
+            if !take(",") {
+                try expect("}", "',' or ")
+                break
+            }
+        }
+        let document = Document { writer in
+            for (name, value) in fields { writer.append(name, value) }
+        }
+        // `{"$oid": "…"}` and its like are values.
+        if fields.count <= 2, fields.first?.name.hasPrefix("$") == true,
+            Self.typeNames.contains(fields[0].name),
+            let value = try? ExtendedJSON.parseValue(ExtendedJSON.string(of: document.view))
+        {
+            return value
+        }
+        return .document(document)
+    }
+
+    /// Names of Extended JSON's typed values that are no query operators.
+    private static let typeNames: Set<String> = [
+        "$oid", "$date", "$numberInt", "$numberLong", "$numberDouble", "$numberDecimal", "$binary",
+        "$uuid", "$timestamp", "$regularExpression", "$minKey", "$maxKey", "$undefined",
+    ]
+
+    private mutating func array() throws(ScriptError) -> Value {
+        offset += 1
+        var values: [Value] = []
+        while !take("]") {
+            values.append(try value())
+            if !take(",") {
+                try expect("]", "',' or ")
+                break
+            }
+        }
+        return .array(values)
+    }
+
+    private mutating func string() throws(ScriptError) -> String {
+        let start = offset
+        let quote = current
+        offset += 1
+        var content: [UInt8] = []
+        while offset < bytes.count {
+            let byte = current
+            offset += 1
+            if byte == quote { return String(decoding: content, as: UTF8.self) }
+            guard byte == UInt8(ascii: "\\") else {
+                content.append(byte)
+                continue
+            }
+            let escape = current
+            offset += 1
+            switch escape {
+            case UInt8(ascii: "n"): content.append(0x0A)
+            case UInt8(ascii: "t"): content.append(0x09)
+            case UInt8(ascii: "r"): content.append(0x0D)
+            case UInt8(ascii: "u"):
+                let end = min(offset + 4, bytes.count)
+                let digits = String(decoding: bytes[min(offset, end)..<end], as: UTF8.self)
+                guard let code = UInt32(digits, radix: 16), let scalar = Unicode.Scalar(code) else {
+                    throw ScriptError(
+                        offset: offset - 2, message: "\\u takes four hexadecimal digits")
+                }
+                content += Array(String(Character(scalar)).utf8)
+                offset = end
+            default: content.append(escape)
+            }
+        }
+        throw ScriptError(
+            offset: start, message: "there is no closing \(Character(Unicode.Scalar(quote)))")
+    }
+
+    private mutating func pattern() throws(ScriptError) -> Value {
+        let start = offset
+        offset += 1
+        var content: [UInt8] = []
+        while offset < bytes.count, current != UInt8(ascii: "/") {
+            if current == UInt8(ascii: "\\"), offset + 1 < bytes.count {
+                content.append(current)
+                offset += 1
+            }
+            content.append(current)
+            offset += 1
+        }
+        guard take("/"), !content.contains(0) else {
+            throw ScriptError(offset: start, message: "there is no closing /")
+        }
+        let optionsStart = offset
+        while 97...122 ~= current { offset += 1 }
+        let options = String(decoding: bytes[optionsStart..<offset], as: UTF8.self)
+        return .regex(
+            pattern: String(decoding: content, as: UTF8.self), options: String(options.sorted()))
+    }
+
+    private mutating func number() throws(ScriptError) -> Value {
+        let start = offset
+        while offset < bytes.count,
+            Self.isName(current) || [0x2B, 0x2D, 0x2E].contains(current)
+        {
+            offset += 1
+        }
+        let text = String(decoding: bytes[start..<offset], as: UTF8.self)
+        if text == "-Infinity" { return .double(-.infinity) }
+        if let whole = Int64(text) {
+            return Int32(exactly: whole).map { .int32($0) } ?? .int64(whole)
+        }
+        let isDecimal = text.utf8.allSatisfy { 48...57 ~= $0 || "+-.eE".utf8.contains($0) }
+        guard isDecimal, let number = Double(text), number.isFinite else {
+            throw ScriptError(offset: start, message: "'\(text)' is no number")
+        }
+        return .double(number)
+    }
+
+    /// Constants and constructors.
+    private mutating func named() throws(ScriptError) -> Value {
+        let start = offset
+        var name = try name("a value")
+        switch name {
+        case "true": return .bool(true)
+        case "false": return .bool(false)
+        case "null": return .null
+        case "undefined": return .undefined
+        case "NaN": return .double(.nan)
+        case "Infinity": return .double(.infinity)
+        case "new": name = try self.name("a type")
+        default: break
+        }
+        guard take("(") else {
+            switch name {
+            case "MinKey": return .minKey
+            case "MaxKey": return .maxKey
+            default:
+                throw ScriptError(
+                    offset: start, message: "'\(name)' is no value; text needs quotes")
+            }
+        }
+        let arguments = try arguments()
+        guard let value = ScriptValues.make(name, arguments) else {
+            throw ScriptError(offset: start, message: "these arguments make no \(name)")
+        }
+        return value
+    }
+}
+
+/// The constructors of BSON types, as mongosh has them.
+enum ScriptValues {
+    /// The value; nil where name or arguments are wrong.
+    static func make(_ name: String, _ arguments: [Value]) -> Value? {
+        switch name {
+        case "ObjectId": return objectID(arguments)
+        case "ISODate", "Date": return date(arguments)
+        case "NumberLong", "Long": return integer(arguments).map { .int64($0) }
+        case "NumberInt", "Int32":
+            return integer(arguments).flatMap(Int32.init(exactly:)).map { .int32($0) }
+        case "Double":
+            return integer(arguments).map { .double(Double($0)) }
+                ?? text(arguments).flatMap { Double($0) }.map { .double($0) }
+        case "NumberDecimal", "Decimal128":
+            let digits = text(arguments) ?? integer(arguments).map { "\($0)" }
+            return digits.flatMap { Decimal128($0) }.map { .decimal128(low: $0.low, high: $0.high) }
+        case "UUID": return text(arguments).flatMap { wrapped("$uuid", .string($0)) }
+        case "BinData":
+            guard arguments.count == 2, case .int32(let subtype) = arguments[0],
+                case .string(let content) = arguments[1], 0...255 ~= subtype
+            else { return nil }
+            let type = String(subtype, radix: 16)
+            return wrapped("$binary", ["base64": .string(content), "subType": .string(type)])
+        case "Timestamp":
+            guard arguments.count == 2, let seconds = integer([arguments[0]]),
+                let ordinal = integer([arguments[1]]), let first = UInt32(exactly: seconds),
+                let second = UInt32(exactly: ordinal)
+            else { return nil }
+            return .timestamp(Timestamp(seconds: first, ordinal: second))
+        case "MinKey": return arguments.isEmpty ? .minKey : nil
+        case "MaxKey": return arguments.isEmpty ? .maxKey : nil
+        default: return nil
+        }
+    }
+
+    private static func objectID(_ arguments: [Value]) -> Value? {
+        if arguments.isEmpty { return .objectID(.generate()) }
+        return text(arguments).flatMap { ObjectID($0) }.map { .objectID($0) }
+    }
+
+    private static func date(_ arguments: [Value]) -> Value? {
+        if let millis = integer(arguments) { return .date(millis) }
+        return text(arguments).flatMap {
+            ISODate.parse($0) ?? ISODate.parse($0 + "T00:00:00Z")
+        }.map { .date($0) }
+    }
+
+    private static func text(_ arguments: [Value]) -> String? {
+        if arguments.count == 1, case .string(let text) = arguments[0] { text } else { nil }
+    }
+
+    private static func integer(_ arguments: [Value]) -> Int64? {
+        guard arguments.count == 1 else { return nil }
+        return switch arguments[0] {
+        case .int32(let number): Int64(number)
+        case .int64(let number): number
+        case .double(let number): Int64(exactly: number)
+        case .string(let text): Int64(text)
+        default: nil
+        }
+    }
+
+    private static func wrapped(_ name: String, _ value: Value) -> Value? {
+        let document = Document { $0.append(name, value) }
+        return try? ExtendedJSON.parseValue(ExtendedJSON.string(of: document.view))
+    }
+}

@@ -1,0 +1,93 @@
+// `roost shell`: ask a running server, in the text language or in mongosh's form.
+
+import ArgumentParser
+import BSON
+import Client
+import Glibc
+import Query
+
+struct Shell: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Ask a running server: the text language, or db.coll.find({…}).",
+        discussion: """
+            Without -e and with a terminal it is interactive; `.help` lists what it knows. Else it
+            runs the statements of -e or of standard input and ends with status 0, with 1 if a
+            statement failed (the rest is not run), or with 2 if there is no server.
+
+            EXAMPLES
+              roost shell
+              roost shell mongodb://127.0.0.1:27017/shop
+              roost shell -e 'from orders | where total > 100 | sort -total | limit 5'
+              roost shell --csv -e 'from orders' > orders.csv
+              echo 'db.orders.countDocuments({})' | roost shell
+            """)
+
+    @Argument(help: "Where the server is: mongodb://HOST[:PORT][/DATABASE][?tls=true].")
+    var uri = "mongodb://127.0.0.1:27017/test"
+
+    @Option(
+        name: [.customShort("e"), .customLong("eval")], parsing: .unconditionalSingleValue,
+        help: ArgumentHelp("Run this and end; can be given several times.", valueName: "query"))
+    var evaluate: [String] = []
+
+    @Flag(help: "Write rows as Extended JSON, one a line.")
+    var json = false
+
+    @Flag(help: "Write rows as CSV with a header.")
+    var csv = false
+
+    @Flag(help: "Say how long each statement took (interactively the default).")
+    var timing = false
+
+    func validate() throws {
+        if json && csv { throw ValidationError("--json and --csv exclude each other") }
+    }
+
+    func run() async throws {
+        let target: ConnectionString
+        do throws(DBError) {
+            target = try ConnectionString(uri)
+        } catch {
+            throw ValidationError(error.message)
+        }
+        let session = ShellSession(target, format: json ? .json : csv ? .csv : .table)
+        session.showsTiming = timing
+        if !evaluate.isEmpty {
+            try await session.runAll(evaluate.flatMap(StatementBuffer.statements))
+        } else if isatty(STDIN_FILENO) == 1 {
+            try await InteractiveShell(session).run()
+        } else {
+            var text = ""
+            while let line = readLine(strippingNewline: false) { text += line }
+            try await session.runAll(StatementBuffer.statements(of: text))
+        }
+    }
+}
+
+extension ShellSession {
+    /// Runs statements until one fails.
+    func runAll(_ statements: [String]) async throws {
+        do throws(DBError) {
+            try await connect()
+        } catch {
+            report(ShellFailure(message: error.message))
+            throw ExitCode(2)
+        }
+        for statement in statements {
+            do throws(ShellFailure) {
+                try await run(statement, pages: false)
+            } catch {
+                report(error)
+                throw ExitCode(error.isConnectionLost ? 2 : 1)
+            }
+        }
+    }
+
+    /// Writes an error to standard error.
+    func report(_ failure: ShellFailure) {
+        fflush(nil)
+        var text = "error: \(failure.message)\n"
+        if let place = failure.place { text += place.marked + "\n" }
+        Terminal.writeError(text)
+    }
+}

@@ -1,0 +1,185 @@
+// query: runs a statement of the text language, `{query: "from orders | limit 3", params: {…}}`.
+//
+// Every statement answers with a cursor, so that any driver's runCommand-with-cursor and the shell
+// read it alike: a read's documents, a write's counts, `{ok: 1}` of a change of the schema, an
+// explanation. Reads run as the aggregate they are lowered to.
+
+import BSON
+import Query
+import Roost
+import Synchronization
+import Wire
+
+enum QueryCommand {
+    static let definition = CommandDefinition(
+        "query", [.isWrite, .takesReadConcern],
+        fields: [
+            FieldSpec("params", .document), FieldSpec("cursor", .document),
+            FieldSpec("collation", .document), FieldSpec("bypassDocumentValidation", .truth),
+        ], help: "runs a statement of the text query language", run: run)
+
+    private static func run(
+        _ call: borrowing CommandCall, _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        guard let text = call.commandValue.string else {
+            throw DBError(
+                .typeMismatch,
+                "BSON field 'query.query' is the wrong type '\(call.commandValue.type.alias)', "
+                    + "expected type 'string'")
+        }
+        let scope = ExpressionScope(nowMillis: Clock.wallMillis)
+        let command = try TextQuery.compile(text, parameters: call.document("params"), scope)
+        switch command {
+        case .read(let collection, let stages):
+            return try Aggregate.definition.run(
+                try aggregate(collection, stages, call), &reply)
+        case .explain(let collection, let stages, let verbosity):
+            let inner = try aggregate(collection, stages, call)
+            let request = try Aggregate.request(inner, try Aggregate.namespace(inner))
+            return try Explain.run(
+                aggregate: request, inner, ExplainVerbosity(rawValue: verbosity) ?? .queryPlanner,
+                isRow: true, &reply)
+        case .insert, .update, .delete: return try write(command, call)
+        case .createIndex, .dropIndex, .createCollection, .dropCollection:
+            return try define(command, call)
+        }
+    }
+
+    // MARK: Reads
+
+    /// The pipeline as the command that would run it.
+    private static func aggregate(
+        _ collection: String, _ stages: [Value], _ call: borrowing CommandCall
+    ) throws(DBError) -> CommandCall {
+        let cursor = call.ownedDocument("cursor") ?? Document()
+        let collation = call.ownedDocument("collation")
+        let command = Document { writer in
+            writer.append("aggregate", collection)
+            writer.append("pipeline", .array(stages))
+            writer.append("cursor", cursor)
+            if let collation { writer.append("collation", collation) }
+        }
+        return try Explain.explainedCall(command.view, call)
+    }
+
+    // MARK: Writes
+
+    private static func write(
+        _ command: TextCommand, _ call: borrowing CommandCall
+    ) throws(DBError) -> CommandOutcome {
+        let namespace = Namespace(call.database, command.collection)
+        try namespace.validate()
+        var request = WriteRequest(namespace, time: call.core.engine.writeTime)
+        request.deadline = call.special.deadline
+        request.bypassesValidation = call.truth("bypassDocumentValidation") == true
+        let compiler = try QueryCompiler(call, namespace)
+        switch command {
+        case .insert(_, let documents):
+            guard documents.count <= Limits.writeBatchMax else {
+                throw DBError(
+                    .invalidLength,
+                    "at most \(Limits.writeBatchMax) documents can be inserted at once")
+            }
+            for document in documents { try request.insert(document.view) }
+            call.core.counters.inserts.wrappingAdd(documents.count, ordering: .relaxed)
+        case .update(_, let filter, let stages, let isUpsert):
+            let change = OwnedValue(.array(stages))
+            let update = try compiler.update(
+                change.view, arrayFilters: nil, constants: nil, isMulti: true)
+            request.statements.append(
+                .update(
+                    UpdateStatement(
+                        target: try target(filter, compiler), update: update, isMulti: true,
+                        isUpsert: isUpsert, bypassesValidation: request.bypassesValidation)))
+            call.core.counters.updates.wrappingAdd(1, ordering: .relaxed)
+        case .delete(_, let filter):
+            request.statements.append(
+                .delete(DeleteStatement(target: try target(filter, compiler), isMulti: true)))
+            call.core.counters.deletes.wrappingAdd(1, ordering: .relaxed)
+        default: break
+        }
+        return WriteReply.run(request, .row(namespace), call)
+    }
+
+    private static func target(
+        _ filter: Document, _ compiler: QueryCompiler
+    ) throws(DBError) -> WriteTarget {
+        let none = Document()
+        return try UpdateCommand.target(filter.view, none.view, compiler)
+    }
+
+    // MARK: Schema
+
+    private static func define(
+        _ command: TextCommand, _ call: borrowing CommandCall
+    ) throws(DBError) -> CommandOutcome {
+        let namespace = Namespace(call.database, command.collection)
+        try namespace.validate()
+        let answer = Answer(ticket: call.ticket(), concern: call.special.writeConcern, namespace)
+        let engine = call.core.engine
+        switch command {
+        case .createIndex(_, let specification):
+            let index = try IndexSpecification(specification.view)
+            engine.createIndexes(namespace, [index]) { answer.send($0) }
+        case .dropIndex(_, let name):
+            engine.dropIndexes(namespace, .names([name])) { answer.send($0) }
+        case .createCollection(_, let options):
+            let options = CollectionOptions.completed(try Self.options(options))
+            _ = try CollectionTraits(options)
+            engine.createCollection(namespace, options: options) { answer.send($0) }
+        case .dropCollection: engine.dropCollection(namespace) { answer.send($0) }
+        default: break
+        }
+        return .deferred
+    }
+
+    /// A cap with its size as it is kept.
+    private static func options(_ given: Document) throws(DBError) -> Document {
+        guard case .int64(let size)? = given["size"] else { return given }
+        let checked = try CappedLimits.checkedSize(size)
+        var count: Int64?
+        if case .int64(let given)? = given["max"], try CappedLimits.checkedCount(given) != nil {
+            count = given
+        }
+        return Document { writer in
+            writer.append("capped", true)
+            writer.append("size", CollectionOptions.number(checked))
+            if let count { writer.append("max", CollectionOptions.number(count)) }
+        }
+    }
+
+    /// What a change of the schema answers: one row `{ok: 1}`.
+    private struct Answer: Sendable {
+        let ticket: ReplyTicket
+        let concern: WriteConcern
+        let namespace: Namespace
+
+        init(ticket: ReplyTicket, concern: WriteConcern, _ namespace: Namespace) {
+            self.ticket = ticket
+            self.concern = concern
+            self.namespace = namespace
+        }
+
+        func send<T>(_ outcome: Result<T, DBError>) {
+            ticket.answer { reply throws(DBError) in
+                _ = try outcome.get()
+                let mark = RowReply.open(&reply)
+                reply.append("ok", Int32(1))
+                RowReply.close(mark, namespace, &reply)
+                WriteReply.appendConcern(concern, &reply)
+            }
+        }
+    }
+}
+
+extension TextCommand {
+    /// The collection that the statement is about.
+    fileprivate var collection: String {
+        switch self {
+        case .read(let name, _), .explain(let name, _, _), .insert(let name, _),
+            .update(let name, _, _, _), .delete(let name, _), .createIndex(let name, _),
+            .dropIndex(let name, _), .createCollection(let name, _), .dropCollection(let name):
+            name
+        }
+    }
+}

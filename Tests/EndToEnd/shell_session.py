@@ -1,0 +1,243 @@
+"""A whole session of `roost shell` in a pseudo-terminal, as a person has it, and its use in pipes.
+
+    shell_session.py ROOST PORT [--record FILE]
+
+Types at the shell of the binary ROOST, connected to the server at PORT, waits for what must appear,
+and ends with status 1 where it doesn't. With --record everything that the terminal showed is kept.
+"""
+
+import argparse
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import fcntl
+import time
+
+import pymongo
+
+DATABASE = "shell_session"
+
+
+class Terminal:
+    """A shell in a terminal of 100 by 30."""
+
+    def __init__(self, command, environment):
+        self.shown = ""
+        self.seen = 0
+        self.process, self.descriptor = pty.fork()
+        if self.process == 0:
+            os.environ.update(environment)
+            os.execv(command[0], command)
+        fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+
+    def type(self, text, enter=True):
+        os.write(self.descriptor, (text + ("\r" if enter else "")).encode())
+
+    def expect(self, pattern, seconds=20):
+        """Waits until `pattern` appears behind what was already waited for."""
+        end = time.monotonic() + seconds
+        while True:
+            text = plain(self.shown)
+            match = re.compile(pattern).search(text, self.seen)
+            if match:
+                self.seen = match.end()
+                return match
+            left = end - time.monotonic()
+            if left <= 0 or not self.read(left):
+                raise AssertionError(f"{pattern!r} did not appear behind:\n{text[self.seen:]}")
+
+    def read(self, seconds):
+        ready, _, _ = select.select([self.descriptor], [], [], seconds)
+        if not ready:
+            return False
+        try:
+            chunk = os.read(self.descriptor, 65536)
+        except OSError:
+            return False
+        self.shown += chunk.decode(errors="replace")
+        return bool(chunk)
+
+    def end(self):
+        """Waits for the process; its exit status."""
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            pid, status = os.waitpid(self.process, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+            if not self.read(0.1):
+                time.sleep(0.05)
+        os.kill(self.process, signal.SIGKILL)
+        raise AssertionError("the shell did not end")
+
+
+def plain(text):
+    """What a terminal shows, roughly: without escape sequences and carriage returns."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x07", "", text)
+    return text.replace("\r", "")
+
+
+def session(terminal):
+    prompt = rf"{DATABASE}> "
+    terminal.expect(r"Connected to 127\.0\.0\.1:\d+")
+    terminal.expect(prompt)
+
+    # Writes and a table.
+    terminal.type('insert into orders { _id: 1, status: "open", total: 5 }, '
+                  '{ _id: 2, status: "void", total: 150 }, { _id: 3, status: "open", total: 7.5 }')
+    terminal.expect(r"n\s+nModified")
+    terminal.expect(r"3\s+0")
+    terminal.expect(r"1 row, [\d.]+ ms")
+    terminal.type("from orders | sort -total | select { _id, status, total }")
+    terminal.expect(r"_id\s+status\s+total")
+    terminal.expect(r"2\s+void\s+150\n\s*3\s+open\s+7\.5\n\s*1\s+open\s+5")
+    terminal.expect(r"3 rows")
+
+    # Several lines: open brackets, and a pipeline that ends with `|`.
+    terminal.type("from orders |")
+    terminal.expect(r"\.\.\. ")
+    terminal.type("group {")
+    terminal.expect(r"\.\.\. ")
+    terminal.type("n: count(), revenue: sum(total) }")
+    terminal.expect(r"null\s+3\s+162\.5")
+
+    # An error under the offending character, and the shell goes on.
+    terminal.expect(prompt)
+    terminal.type("from orders | limit x")
+    caret = terminal.expect(r"\n( *)\^\nerror: .*whole number")
+    assert len(caret.group(1)) == len(f"{DATABASE}> from orders | limit "), caret.group(0)
+    terminal.type("from orders | where nope(1)")
+    terminal.expect(r"error: .*no function 'nope'")
+
+    # mongosh's form.
+    terminal.type("db.orders.find({total: {$gt: 6}}, {_id: 1}).sort({_id: -1}).limit(1)")
+    terminal.expect(r"_id\n─+\n\s*3\n")
+    terminal.type("db.orders.countDocuments({status: 'open'})")
+    terminal.expect(r"\n2\n")
+    terminal.type("db.orders.find({total: {$gt: }})")
+    terminal.expect(r"\^\nerror: expected a value")
+
+    # Completion of keywords, collections and fields.
+    terminal.expect(prompt)
+    terminal.type("from ord\t", enter=False)
+    terminal.expect(r"from orders ")
+    terminal.type("| wh\t", enter=False)
+    terminal.expect(r"where ")
+    terminal.type("stat\t", enter=False)
+    terminal.expect(r"status ")
+    terminal.type('== "void"')
+    terminal.expect(r"2\s+void\s+150")
+
+    # Ctrl-C gives a line up.
+    terminal.expect(prompt)
+    terminal.type("from orders | where", enter=False)
+    terminal.expect("where")
+    terminal.type("\x03", enter=False)
+    terminal.expect(r"\^C")
+    terminal.expect(prompt)
+
+    # Ctrl-C cancels a running query, and the shell lives on.
+    terminal.type("from big | where string(i) + string(i) == \"x\" | count")
+    terminal.expect("count")
+    time.sleep(1.0)
+    terminal.type("\x03", enter=False)
+    terminal.expect(r"cancelled")
+    terminal.type("from orders | count")
+    terminal.expect(r"count\n─+\n\s*3\n")
+
+    # A page at a time.
+    terminal.type("from big | select { i }")
+    terminal.expect(r"-- 26 rows so far; Enter shows more, q stops --")
+    terminal.type("q")
+    terminal.expect(r"26 rows, ")
+
+    # The history, commands, another database.
+    terminal.type("\x1b[A", enter=False)
+    terminal.expect(r"from big \| select \{ i \}")
+    terminal.type("\x03", enter=False)
+    terminal.expect(r"\^C")
+    terminal.type(".help")
+    terminal.expect(r"The text language:")
+    terminal.type(".explain from orders | where _id == 1")
+    terminal.expect(r"EXPRESS_IXSCAN|IDHACK|IXSCAN")
+    terminal.type(".watch from orders")
+    terminal.expect(r"error: .*live queries")
+    terminal.type(".format json")
+    terminal.type("from orders | where _id == 1")
+    terminal.expect(r'\{"_id":1,"status":"open","total":5\}')
+    terminal.type("show collections")
+    terminal.expect(r"big\norders\n")
+    terminal.type("use other")
+    terminal.expect(r"other> ")
+    terminal.type(".quit")
+    status = terminal.end()
+    assert status == 0, f"status {status}"
+
+
+def pipes(roost, uri):
+    """-e, standard input, formats and exit codes."""
+    def run(*arguments, text=None):
+        result = subprocess.run([roost, "shell", *arguments], input=(text or "").encode(),
+                                capture_output=True, timeout=60)
+        result.stdout, result.stderr = result.stdout.decode(), result.stderr.decode()
+        return result
+
+    answer = run(uri, "--json", "-e", "from orders | where _id == 1")
+    assert (answer.returncode, answer.stdout) == \
+        (0, '{"_id":1,"status":"open","total":5}\n'), answer
+    answer = run(uri, "--csv", "-e", "from orders | sort _id | select { _id, status }")
+    assert answer.stdout == "_id,status\r\n1,open\r\n2,void\r\n3,open\r\n", answer
+    answer = run(uri, "--json", text="from orders\n| where total > 100\n| select { _id };\n"
+                                     "db.orders.countDocuments({})\n")
+    assert (answer.returncode, answer.stdout) == (0, '{"_id":2}\n3\n'), answer
+    answer = run(uri, text="from orders | whre a\nfrom orders\n")
+    assert answer.returncode == 1 and answer.stdout == "", answer
+    assert "\n              ^" in answer.stderr, answer
+    answer = run("mongodb://127.0.0.1:1/x", "-e", "from x")
+    assert answer.returncode == 2 and "cannot connect" in answer.stderr, answer
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("roost")
+    parser.add_argument("port", type=int)
+    parser.add_argument("--record", help="keep what the terminal showed in this file")
+    options = parser.parse_args()
+
+    uri = f"mongodb://127.0.0.1:{options.port}/{DATABASE}"
+    client = pymongo.MongoClient(uri)
+    client.drop_database(DATABASE)
+    big = client[DATABASE].big
+    for start in range(0, 200_000, 20_000):
+        big.insert_many([{"_id": i, "i": i} for i in range(start, start + 20_000)])
+
+    with tempfile.TemporaryDirectory() as folder:
+        terminal = Terminal(
+            [options.roost, "shell", uri],
+            {"ROOST_HISTORY": folder + "/history", "TERM": "xterm", "LANG": "C.UTF-8",
+             "LC_ALL": "C.UTF-8"})
+        try:
+            session(terminal)
+        finally:
+            if options.record:
+                with open(options.record, "w") as file:
+                    file.write(terminal.shown)
+        with open(folder + "/history") as file:
+            assert "from" in file.read(), "the history was not kept"
+    pipes(options.roost, uri)
+    client.drop_database(DATABASE)
+    print("the shell's session: all as expected")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except AssertionError as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        sys.exit(1)
