@@ -6,6 +6,8 @@ import Roost
 /// The state of one event loop.
 final class LoopState {
     let mailbox: LoopMailbox
+    /// The loop's number, from 0.
+    let number: Int
     /// The loop's own snapshot for short reads.
     let reader: Reader
     /// Buffers of reads by `_id`.
@@ -15,7 +17,8 @@ final class LoopState {
     private var isStopping = false
     private var whenEmpty: EventLoopPromise<Void>?
 
-    init(_ eventLoop: any EventLoop, reader: Reader) {
+    init(_ eventLoop: any EventLoop, number: Int, reader: Reader) {
+        self.number = number
         mailbox = LoopMailbox(eventLoop)
         self.reader = reader
     }

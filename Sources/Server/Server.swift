@@ -30,15 +30,17 @@ package final class Server: Service {
         let count = options.eventLoops > 0 ? options.eventLoops : System.coreCount
         group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, count))
         var loops: [ObjectIdentifier: NIOLoopBound<LoopState>] = [:]
-        for eventLoop in group.makeIterator() {
+        let eventLoops = Array(group.makeIterator())
+        for (number, eventLoop) in eventLoops.enumerated() {
             loops[ObjectIdentifier(eventLoop)] = try await eventLoop.submit {
                 let reader = try engine.makeReader()
                 return NIOLoopBound(
-                    LoopState(eventLoop, reader: reader), eventLoop: eventLoop)
+                    LoopState(eventLoop, number: number, reader: reader),
+                    eventLoop: eventLoop)
             }.get()
         }
         self.loops = loops
-        engine.setCompleter { [group] body in group.next().execute(body) }
+        engine.setCompleter { place, body in eventLoops[place].execute(body) }
     }
 
     /// Adds a line to what `getLog` shows.

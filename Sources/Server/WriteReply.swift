@@ -26,6 +26,8 @@ enum WriteReply {
         _ request: WriteRequest, _ kind: Kind, _ call: borrowing CommandCall
     ) throws(DBError) -> CommandOutcome {
         try call.failBeforeWrite(statements: request.statements.count)
+        var request = request
+        request.completionPlace = call.connection.loop.number
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         let core = call.core

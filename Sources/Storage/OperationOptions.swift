@@ -16,9 +16,9 @@ package struct OperationOptions: Sendable {
     package var mayUseReserve: Bool
     /// About how many bytes it writes; bounds the queue and the group.
     package var byteCount: Int
-    /// Whether its completion may run on another thread than the writer's
-    /// (`GroupHooks.completer`).
-    package var mayCompleteElsewhere = false
+    /// Where its completion runs, a small number that `GroupHooks.completer` understands; nil: on
+    /// the writer's thread.
+    package var completionPlace: Int?
 
     /// Declares an operation; `byteCount` is a rough sum of the keys and values it writes.
     package init(
@@ -39,16 +39,16 @@ package struct GroupHooks<Transaction: ~Copyable>: Sendable {
     package var didCommit: (@Sendable (UInt64) -> Void)?
     /// After a group was undone: forget what was derived from it.
     package var didAbort: (@Sendable () -> Void)?
-    /// Runs the completions of operations that may complete elsewhere, once a group, on another
-    /// thread, so that the writer goes on with the next group; nil: the writer runs them itself.
-    package var completer: (@Sendable (@escaping @Sendable () -> Void) -> Void)?
+    /// Runs the completions of a group that belong to a place there, on another thread, so that
+    /// the writer goes on with the next group; nil: the writer runs them itself.
+    package var completer: (@Sendable (Int, @escaping @Sendable () -> Void) -> Void)?
 
     /// No hooks unless set.
     package init(
         willCommit: (@Sendable (inout Transaction) throws -> Void)? = nil,
         didCommit: (@Sendable (UInt64) -> Void)? = nil,
         didAbort: (@Sendable () -> Void)? = nil,
-        completer: (@Sendable (@escaping @Sendable () -> Void) -> Void)? = nil
+        completer: (@Sendable (Int, @escaping @Sendable () -> Void) -> Void)? = nil
     ) {
         self.willCommit = willCommit
         self.didCommit = didCommit

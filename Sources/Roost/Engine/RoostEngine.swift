@@ -116,10 +116,10 @@ package final class RoostEngine: Sendable {
 
     // MARK: Operations on the writer thread
 
-    /// Has `completer` run the completions of `write`, a commit group's at once, on a thread of
-    /// its own, which must go on as long as writes are on their way; nil: on the writer thread.
+    /// Has `completer` run the completions of writes whose request has a `completionPlace`, on
+    /// threads that must go on as long as writes are on their way; nil: on the writer thread.
     package func setCompleter(
-        _ completer: (@Sendable (@escaping @Sendable () -> Void) -> Void)?
+        _ completer: (@Sendable (Int, @escaping @Sendable () -> Void) -> Void)?
     ) {
         completions.set(completer)
     }
@@ -261,16 +261,16 @@ package final class RoostEngine: Sendable {
 
 /// Where completions of writes run.
 private final class Completions: Sendable {
-    private let completer = Mutex<(@Sendable (@escaping @Sendable () -> Void) -> Void)?>(nil)
+    private let completer = Mutex<(@Sendable (Int, @escaping @Sendable () -> Void) -> Void)?>(nil)
 
-    func set(_ completer: (@Sendable (@escaping @Sendable () -> Void) -> Void)?) {
+    func set(_ completer: (@Sendable (Int, @escaping @Sendable () -> Void) -> Void)?) {
         self.completer.withLock { $0 = completer }
     }
 
-    func run(_ body: @escaping @Sendable () -> Void) {
+    func run(_ place: Int, _ body: @escaping @Sendable () -> Void) {
         // Under the lock, so that none is handed over after `set(nil)`.
         let isHandedOver = completer.withLock { completer in
-            completer?(body)
+            completer?(place, body)
             return completer != nil
         }
         if !isHandedOver { body() }
@@ -316,7 +316,7 @@ private struct Opened {
                     retention.note(logEnd: writer.log.endOffset)
                 },
                 didAbort: { writer.rollBack() },
-                completer: { body in completions.run(body) }))
+                completer: { place, body in completions.run(place, body) }))
     }
 
     /// Reads the catalog.

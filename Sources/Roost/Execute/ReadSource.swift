@@ -4,7 +4,7 @@ import BSON
 import Query
 
 /// The request behind a cursor.
-enum ReadSource {
+indirect enum ReadSource {
     case find(FindRequest)
     case aggregate(AggregateRequest, leading: Pipeline.Leading)
     case count(CountRequest)

@@ -45,10 +45,13 @@ struct IndexShape {
 
     func isMultikey(_ part: Int) -> Bool { multikeyParts >> UInt64(part) & 1 != 0 }
 
+    /// The path of the keys of records.
+    static let recordPath = FieldPath("_id")
+
     /// The collection's table, clustered by `_id`, which is never an array.
     static func clustered(_ collation: Collation?) -> IndexShape {
         var shape = IndexShape(
-            paths: [FieldPath("_id")], descending: [false], multikeyParts: 0,
+            paths: [recordPath], descending: [false], multikeyParts: 0,
             prefixBytesMax: RecordKey.prefixBytes)
         shape.collation = collation
         return shape

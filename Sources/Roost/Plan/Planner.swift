@@ -69,11 +69,9 @@ struct Planner {
 
     func candidates() -> [QueryPlan] {
         var plans: [QueryPlan] = []
-        let own = tablePlan()
-        if collection.isClustered,
-            !own.isFullScan || (question.sort != nil && own.providesSort)
-        {
-            plans.append(own)
+        if collection.isClustered, question.sort != nil || restricts(IndexShape.recordPath) {
+            let own = tablePlan()
+            if !own.isFullScan || (question.sort != nil && own.providesSort) { plans.append(own) }
         }
         guard !collection.indexes.isEmpty else { return plans }
         let implication = Implication(conjuncts: conjuncts, question.collation)
@@ -84,7 +82,9 @@ struct Planner {
                 }
                 continue
             }
-            guard question.sort != nil || restricts(index), implication.covers(index) else {
+            guard question.sort != nil || restricts(index.pattern.parts[0].path),
+                implication.covers(index)
+            else {
                 continue
             }
             let plan = indexPlan(index)
@@ -97,10 +97,10 @@ struct Planner {
         return plans
     }
 
-    /// Whether some condition is about the index's first path: without one, its entries would all
+    /// Whether some condition is about an index's first path: without one, its entries would all
     /// be scanned.
-    private func restricts(_ index: IndexEntry) -> Bool {
-        let builder = PathBoundsBuilder(path: index.pattern.parts[0].path, isMultikey: true)
+    private func restricts(_ path: FieldPath) -> Bool {
+        let builder = PathBoundsBuilder(path: path, isMultikey: true)
         return conjuncts.contains { builder.mayBound($0.node, under: $0.prefix) }
     }
 

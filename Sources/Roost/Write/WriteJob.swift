@@ -288,7 +288,7 @@ extension WriteRequest {
     /// What the store should know of statements that go to the writer together.
     fileprivate func operationOptions(_ range: Range<Int>) -> OperationOptions {
         var options = OperationOptions(mayUseReserve: true)
-        options.mayCompleteElsewhere = true
+        options.completionPlace = completionPlace
         for position in range {
             switch statements[position] {
             case .insert(_, let document):

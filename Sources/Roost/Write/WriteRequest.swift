@@ -20,6 +20,8 @@ package struct WriteRequest: Sendable {
     package var bypassesValidation = false
     /// When the request gives up with `maxTimeMSExpired`, on the monotonic clock.
     package var deadline: ContinuousClock.Instant?
+    /// Where the completion runs, as the engine's completer counts; nil: on the writer thread.
+    package var completionPlace: Int?
     /// Under what the outcome is kept, so that a repetition is answered with it.
     package var retry: RetryIdentity?
     /// The transaction that the request belongs to.

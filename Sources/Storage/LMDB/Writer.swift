@@ -151,17 +151,20 @@ final class Writer: @unchecked Sendable {
     /// long as the operations themselves.
     private func complete(_ jobs: [WriteJob]) {
         let completer = hooks.withLock { $0 }.completer
-        var elsewhere: [WriteJob] = []
+        var places: [[WriteJob]] = []
         for job in jobs {
-            if completer != nil, job.options.mayCompleteElsewhere {
-                elsewhere.append(job)
-            } else {
+            guard let place = job.options.completionPlace, completer != nil, place >= 0 else {
                 job.complete(environment)
+                continue
             }
+            while places.count <= place { places.append([]) }
+            places[place].append(job)
         }
-        guard let completer, !elsewhere.isEmpty else { return }
-        let (group, environment) = (elsewhere, environment)
-        completer { for job in group { job.complete(environment) } }
+        guard let completer else { return }
+        let environment = environment
+        for (place, group) in places.enumerated() where !group.isEmpty {
+            completer(place) { for job in group { job.complete(environment) } }
+        }
     }
 
     /// Runs jobs in one transaction and gives each its result. False if the group was undone and
