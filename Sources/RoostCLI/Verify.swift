@@ -28,6 +28,7 @@ struct Verify: AsyncParsableCommand {
         guard RoostEngine.exists(at: folder) else {
             throw FailureMessage(description: "'\(folder)' holds no database")
         }
+        Self.explainFaults()
         let isSound: Bool
         do throws(DBError) {
             var logger = Logger(label: "roost")
@@ -46,5 +47,18 @@ struct Verify: AsyncParsableCommand {
             throw FailureMessage(description: "cannot check '\(folder)': \(error.message)")
         }
         if !isSound { throw ExitCode(1) }
+    }
+
+    /// Damaged pages of the file's tree can lead the store outside its map, which ends the process:
+    /// say what that means. Only what is safe in a signal handler is called.
+    private static func explainFaults() {
+        for number in [SIGSEGV, SIGBUS] {
+            signal(number) { _ in
+                let text: StaticString =
+                    "damaged: the file's pages lead outside of it; restore the folder from a backup\n"
+                write(1, text.utf8Start, text.utf8CodeUnitCount)
+                _exit(1)
+            }
+        }
     }
 }

@@ -89,8 +89,27 @@ final class ChangeLog {
 
     /// A document was removed.
     func delete(_ document: RawSpan, _ entry: CollectionEntry) {
-        begin(.delete, entry, Self.flags(entry))
-        pending.append(copying: document)
+        let flags = Self.flags(entry)
+        begin(.delete, entry, flags)
+        // Deletes must pass when space is short: only what is shown is kept.
+        if flags.contains(.showsImages) {
+            pending.append(copying: document)
+        } else {
+            appendKey(of: document)
+        }
+    }
+
+    /// A document that holds just the `_id` of another.
+    private func appendKey(of document: RawSpan) {
+        guard let id = DocumentView(document).value("_id") else {
+            return pending.append(contentsOf: Document().bytes)
+        }
+        append(UInt32(truncatingIfNeeded: 4 + 1 + 4 + id.bytes.byteCount + 1))
+        append(id.type.rawValue)
+        pending.append(copying: RawSpan("_id"))
+        append(UInt8(0))
+        pending.append(copying: id.bytes)
+        append(UInt8(0))
     }
 
     /// The catalog's entry of a collection was changed.

@@ -1,10 +1,11 @@
 // How long changes are kept.
 //
 // A thread wakes now and then and removes the oldest records: those older than the age, beyond the
-// size all but the last five minutes, and whatever is beyond four times the size. It does so in operations on the writer thread that each
-// remove a bounded number of records, whole commands at a time, and never the newest command. Each
-// notes, in the same commit, how far the log is gone, and how far for each collection it met: so a
-// token stays good while nothing behind it is missing from its own collection.
+// size all but the last five minutes, and whatever is beyond twice the size. It does so in
+// operations on the writer thread that each remove a bounded number of records, whole commands at
+// a time, and never the newest command. Each notes, in the same commit, how far the log is gone,
+// and how far for each collection it met: so a token stays good while nothing behind it is missing
+// from its own collection.
 
 import BSON
 import Storage
@@ -65,13 +66,13 @@ package final class LogRetention: Sendable {
     /// Notes how long the log has become, in bytes ever logged; after each commit.
     func note(logEnd: UInt64) {
         let last = noted.load(ordering: .relaxed)
-        guard logEnd &- last > Self.bytesBetweenPasses else { return }
+        guard logEnd &- last > min(Self.bytesBetweenPasses, bytesMax / 4) else { return }
         noted.store(logEnd, ordering: .relaxed)
         state.withLock { $0.isDue = true }
         state.wake()
     }
 
-    /// How much the log may grow between two passes.
+    /// How much the log may grow between two passes, unless a quarter of its size is less.
     private static let bytesBetweenPasses: UInt64 = 64 << 20
 
     func stop() {
@@ -114,7 +115,7 @@ struct LogTrim: Sendable {
     }
 
     /// How many times the size the log may have at most.
-    private static let hardFactor: UInt64 = 4
+    private static let hardFactor: UInt64 = 2
 
     /// Whether a record may go.
     func takes(_ record: borrowing ChangeRecordView) -> Bool {

@@ -321,6 +321,9 @@ struct BatchMeter {
     var documents = 0
     var bytes = 0
 
+    /// What a reply's array adds to an element at most: type, index and zero byte.
+    private static let elementBytes = 10
+
     /// Whether a document of that size still fits.
     func admits(byteCount: Int) -> Bool {
         documents == 0 ? limits.documentsMax > 0 : bytes + byteCount <= limits.bytesMax
@@ -330,6 +333,6 @@ struct BatchMeter {
 
     mutating func add(byteCount: Int) {
         documents += 1
-        bytes += byteCount
+        bytes += byteCount + Self.elementBytes
     }
 }

@@ -204,17 +204,23 @@ struct WildcardReader {
         path.segments.contains { $0.arrayIndex != nil }
     }
 
-    /// Whether one condition allows only keys of values that have an entry of their own.
+    /// Whether there are bounds, and all of them allow only keys of values that have an entry of
+    /// their own: any one of them may become the scan's, the others are then only rechecked.
     private func wantsScalar(_ path: FieldPath, _ collation: Collation?) -> Bool {
         let builder = PathBoundsBuilder(
             path: path, isMultikey: true, collation: index.pattern.collation,
             comparesText: Collation.areSame(collation, index.pattern.collation))
-        return conjuncts.contains { conjunct in
+        var isBounded = false
+        for conjunct in conjuncts {
             guard let bounds = builder.bounds(of: conjunct.node, under: conjunct.prefix) else {
+                continue
+            }
+            guard Self.kept.allSatisfy({ bounds.set.intersection($0).isEmpty }) else {
                 return false
             }
-            return Self.kept.allSatisfy { bounds.set.intersection($0).isEmpty }
+            isBounded = true
         }
+        return isBounded
     }
 
     /// Values that are held below their path, or not at all.

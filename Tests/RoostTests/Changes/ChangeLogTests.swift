@@ -84,7 +84,11 @@ import Testing
                 Record(kind: .replace, namespace: Self.names, before: first, after: second))
             if number.isMultiple(of: 3) {
                 try await fixture.delete(Self.names, ["_id": .int32(number)])
-                wanted.append(Record(kind: .delete, namespace: Self.names, before: second))
+                // The collection shows no images, so the key is all that is kept.
+                wanted.append(
+                    Record(
+                        kind: .delete, namespace: Self.names,
+                        before: ["_id": .int32(number)]))
             }
         }
         let found = try Self.records(fixture)
@@ -216,10 +220,12 @@ import Testing
         #expect(fixture.engine.trimLog(at: now + 301_000) > 0)
         let left = try Self.records(fixture).count
         #expect(left > 1 && left < 50)
-        // Four times the size is kept whatever the age.
+        // At most twice the size is kept, whatever the age (and whoever trimmed it: a pass begins
+        // when the log has grown).
         for number in Int32(50)..<400 {
             try await fixture.insert(Self.names, [["_id": .int32(number)]])
         }
-        #expect(fixture.engine.trimLog(at: now) > 0)
+        fixture.engine.trimLog(at: now)
+        #expect(try Self.records(fixture).count < 100)
     }
 }

@@ -39,7 +39,7 @@ import Testing
         while true {
             var sink = DocumentCollector()
             let status = try cursor.advance(
-                fixture.reader, BatchLimits(bytesMax: 3 * size + 1), .slice, into: &sink)
+                fixture.reader, BatchLimits(bytesMax: 3 * size + 31), .slice, into: &sink)
             sizes.append(sink.documents.count)
             if status == .exhausted { break }
         }
