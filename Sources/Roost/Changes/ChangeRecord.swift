@@ -9,7 +9,8 @@
 //     uuid        16 bytes, the collection's; zeros where the record is about a database
 //     names       UInt8 and UInt8, lengths; the names of database and collection
 //     session     where the flag says so: a document, the session's id; Int64, its transaction
-//     payload     insert, delete, image: the document
+//     payload     insert, image: the document; delete: the document where the collection shows
+//                 images, else one of its _id alone
 //                 update, replace: UInt32 prefix, UInt32 suffix, UInt32 length of what is between,
 //                     that; the document before, unless an `image` record with it lies before
 //                 others: a document with details

@@ -63,7 +63,7 @@ import Testing
         return record
     }
 
-    @Test func everyChangeIsThereWithBothImages() async throws {
+    @Test func everyChangeIsThereWithWhatItKeeps() async throws {
         let fixture = try ReadFixture()
         var random = RandomSource(seed: 7)
         func value() -> Value {
