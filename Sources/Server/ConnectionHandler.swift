@@ -1,7 +1,8 @@
 // One connection on its event loop: bytes to the state machine, its actions performed, replies
-// collected and flushed once for each batch of bytes read.
+// collected and flushed once for each batch of bytes read, after the other connections that had
+// bytes in the same turn of the loop (see LoopState.flushAfterTurn).
 //
-//     channelRead ──▶ ConnectionState ──▶ run(request) ──▶ out ──▶ channelReadComplete: one write
+//     channelRead ──▶ ConnectionState ──▶ run(request) ──▶ out ──▶ end of the turn: one write
 //                          ▲                  │ deferred: the writer or a reader answers later
 //                          └── finishDeferred ◀┘
 //
@@ -116,7 +117,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        flush()
+        if out.buffer.readableBytes > 0 { loop.flushAfterTurn(self) }
+    }
+
+    /// The client sends nothing more: it gets the answers that are ready, then the connection ends.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .inputClosed? = event as? ChannelEvent { return closeAfterFlush() }
+        context.fireUserInboundEventTriggered(event)
     }
 
     /// The channel asks before each read; bytes that nobody wants stay in the kernel, so that TCP
@@ -377,7 +384,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     // MARK: Writing and reading
 
-    private func flush() {
+    /// Writes the collected replies to the socket.
+    func flush() {
         guard let context, !isFlushing, !isHolding, out.buffer.readableBytes > 0 else { return }
         core.counters.bytesOut.wrappingAdd(out.buffer.readableBytes, ordering: .relaxed)
         isFlushing = true
