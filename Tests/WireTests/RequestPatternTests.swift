@@ -39,12 +39,13 @@ import Testing
         return Value(pattern.value(in: message))
     }
 
-    @Test(arguments: [
-        (1, 2), (.int64(1), .int64(-7)), (1.5, .double(.nan)), ("abc", "xyz"), ("aé", "éa"),
-        (.date(1), .date(2)),
-        (.objectID(ObjectID(head: 1, tail: 2)), .objectID(ObjectID(head: 3, tail: 4))),
-        (.binary(subtype: 4, [1, 2, 3]), .binary(subtype: 4, [4, 5, 6])),
-    ] as [(Value, Value)])
+    @Test(
+        arguments: [
+            (1, 2), (.int64(1), .int64(-7)), (1.5, .double(.nan)), ("abc", "xyz"), ("aé", "éa"),
+            (.date(1), .date(2)),
+            (.objectID(ObjectID(head: 1, tail: 2)), .objectID(ObjectID(head: 3, tail: 4))),
+            (.binary(subtype: 4, [1, 2, 3]), .binary(subtype: 4, [4, 5, 6])),
+        ] as [(Value, Value)])
     func anotherValueRepeats(one: Value, other: Value) {
         let value = Self.repeated(Self.find(one), Self.find(other))
         #expect(value.map { ["_id": $0] as Document } == ["_id": other])
