@@ -108,7 +108,9 @@ let package = Package(
             name: "RoostTests", dependencies: ["Roost", "Query", "Storage", "BSON"],
             swiftSettings: swift),
         .testTarget(name: "WireTests", dependencies: ["Wire", "BSON"], swiftSettings: swift),
-        .testTarget(name: "ServerTests", dependencies: ["Server", "Roost", "Wire", "BSON"], swiftSettings: swift),
+        .testTarget(
+            name: "ServerTests",
+            dependencies: ["Server", "Roost", "Wire", "BSON", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "ShellTests", dependencies: ["RoostCLI", "Client", "BSON", "TestSupport"],
             swiftSettings: swift),
