@@ -300,7 +300,7 @@ struct Planner {
             return collectionScan(
                 isBackward: question.naturalIsBackward ?? isBackward, providesSort: isSorted)
         case .index(let name):
-            if name == "_id_" { return tablePlan() }
+            if collection.isIDIndex(name) { return tablePlan() }
             if let index = collection.index(named: name), isUsable(index) {
                 return try hintedPlan(index)
             }

@@ -132,3 +132,10 @@ enum ConfigureFailPoint {
         return .done
     }
 }
+
+/// testVersion2: with --test-commands, a command outside the stable API, for drivers' own tests.
+enum TestVersion2 {
+    static let definition = CommandDefinition(
+        "testVersion2", .testOnly, help: "does nothing, outside the stable API"
+    ) { _, _ throws(DBError) in .done }
+}

@@ -55,7 +55,7 @@ enum CollStats {
                 append("max", Int(capped.documentsMax ?? 0))
                 append("maxSize", Int(capped.bytesMax) / scale)
             }
-            append("nindexes", entry.indexes.count + 1)
+            append("nindexes", entry.indexCount)
             writer.append("indexBuilds", .array([]))
             append("totalIndexSize", numbers.indexBytes / scale)
             append("totalSize", (numbers.dataBytes + numbers.indexBytes) / scale)
@@ -103,7 +103,7 @@ enum DBStats {
             let numbers = try engine.numbers(of: entry, call.connection.loop.reader)
             documents += numbers.documents
             dataBytes += numbers.dataBytes
-            indexes += entry.indexes.count + 1
+            indexes += entry.indexCount
             indexBytes += numbers.indexBytes
         }
         reply.append("db", database)
