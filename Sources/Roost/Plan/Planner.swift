@@ -53,7 +53,7 @@ struct Planner {
             try checkDemand(plan)
             return Outcome(winner: plan, rejected: [])
         }
-        if let demand = SpecialDemand(conjuncts) {
+        if let demand = try SpecialDemand(conjuncts) {
             return try choose(try demanded(demand), transaction)
         }
         if let isBackward = question.naturalIsBackward {
