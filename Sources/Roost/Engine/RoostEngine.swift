@@ -163,7 +163,7 @@ package final class RoostEngine: Sendable {
             return transaction.write(request, completion: completion)
         }
         do throws(DBError) {
-            for namespace in request.namespaces {
+            for namespace in request.namespaces where !request.refusesViewsByStatement {
                 try collection(namespace)?.checkIsNoView()
             }
         } catch {
@@ -202,11 +202,13 @@ package final class RoostEngine: Sendable {
             metadata: ["error": "\(error)"])
     }
 
-    func noteExpiryFailure(_ error: DBError, _ index: IndexEntry, _ entry: CollectionEntry) {
+    func noteExpiryFailure(_ error: DBError, _ index: IndexEntry?, _ entry: CollectionEntry) {
         logger.warning(
             "expired documents could not be deleted; the next pass tries again",
             metadata: [
-                "collection": "\(entry.namespace)", "index": "\(index.name)", "error": "\(error)",
+                "collection": "\(entry.namespace)",
+                "index": "\(index?.name ?? CollectionEntry.idIndexName)",
+                "error": "\(error)",
             ])
     }
 

@@ -122,11 +122,12 @@ enum Aggregate {
         }
         var namespace = namespace
         let pipeline: Pipeline
-        if let listed = try ServerStages.replacing(stages, call) {
+        if let listed = try ServerStages.replacing(stages, on: namespace, call) {
             pipeline = try compiler.pipeline(listed)
         } else if let view = try call.core.engine.resolveView(namespace) {
             namespace = view.namespace
-            pipeline = try compiler.pipeline(view.stages + ViewRead.values(stages))
+            pipeline = try ViewRead.pipeline(
+                view.stages + ViewRead.values(stages), view, compiler, call)
         } else {
             pipeline = try compiler.pipeline(stages)
             let first = stages.first?.value.document?.first
