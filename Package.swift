@@ -17,6 +17,7 @@ let package = Package(
     name: "roost",
     products: [
         .library(name: "Roost", targets: ["Roost"]),
+        .library(name: "RoostClient", targets: ["Client"]),
         .executable(name: "roost", targets: ["RoostCLI"]),
     ],
     dependencies: [
@@ -107,7 +108,10 @@ let package = Package(
             name: "RoostTests", dependencies: ["Roost", "Query", "Storage", "BSON"],
             swiftSettings: swift),
         .testTarget(name: "WireTests", dependencies: ["Wire", "BSON"], swiftSettings: swift),
-        .testTarget(name: "ServerTests", dependencies: ["Server", "Roost", "Wire", "BSON"], swiftSettings: swift),
+        .testTarget(
+            name: "ServerTests",
+            dependencies: ["Server", "Client", "Roost", "Wire", "BSON", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(
             name: "ShellTests", dependencies: ["RoostCLI", "Client", "BSON", "TestSupport"],
             swiftSettings: swift),
