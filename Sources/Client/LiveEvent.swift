@@ -26,9 +26,10 @@ public struct LiveEvent: Sendable, Equatable {
     public let id: Value?
     /// The whole projected document, where the event has one.
     public let document: Document?
-    /// Its place in the result afterwards, where that has an order.
+    /// Its place in the result, where that has an order: that which it has after the event, or, if
+    /// it was removed, had before.
     public let index: Int?
-    /// Its place before, for those that were in an ordered result.
+    /// Where it was before, if it moved.
     public let previousIndex: Int?
     /// What the query goes on behind.
     public let token: Value?
@@ -75,10 +76,12 @@ public struct LiveResult: Sendable {
         public let document: Document
     }
 
-    /// The rows: in the query's order, or in that in which they came where it has none.
+    /// The rows: in the query's order; in no certain one where it has none.
     public private(set) var rows: [Row] = []
     /// Whether the result is whole.
     public private(set) var isReady = false
+    /// Where each row is, in a result without an order.
+    private var places: [Value: Int] = [:]
 
     /// An empty result.
     public init() {}
@@ -86,19 +89,15 @@ public struct LiveResult: Sendable {
     /// The documents, in the order of `rows`.
     public var documents: [Document] { rows.map(\.document) }
 
-    /// Applies an event. O(n) in the rows.
+    /// Applies an event. O(1), but O(n) in the rows where places shift.
     /// - Throws: `protocolError` for an event that can't follow what came before.
     public mutating func apply(_ event: LiveEvent) throws(DBError) {
         switch event.kind {
         case .reset: self = LiveResult()
         case .ready: isReady = true
-        case .removed: rows.remove(at: try place(of: event))
-        case .added:
-            let place = event.index ?? rows.count
-            guard place <= rows.count, place >= 0 else { throw Self.misplaced(event) }
-            rows.insert(try Self.row(event), at: place)
-        case .changed:
-            rows[try place(of: event)] = try Self.row(event)
+        case .added: try add(event)
+        case .changed: rows[try place(of: event)] = try Self.row(event)
+        case .removed: try remove(event)
         case .moved:
             let old = rows.remove(at: try place(of: event))
             guard let place = event.index, 0...rows.count ~= place else {
@@ -109,19 +108,38 @@ public struct LiveResult: Sendable {
         }
     }
 
-    /// Where the row is that an event is about, before the event.
-    private func place(of event: LiveEvent) throws(DBError) -> Int {
-        let told = event.previousIndex ?? (event.kind == .moved ? nil : event.index)
-        if let told {
-            guard rows.indices.contains(told), rows[told].id == event.id else {
-                throw Self.misplaced(event)
-            }
-            return told
+    private mutating func add(_ event: LiveEvent) throws(DBError) {
+        let row = try Self.row(event)
+        if let place = event.index {
+            guard 0...rows.count ~= place else { throw Self.misplaced(event) }
+            return rows.insert(row, at: place)
         }
-        guard let found = rows.firstIndex(where: { $0.id == event.id }) else {
+        guard places.updateValue(rows.count, forKey: row.id) == nil else {
             throw Self.misplaced(event)
         }
-        return found
+        rows.append(row)
+    }
+
+    private mutating func remove(_ event: LiveEvent) throws(DBError) {
+        let place = try place(of: event)
+        guard let id = event.id, places.removeValue(forKey: id) != nil else {
+            rows.remove(at: place)
+            return
+        }
+        // The last row takes its place.
+        let last = rows.removeLast()
+        guard place < rows.count else { return }
+        rows[place] = last
+        places[last.id] = place
+    }
+
+    /// Where the row is that an event is about, before the event.
+    private func place(of event: LiveEvent) throws(DBError) -> Int {
+        let told = event.kind == .moved ? event.previousIndex : event.index
+        guard let place = told ?? event.id.flatMap({ places[$0] }), rows.indices.contains(place),
+            rows[place].id == event.id
+        else { throw Self.misplaced(event) }
+        return place
     }
 
     private static func row(_ event: LiveEvent) throws(DBError) -> Row {
