@@ -59,6 +59,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
+            exclude: ["Live/Events.md"],
             swiftSettings: swift),
         .target(
             name: "Wire",
