@@ -107,7 +107,8 @@ let package = Package(
         .testTarget(
             name: "QueryTests", dependencies: ["Query", "BSON", "TestSupport"], swiftSettings: swift),
         .testTarget(
-            name: "RoostTests", dependencies: ["Roost", "Query", "Storage", "BSON"],
+            name: "RoostTests",
+            dependencies: ["Roost", "Client", "Query", "Storage", "BSON", "TestSupport"],
             swiftSettings: swift),
         .testTarget(name: "WireTests", dependencies: ["Wire", "BSON"], swiftSettings: swift),
         .testTarget(

@@ -97,7 +97,7 @@ public struct LiveBatches: AsyncSequence, Sendable {
         private let query: LiveQuery
         let cursor: FollowingCursor
         private var token: Value?
-        /// Events that came since the last token, which a new connection tells again.
+        /// Whether events came since the last token, which can't be told again from there.
         private var isBetweenTokens = false
 
         fileprivate init(_ query: LiveQuery) {
@@ -117,12 +117,13 @@ public struct LiveBatches: AsyncSequence, Sendable {
         ) async throws(DBError) -> [LiveEvent]? {
             let (query, cursor) = (query, cursor)
             while true {
-                let behind = token
+                // What came behind the token is not known to be all of a commit, or of the result.
+                let behind = isBetweenTokens ? nil : token
                 let batch = try await cursor.nextBatch { query.command(behind: behind) }
                 guard let batch else { return nil }
                 var events: [LiveEvent] = []
                 if batch.isReopened, isBetweenTokens {
-                    // The first result was cut off: it comes anew.
+                    // A result was cut off: it comes anew.
                     events.append(LiveEvent(.reset))
                 }
                 for document in batch.documents {

@@ -121,9 +121,9 @@ class Reader(Follower):
     def opening(self):
         command = {"live": "documents", **self.state.query, "$db": "follow"}
         if self.state.is_between:
-            # The first result was cut off: it comes anew.
+            # A result was cut off: it comes anew.
             self.state.forget()
-        if self.state.token:
+        elif self.state.token:
             command["resumeAfter"] = self.state.token
         return command
 

@@ -93,7 +93,7 @@ import Testing
             options.following.batchSize = 3
             var stream = orders.watch([], options).makeAsyncIterator()
             #expect(try await stream.fetch(isolation: nil))
-            let count = Int32(400)
+            let count = Int32(200)
             async let written: Void = Self.write(orders, 0..<count)
             var random = RandomSource(seed: seed)
             for expected in 0..<count {
