@@ -95,6 +95,9 @@ extension DocumentView {
         let limit = bytes.byteCount
         let count = min(names.count, FieldSlots.countMax)
         var missing = count
+        // A bit for the first byte of each name: most fields are none of them, and are told so by it.
+        var firstBytes: UInt64 = 0
+        for slot in 0..<count { firstBytes |= 1 << (names[slot].word & 63) }
         var offset = 4
         while offset < limit, missing > 0 {
             let typeByte = bytes.unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self)
@@ -102,7 +105,8 @@ extension DocumentView {
             let nameStart = offset + 1
             let (word, nameEnd) = nameWord(at: nameStart)
             guard nameEnd < limit else { break }
-            for slot in 0..<count {
+            let mayBeWanted = firstBytes & (1 << (word & 63)) != 0
+            for slot in 0..<(mayBeWanted ? count : 0) {
                 let name = names[slot]
                 if word & name.mask != name.word || slots.starts[slot] != 0 { continue }
                 if name.count >= 8, !isLongName(name, pool, nameStart..<nameEnd) { continue }

@@ -284,7 +284,7 @@ extension QueryCursor {
         case .pipeline(let execution):
             counters.matched += 1
             let wantsMore = try push(document, to: execution)
-            if try drain(&sink) { return wantsMore ? .takenBatchFull : .finished }
+            if execution.readyCount > 0, try drain(&sink) { return wantsMore ? .takenBatchFull : .finished }
             return wantsMore ? .taken : .finished
         case .counting: return acceptCounted()
         case .unplanned, .finished: return .finished

@@ -17,6 +17,10 @@ final class LiveGroup: @unchecked Sendable {
     var subscriptions: [LiveSubscription] = []
     /// Subscribers, also those that are still reading the result they begin with.
     var members = 0
+    /// Tells groups apart, in the order of their making.
+    let serial: UInt64
+    /// Where the predicate index has it; nil: it is asked about every change.
+    var anchor: Anchor?
     /// The change for which the group was last a candidate.
     var mark: UInt64 = 0
     /// Whether the pass under way touched it.
@@ -29,8 +33,9 @@ final class LiveGroup: @unchecked Sendable {
     /// Whether the result must be read again.
     var isStale = false
 
-    init(_ request: LiveRequest) {
+    init(_ request: LiveRequest, serial: UInt64) {
         self.request = request
+        self.serial = serial
         filter = request.filter
         hash = request.hash
         projection = LiveProjection(request.projection, request.filter)

@@ -50,6 +50,7 @@ final class LiveMatcher {
     private var touched: [LiveGroup] = []
     private var candidates: [LiveGroup] = []
     private var mark: UInt64 = 0
+    private var lastSerial: UInt64 = 0
     private var scratch = MatchScratch()
     private let epoch: UInt64
 
@@ -72,7 +73,8 @@ final class LiveMatcher {
             return group
         }
         if groups.isEmpty { position = logEnd }
-        let group = LiveGroup(request)
+        lastSerial += 1
+        let group = LiveGroup(request, serial: lastSerial)
         let watched = collections[request.namespace] ?? Watched()
         try watched.index.insert(group)
         for name in [request.namespace] + request.foreign {
@@ -154,7 +156,9 @@ final class LiveMatcher {
     private func evaluate(_ set: ChangeSet, _ end: Timestamp) {
         guard let watched = collections[set.namespace] else { return }
         if set.isUnknown {
-            watched.index.forEach { giveUp($0) }
+            for group in groups.values where group.request.namespace == set.namespace {
+                giveUp(group)
+            }
             for group in watched.joining { giveUp(group) }
             return
         }
