@@ -17,6 +17,7 @@ let package = Package(
     name: "roost",
     products: [
         .library(name: "Roost", targets: ["Roost"]),
+        .library(name: "RoostClient", targets: ["Client"]),
         .executable(name: "roost", targets: ["RoostCLI"]),
     ],
     dependencies: [
@@ -58,6 +59,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
+            exclude: ["Live/Events.md"],
             swiftSettings: swift),
         .target(
             name: "Wire",
@@ -105,12 +107,14 @@ let package = Package(
         .testTarget(
             name: "QueryTests", dependencies: ["Query", "BSON", "TestSupport"], swiftSettings: swift),
         .testTarget(
-            name: "RoostTests", dependencies: ["Roost", "Query", "Storage", "BSON"],
+            name: "RoostTests",
+            dependencies: ["Roost", "Client", "Query", "Storage", "BSON", "TestSupport"],
             swiftSettings: swift),
         .testTarget(name: "WireTests", dependencies: ["Wire", "BSON"], swiftSettings: swift),
         .testTarget(
             name: "ServerTests",
-            dependencies: ["Server", "Roost", "Wire", "BSON", "TestSupport"], swiftSettings: swift),
+            dependencies: ["Server", "Client", "Roost", "Wire", "BSON", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(
             name: "ShellTests", dependencies: ["RoostCLI", "Client", "BSON", "TestSupport"],
             swiftSettings: swift),

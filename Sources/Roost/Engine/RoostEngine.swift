@@ -46,6 +46,8 @@ package final class RoostEngine: Sendable {
     package let retention: LogRetention
     /// Who waits for capped collections to grow, and for changes.
     package let tails: TailWatch
+    /// Results that are kept up to date.
+    package let live: LiveQueries
     /// What open transactions mean to change.
     let intents = IntentTable()
     /// The snapshots that can be asked for by time.
@@ -79,6 +81,7 @@ package final class RoostEngine: Sendable {
         completions = opened.completions
         clock = opened.clock
         logEpoch = opened.logEpoch
+        live = opened.live
         temporaryFolder = path + "/tmp"
         do {
             readerPool = try ReaderPool(store: opened.store, threads: options.readerThreads)
@@ -99,6 +102,7 @@ package final class RoostEngine: Sendable {
     package func close() {
         expiry.stop()
         retention.stop()
+        live.stop()
         readerPool.close()
         store.close()
         background.join()
@@ -212,6 +216,12 @@ package final class RoostEngine: Sendable {
             ])
     }
 
+    func noteLiveFailure(_ error: any Error) {
+        logger.error(
+            "live queries end: the change log could not be followed",
+            metadata: ["error": "\(error)"])
+    }
+
     func noteRetentionFailure(_ error: any Error) {
         logger.warning(
             "the change log could not be trimmed; the next pass tries again",
@@ -292,6 +302,7 @@ private struct Opened {
     let completions = Completions()
     let logEpoch: UInt64
     let retention: LogRetention
+    let live: LiveQueries
 
     init(path: String, options: EngineOptions) throws {
         var storeOptions = Store.Options()
@@ -311,15 +322,18 @@ private struct Opened {
         clock = LogicalClock(startingAt: log.end.position.sequence)
         logEpoch = log.header.epoch
         writer = WriterState(
-            catalog, TailWatch(logEnd: log.end.position.sequence), ChangeLog(clock, end: log.end))
+            catalog, TailWatch(logEnd: log.end.position.sequence),
+            ChangeLog(clock, end: log.end, ObservedNames()))
+        live = LiveQueries(epoch: logEpoch, writer.log.observed)
         retention = LogRetention(options.changeLog, quotaBytes: options.quotaBytes)
-        let (writer, retention, completions) = (writer, retention, completions)
+        let (writer, retention, completions, live) = (writer, retention, completions, live)
         store.setGroupHooks(
             GroupHooks(
                 willCommit: { transaction in try writer.prepareCommit(&transaction) },
                 didCommit: { _ in
                     writer.commit()
                     retention.note(logEnd: writer.log.endOffset)
+                    live.noteCommit()
                 },
                 didAbort: { writer.rollBack() },
                 completer: { place, body in completions.run(place, body) }))

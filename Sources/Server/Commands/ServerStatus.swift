@@ -39,6 +39,10 @@ enum ServerStatus {
         }
         if wants("metrics", call) { appendMetrics(core, &reply) }
         if wants("store", call) { reply.append("store", document: core.engine.statistics) }
+        if wants("live", call) {
+            reply.append(
+                "live", document: core.engine.live.statistics(newest: core.engine.clock.newest))
+        }
         if wants("repl", call), let name = core.topology.setName {
             let repl = reply.openDocument("repl")
             reply.append("setName", name)
