@@ -12,7 +12,7 @@ package struct IndexSpecification: Sendable {
     /// `v`, `key`, `name`, then the options in their given order.
     package let document: Document
     /// Parsed key pattern.
-    let pattern: IndexKeyPattern
+    package let pattern: IndexKeyPattern
     /// Whether two documents may not share a key.
     let isUnique: Bool
     /// Whether new documents may share no key, so that the index can become unique.
