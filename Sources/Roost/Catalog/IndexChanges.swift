@@ -1,7 +1,7 @@
 // createIndexes and dropIndexes.
 
 package import BSON
-import Query
+package import Query
 import Storage
 
 /// What createIndexes did.
@@ -24,12 +24,13 @@ package enum IndexSelection: Sendable {
 
 extension RoostEngine {
     /// Makes indexes and, where the collection holds documents, builds them in the background of
-    /// other commands; answers when all are ready.
+    /// other commands; answers when all are ready. `interrupt` ends a build, at its time limit or
+    /// from outside; its indexes are removed.
     /// - Throws: `indexOptionsConflict` (85), `indexKeySpecsConflict` (86), `cannotCreateIndex`
     ///   (67), `duplicateKey` (11000) when a unique one can't be built; nothing is made then.
     package func createIndexes(
         _ namespace: Namespace, _ specifications: [IndexSpecification],
-        completion: @escaping Completion<IndexesCreated>
+        _ interrupt: Interrupt = Interrupt(), completion: @escaping Completion<IndexesCreated>
     ) {
         let writer = writer
         submit { transaction in
@@ -42,7 +43,7 @@ extension RoostEngine {
                     completion(.success(plan.created))
                     return
                 }
-                IndexBuild(self, namespace, plan.toBuild) { error in
+                IndexBuild(self, namespace, plan.toBuild, interrupt) { error in
                     completion(error.map { .failure($0) } ?? .success(plan.created))
                 }.start()
             }

@@ -37,6 +37,12 @@ struct RecordWriter: ~Copyable {
         self.log = log
     }
 
+    /// Lets `interrupt` end what the operation at hand evaluates; nil for none.
+    mutating func watch(_ interrupt: Interrupt?) {
+        scratch.watch(interrupt)
+        updateScratch.watch(interrupt)
+    }
+
     /// Whether unique indexes are checked by `checkDeferred` and not at each change.
     var defersUniqueness = false
     private var unchecked: [UncheckedEntry] = []

@@ -79,7 +79,9 @@ enum Aggregate {
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         let namespace = try namespace(call)
-        call.core.engine.write(resultsOf: request, to: destination) { outcome in
+        let interrupt = Interrupt(deadline: request.deadline)
+        call.mayEnd(interrupt)
+        call.core.engine.write(resultsOf: request, to: destination, interrupt) { outcome in
             ticket.answer { reply throws(DBError) in
                 try outcome.get()
                 let cursor = reply.openDocument("cursor")

@@ -47,7 +47,9 @@ enum BulkWrite {
             kinds: kinds, errorsOnly: call.truth("errorsOnly") == true,
             batchSize: try call.cursorBatchSize(), core: call.core, owner: call.cursorOwner,
             concern: call.special.writeConcern)
+        let interrupt = request.prepareInterrupt()
         let ticket = call.ticket()
+        if let interrupt { call.mayEnd(interrupt) }
         call.core.engine.write(request) { outcome in
             ticket.answer { reply throws(DBError) in try answer.write(try outcome.get(), &reply) }
         }

@@ -1,6 +1,7 @@
 // validate: checks a collection's documents and indexes against each other.
 
 import BSON
+import Query
 import Roost
 import Wire
 
@@ -37,9 +38,11 @@ enum Validate {
         try entry.checkIsNoView()
         let showsRecords = call.truth("metadata") != true
         let ticket = call.ticket()
+        let interrupt = Interrupt(deadline: call.special.deadline)
+        call.mayEnd(interrupt)
         engine.readerPool.submit { reader in
             ticket.answer { reply throws(DBError) in
-                let report = try engine.verify(namespace)
+                let report = try engine.verify(namespace, interrupt)
                 let numbers = try engine.numbers(of: entry, reader)
                 write(report, numbers, entry, showsRecords: showsRecords, &reply)
             }
