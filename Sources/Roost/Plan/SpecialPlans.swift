@@ -35,6 +35,18 @@ enum SpecialDemand {
         }
     }
 
+    /// Refuses $text and $near in one query: each would decide the order.
+    func checkAlone(_ conjuncts: [Conjunct]) throws(DBError) {
+        guard case .text = self else { return }
+        let hasNear = conjuncts.contains { conjunct in
+            guard case .geo(_, let predicate) = conjunct.node else { return false }
+            return predicate.near != nil
+        }
+        guard !hasNear else {
+            throw DBError(.badValue, "$text and $near can't be used in one query")
+        }
+    }
+
     /// Why there is no plan without such an index.
     var failure: DBError {
         switch self {
@@ -60,8 +72,10 @@ extension Planner {
     }
 
     /// The plans that meet a demand.
-    /// - Throws: `indexNotFound` (27) or `noQueryExecutionPlans` (291) where there is none.
+    /// - Throws: `badValue` (2) for $text beside $near; `indexNotFound` (27) or
+    ///   `noQueryExecutionPlans` (291) where there is none.
     func demanded(_ demand: SpecialDemand) throws(DBError) -> [QueryPlan] {
+        try demand.checkAlone(conjuncts)
         let implication = Implication(conjuncts: conjuncts, question.collation)
         let plans = collection.indexes.filter { isUsable($0) && demand.isMet(by: $0) }
             .flatMap { specialPlans($0, implication) }
@@ -72,9 +86,13 @@ extension Planner {
     /// Refuses a hint at an index that can't answer the query.
     func checkDemand(_ plan: QueryPlan) throws(DBError) {
         guard let demand = SpecialDemand(conjuncts) else { return }
+        try demand.checkAlone(conjuncts)
+        if case .text = demand {
+            throw DBError(.badValue, "A hint and $text can't be used in one query")
+        }
         guard case .index(let index) = plan.access else {
             if case .nothing = plan.access { return }
-            throw demand.failure
+            throw DBError(.badValue, "A hint at $natural can't be used with $near or $geoNear")
         }
         guard demand.isMet(by: index) else { throw demand.failure }
     }
