@@ -24,6 +24,9 @@ struct QueryCompiler: Sendable {
         let entry = namespace.flatMap { call.core.engine.collection($0) }
         scope.collation = try Self.collation(call.document("collation"), of: entry)
         scope.collections = EngineCollections(call.core.engine, database: call.database)
+        scope.source = namespace.map {
+            ForeignCollection(database: $0.database, collection: $0.collection)
+        }
         if let variables = call.document("let") { try scope.bind(variables: variables) }
         self.scope = scope
         recordCollation = entry?.collation

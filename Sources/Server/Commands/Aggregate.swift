@@ -61,6 +61,7 @@ enum Aggregate {
             namespace: namespace, owner: call.cursorOwner,
             limits: BatchLimits(documentsMax: batchSize ?? BatchLimits.firstBatchDocuments))
         plan.isKeptWhenIdle = false
+        plan.staysOpen = batchSize == 0
         plan.snapshotTime = call.special.givenSnapshotTime
         let cursor = try call.core.engine.openCursor(request)
         return try BatchRun.start(cursor, plan, call, &reply)
@@ -157,9 +158,6 @@ enum Aggregate {
 }
 
 extension ValueView {
-    /// Whether this is the number 1, of whichever type.
-    fileprivate var isOne: Bool {
-        let one = OwnedValue(.int32(1))
-        return isNumeric && compare(one.view) == 0
-    }
+    /// Whether this is the number 1, of whichever type; as a double where it is a decimal.
+    fileprivate var isOne: Bool { anyDouble == 1 }
 }
