@@ -16,6 +16,8 @@ package struct ExpressionScope: Sendable {
     package var metadata: MetadataKinds = []
     /// What the names of other collections mean, for pipelines; nil where names are all there is.
     package var collections: (any ForeignCollections)?
+    /// The collection that the pipeline reads; nil where none is known.
+    package var source: ForeignCollection?
     /// Variables bound around the expression and their slots.
     var slots: [String: Int] = [:]
 

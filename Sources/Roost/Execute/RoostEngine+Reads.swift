@@ -27,6 +27,9 @@ extension RoostEngine {
         QueryCursor(self, .changes(request))
     }
 
+    /// The time of the newest change that is kept in the log.
+    package var newestLogTime: Timestamp { tails.progress(.server).logEnd }
+
     /// Counts documents. Without a filter that is one look-up; where an index's bounds say all that
     /// the filter does, only its entries are counted.
     package func count(_ request: CountRequest) -> CountRead {

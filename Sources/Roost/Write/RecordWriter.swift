@@ -97,7 +97,7 @@ struct RecordWriter: ~Copyable {
             entry.table, key: recordKey.bytes.span.bytes, value: document.bytes)
         for position in 0..<added.count {
             let index = entry.indexes[added.ordinal(position)]
-            if index.isUnique {
+            if index.refusesDuplicates {
                 try transaction.put(index.table, key: added.key(position), value: RawSpan())
             } else {
                 deferred.append(added, position, table: index.table)
@@ -342,7 +342,7 @@ struct RecordWriter: ~Copyable {
     ) throws {
         for position in 0..<added.count {
             let index = entry.indexes[added.ordinal(position)]
-            guard index.isUnique else { continue }
+            guard index.refusesDuplicates else { continue }
             if defersUniqueness {
                 unchecked.append(
                     UncheckedEntry(

@@ -18,6 +18,8 @@ package struct WriteRequest: Sendable {
     package var isOrdered: Bool
     /// Whether inserts are stored without asking the collection's validator.
     package var bypassesValidation = false
+    /// Whether statements on views have been refused one by one, so that the others may run.
+    package var refusesViewsByStatement = false
     /// When the request gives up with `maxTimeMSExpired`, on the monotonic clock.
     package var deadline: ContinuousClock.Instant?
     /// Ends the request from outside, within a document's change too; see `prepareInterrupt`.
