@@ -236,7 +236,8 @@ package final class RoostEngine: Sendable {
     /// - Throws: what reading and writing throw, and the stage's own errors, through the completion.
     package func write(
         resultsOf request: AggregateRequest, to destination: PipelineDestination,
-        _ interrupt: Interrupt, completion: @escaping @Sendable (Result<Void, DBError>) -> Void
+        _ interrupt: Interrupt = Interrupt(),
+        completion: @escaping @Sendable (Result<Void, DBError>) -> Void
     ) {
         ResultWriteJob(self, request, destination, interrupt, completion: completion).run()
     }
@@ -310,13 +311,14 @@ private struct Opened {
     init(path: String, options: EngineOptions) throws {
         var storeOptions = Store.Options()
         storeOptions.quotaBytes = options.quotaBytes
+        storeOptions.checksAllPages = options.checksAllPages
         storeOptions.durability = options.durability == .full ? .full : .relaxed
         store = try Store.open(path: path, options: storeOptions)
         let snapshot: CatalogSnapshot
         let log: (end: ChangeLog.End, header: LogHeader)
         do {
             snapshot = try Self.load(store)
-            log = try RoostEngine.openLog(store)
+            log = try Self.openLog(store)
         } catch {
             store.close()
             throw error
@@ -340,6 +342,22 @@ private struct Opened {
                 },
                 didAbort: { writer.rollBack() },
                 completer: { place, body in completions.run(place, body) }))
+    }
+
+    /// Opens the change log. Without it documents can be read, and nothing may change.
+    private static func openLog(
+        _ store: Store
+    ) throws -> (end: ChangeLog.End, header: LogHeader) {
+        do {
+            return try RoostEngine.openLog(store)
+        } catch let error as StorageError {
+            switch error {
+            case .corrupted, .damaged: store.stopWrites("the change log is damaged: \(error)")
+            case .writesStopped, .diskFull, .quotaExceeded: break
+            default: throw error
+            }
+            return (ChangeLog.End(), LogHeader.make())
+        }
     }
 
     /// Reads the catalog.
