@@ -77,8 +77,8 @@ import Testing
                 ["find": "oplog.rs"], ["find": "oplog.rs", "tailable": true],
                 ["find": "oplog.rs", "sort": ["$natural": 1], "limit": 1],
             ] as [Document] {
-                let reply = try client.run(command, database: "local")
-                #expect(reply.errorCode == 2, "\(command)")
+                let code = try client.run(command, database: "local").errorCode
+                #expect(code == 2, "\(command)")
             }
         }
         try await RunningServer.with { port in
