@@ -50,8 +50,8 @@ public struct LiveEvent: Sendable, Equatable {
         } else {
             document = nil
         }
-        index = event.view.value("index")?.int64.flatMap { Int(exactly: $0) }
-        previousIndex = event.view.value("from")?.int64.flatMap { Int(exactly: $0) }
+        index = event.view.value("index")?.int32.map { Int($0) }
+        previousIndex = event.view.value("from")?.int32.map { Int($0) }
         token = event["token"]
     }
 
