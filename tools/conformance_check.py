@@ -9,8 +9,13 @@ import sys
 
 import conformance
 
-FILES = ["test_bulk", "test_cursor", "test_database", "test_run_command", "test_collection"]
-FOLDERS = ["core/data-types", "core/cursors", "core/operator/update"]
+FILES = """
+    test_bulk test_cursor test_database test_run_command test_collection test_collation
+    test_collection_management test_examples test_custom_types test_gridfs test_gridfs_bucket
+    test_versioned_api_integration test_comment test_read_write_concern_spec
+""".split()
+FOLDERS = ["core/data-types", "core/cursors", "core/collation", "core/indexes",
+           "core/operator/update"]
 SHARE_MIN = 0.95
 KNOWN = conformance.ROOT / "Tests" / "conformance-known.txt"
 

@@ -30,8 +30,10 @@ struct QueryCompiler: Sendable {
     }
 
     /// The filter in `document`; without one, everything matches.
-    func filter(_ document: DocumentView?) throws(DBError) -> Filter {
-        if let document { return try Filter.parse(document, scope.filterOptions(.find)) }
+    func filter(
+        _ document: DocumentView?, in context: FilterContext = .find
+    ) throws(DBError) -> Filter {
+        if let document { return try Filter.parse(document, scope.filterOptions(context)) }
         let empty = Document()
         return try Filter.parse(empty.view, scope.filterOptions(.find))
     }

@@ -34,7 +34,7 @@ package struct ExpressionScope: Sendable {
     ///
     /// Throws 9 for a bad name, 4890500 for one that reads the document.
     package mutating func bind(variables: DocumentView) throws(DBError) {
-        var context = EvaluationContext()
+        var context = EvaluationContext.forConstants()
         let empty = Document()
         var elements = variables.makeIterator()
         while let element = elements.next() {

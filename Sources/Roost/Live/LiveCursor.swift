@@ -21,8 +21,9 @@ package final class LiveCursor: @unchecked Sendable {
     }
 
     private enum Phase {
-        /// The result is to be read; `reason` where the client holds another one.
-        case begins(reason: String?)
+        /// The result is to be read; `reason` where the client holds another one, which is that
+        /// of `known` if it can still be told.
+        case begins(reason: String?, known: LiveToken?)
         /// The result is being read.
         case reads(QueryCursor, ReadView, Timestamp)
         case follows
@@ -51,8 +52,7 @@ package final class LiveCursor: @unchecked Sendable {
         self.engine = engine
         self.request = request
         projection = LiveProjection(request.projection, request.filter)
-        phase = .begins(
-            reason: request.resumeAfter == nil ? nil : "the changes since the token are not known")
+        phase = .begins(reason: nil, known: request.resumeAfter)
     }
 
     deinit {
@@ -110,9 +110,9 @@ package final class LiveCursor: @unchecked Sendable {
             while true {
                 if try hand(documentsMax, &sink) { return .filled }
                 switch phase {
-                case .begins(let reason):
+                case .begins(let reason, let known):
                     guard let reader else { return .again }
-                    try begin(reason, reader)
+                    try begin(reason, known, reader)
                 case .reads(let cursor, let view, let end):
                     guard let reader else { return .again }
                     try read(cursor, view, end, reader)
@@ -162,7 +162,7 @@ package final class LiveCursor: @unchecked Sendable {
             if isCurrent, let position, position < told { self.position = told }
             return false
         case .frames(let frames): self.frames = frames
-        case .behind(let reason): phase = .begins(reason: reason)
+        case .behind(let reason): phase = .begins(reason: reason, known: token)
         case .failed(let error): throw error
         }
         return true
@@ -170,13 +170,14 @@ package final class LiveCursor: @unchecked Sendable {
 
     // MARK: The result
 
-    /// Joins the group and begins to read.
-    private func begin(_ reason: String?, _ reader: Reader) throws(DBError) {
+    /// Joins the group and begins to read the result, or what differs from the one that is known.
+    private func begin(
+        _ reason: String?, _ known: LiveToken?, _ reader: Reader
+    ) throws(DBError) {
         let group = try joined(reader)
         let subscription = LiveSubscription()
         current.withLock { $0 = subscription }
         if interrupt.isKilled { subscription.close() }
-        if let reason { events.append(.reset, reason: reason, token: nil) }
         position = nil
         let view = try ReadView(engine)
         do {
@@ -184,23 +185,56 @@ package final class LiveCursor: @unchecked Sendable {
                 try reader.read { transaction in try transaction.logEnd() }
             }
             let start = end ?? Timestamp(rawValue: 0)
-            guard group.keepsRows else {
+            var past = LivePast(engine, request, view)
+            var why = reason
+            if let known { why = try past.collect(since: known, until: start) }
+            if group.keepsRows {
+                try keep(known, why, &past, subscription, group, view, start, reader)
+            } else if known != nil, why == nil {
+                try past.writeRows(projection, into: &events)
+                finish(start)
+                engine.live.arrive(subscription, group, start)
+            } else {
+                reset(why)
                 phase = .reads(QueryCursor(engine, request.source(view)), view, start)
                 return
             }
-            let rows = try LiveRead.rows(request, view, engine, reader, projection)
             view.end(Self.done)
-            let kept = engine.live.install(rows, subscription, group, start)
-            for (index, row) in kept.rows.enumerated() {
-                events.append(
-                    .added, id: row.id.view, DocumentView(row.document.span.bytes),
-                    index: request.isOrdered ? index : nil, token: nil)
-            }
-            finish(kept.position)
         } catch {
             view.end(Self.done)
             throw DBError(engineFailure: error)
         }
+    }
+
+    /// Says that the rows so far are to be forgotten.
+    private func reset(_ reason: String?) {
+        guard let reason else { return }
+        engine.live.noteReset()
+        events.append(.reset, reason: reason, token: nil)
+    }
+
+    /// Reads a result that is kept, and the one that the client has.
+    private func keep(
+        _ known: LiveToken?, _ reason: String?, _ past: inout LivePast,
+        _ subscription: LiveSubscription, _ group: LiveGroup, _ view: ReadView,
+        _ start: Timestamp, _ reader: Reader
+    ) throws {
+        let result = try LiveResult(request, view, engine, reader)
+        var reason = reason
+        var old: [LiveRow]?
+        if known != nil, reason == nil {
+            switch try past.rows(projection, reader) {
+            case .success(let rows): old = rows
+            case .failure(let unknown): reason = unknown.reason
+            }
+        }
+        let kept = engine.live.install(result, subscription, group, start)
+        let token = request.token(kept.position, epoch: engine.logEpoch).text
+        if old == nil { reset(reason) }
+        LiveDifference.write(
+            from: old ?? [], to: kept.rows, isOrdered: request.isOrdered,
+            token: old == nil ? nil : token, into: &events)
+        finish(kept.position)
     }
 
     private func joined(_ reader: Reader) throws(DBError) -> LiveGroup {

@@ -90,6 +90,13 @@ struct LiveEventWriter {
         close(start, token)
     }
 
+    /// Appends the events of another writer.
+    mutating func append(contentsOf other: LiveEventWriter) {
+        let bytes = other.writer.bytes
+        writer.appendRaw(copying: bytes.span.bytes)
+        count += other.count
+    }
+
     /// Hands the events out.
     mutating func take(end: Timestamp) -> LiveFrame {
         let frame = LiveFrame(bytes: writer.take(), count: count, end: end)

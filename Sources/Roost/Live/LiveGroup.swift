@@ -25,13 +25,13 @@ final class LiveGroup: @unchecked Sendable {
     var mark: UInt64 = 0
     /// Whether the pass under way touched it.
     var isTouched = false
+    /// Whether the pass under way changed what is kept.
+    var isNoted = false
     /// Events of the pass under way.
     var events = LiveEventWriter()
     /// The result, where one is kept; as of `position`.
-    var rows: [LiveRow]?
+    var result: LiveResult?
     var position = Timestamp(rawValue: 0)
-    /// Whether the result must be read again.
-    var isStale = false
 
     init(_ request: LiveRequest, serial: UInt64) {
         self.request = request
@@ -64,49 +64,42 @@ final class LiveGroup: @unchecked Sendable {
         }
         guard matched || matches else { return }
         if keepsRows {
-            isStale = true
-            return
+            try note(change, of: set, matched: matched, matches: matches)
+        } else {
+            try events.append(
+                change, of: set, projection, matched: matched, matches: matches, token: token)
         }
-        guard matches, let after = change.after else {
-            return events.append(.removed, id: set.id(change), nil, token: token)
-        }
-        let start = events.open(matched ? .changed : .added, id: set.id(change))
-        let document = events.byteCount
-        try events.project(set.image(after), projection)
-        if matched, !projection.isIdentity, let before = change.before,
-            try isSame(set.image(before), as: document)
-        {
-            return events.abandon(start)
-        }
-        events.close(start, token)
     }
 
-    /// Whether a document is shown as what was written behind `offset`.
-    private func isSame(_ before: DocumentView, as offset: Int) throws(DBError) -> Bool {
-        var other = LiveEventWriter()
-        try other.project(before, projection)
-        return other.writer.bytes.elementsEqual(events.writer.bytes[offset...])
+    private func note(
+        _ change: ChangeSet.Change, of set: borrowing ChangeSet, matched: Bool, matches: Bool
+    ) throws(DBError) {
+        guard let result else { return }
+        isNoted = true
+        // Views can't be optional fields of a call's tuple, so there is a call for each case.
+        switch (change.before, change.after) {
+        case (let before?, let after?):
+            try result.note(
+                set.image(before), set.image(after), matched: matched, matches: matches)
+        case (let before?, nil):
+            try result.note(set.image(before), nil, matched: matched, matches: false)
+        case (nil, let after?):
+            try result.note(nil, set.image(after), matched: false, matches: matches)
+        case (nil, nil): break
+        }
     }
 
     // MARK: Results
 
-    /// Reads the result in the reader's snapshot.
-    /// - Throws: what the query throws.
-    func read(_ engine: RoostEngine, _ reader: Reader) throws(DBError) -> [LiveRow] {
-        try LiveRead.rows(request, nil, engine, reader, projection)
-    }
-
     /// Brings the kept result up to the reader's snapshot and notes what became of it.
-    func refresh(
+    /// - Throws: what the query throws.
+    func settle(
         _ engine: RoostEngine, _ reader: Reader, _ end: Timestamp, _ token: String
     ) throws(DBError) {
-        guard let old = rows else { return }
-        let new = try read(engine, reader)
-        LiveDifference.write(
-            from: old, to: new, isOrdered: request.isOrdered, token: token, into: &events)
-        rows = new
+        isNoted = false
+        guard let result else { return }
+        try result.settle(engine, reader, token, into: &events)
         position = end
-        isStale = false
     }
 
     // MARK: Delivery
@@ -128,8 +121,8 @@ final class LiveGroup: @unchecked Sendable {
     /// Has all subscribers read the result anew.
     func giveUp(_ reason: String) {
         events.removeAll()
-        rows = nil
-        isStale = false
+        result = nil
+        isNoted = false
         for subscription in subscriptions { subscription.giveUp(reason) }
         subscriptions = []
     }
@@ -137,9 +130,35 @@ final class LiveGroup: @unchecked Sendable {
     /// Ends all subscriptions with an error.
     func fail(_ error: DBError) {
         events.removeAll()
-        rows = nil
-        isStale = false
+        result = nil
+        isNoted = false
         for subscription in subscriptions { subscription.fail(error) }
         subscriptions = []
+    }
+}
+
+extension LiveEventWriter {
+    /// Appends what a change does to the rows of a query that keeps none.
+    /// - Throws: what the projection throws.
+    mutating func append(
+        _ change: ChangeSet.Change, of set: borrowing ChangeSet, _ projection: LiveProjection,
+        matched: Bool, matches: Bool, token: String?
+    ) throws(DBError) {
+        guard matches, let after = change.after else {
+            return append(.removed, id: set.id(change), nil, token: token)
+        }
+        let start = open(matched ? .changed : .added, id: set.id(change))
+        let document = byteCount
+        try project(set.image(after), projection)
+        if matched, let before = change.before {
+            var other = LiveEventWriter()
+            try other.project(set.image(before), projection)
+            if other.writer.bytes.dropFirst(5).elementsEqual(
+                writer.bytes[(document + 5)...])
+            {
+                return abandon(start)
+            }
+        }
+        close(start, token)
     }
 }

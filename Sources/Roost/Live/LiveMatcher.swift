@@ -22,8 +22,6 @@ final class LiveMatcher {
         var deliveries: UInt64 = 0
         /// Results that were read again.
         var refreshes: UInt64 = 0
-        /// Subscribers that were told to begin again.
-        var resets: UInt64 = 0
     }
 
     /// The groups that are about one collection.
@@ -114,13 +112,14 @@ final class LiveMatcher {
     /// A subscriber has read a result that is to be kept, as of `position`; answers the one that
     /// is kept already, or it.
     func install(
-        _ rows: [LiveRow], _ subscription: LiveSubscription, _ group: LiveGroup,
+        _ result: LiveResult, _ subscription: LiveSubscription, _ group: LiveGroup,
         _ position: Timestamp
     ) -> (rows: [LiveRow], position: Timestamp) {
         group.subscriptions.append(subscription)
         newcomers.append(subscription)
-        if let kept = group.rows { return (kept, group.position) }
-        group.rows = rows
+        if let kept = group.result { return (kept.all, group.position) }
+        let rows = result.all
+        group.result = result
         group.position = position
         fresh.append(group)
         return (rows, position)
@@ -163,8 +162,9 @@ final class LiveMatcher {
             return
         }
         counters.changes += UInt64(set.changes.count)
-        for group in watched.joining where group.rows != nil {
-            group.isStale = true
+        for group in watched.joining where group.result != nil {
+            group.result?.markStale()
+            group.isNoted = true
             touch(group)
         }
         for change in set.changes where change.before != nil || change.after != nil {
@@ -187,7 +187,7 @@ final class LiveMatcher {
     ) {
         do throws(DBError) {
             try group.apply(change, of: set, token(group, end), &scratch)
-            if group.events.count > 0 || group.isStale { touch(group) }
+            if group.events.count > 0 || group.isNoted { touch(group) }
         } catch {
             group.fail(error)
         }
@@ -204,23 +204,23 @@ final class LiveMatcher {
     }
 
     private func giveUp(_ group: LiveGroup) {
-        counters.resets += UInt64(group.subscriptions.count)
         group.giveUp("the collection was dropped or renamed, or too much of it changed at once")
     }
 
     /// Reads stale results again and hands all events out.
     private func settle(_ engine: RoostEngine, _ reader: Reader, _ end: Timestamp) {
         for group in fresh where group.position != end {
-            group.isStale = true
+            group.result?.markStale()
+            group.isNoted = true
             touch(group)
         }
         fresh.removeAll(keepingCapacity: true)
         for group in touched {
             group.isTouched = false
-            if group.isStale {
-                counters.refreshes += 1
+            if group.isNoted {
+                if group.result?.isStale == true { counters.refreshes += 1 }
                 do throws(DBError) {
-                    try group.refresh(engine, reader, end, token(group, end))
+                    try group.settle(engine, reader, end, token(group, end))
                 } catch {
                     group.fail(error)
                 }

@@ -31,6 +31,7 @@ package final class LiveQueries: Sendable {
     /// Subscribers; the writer wakes the matcher only while there are some.
     private let members = Atomic<Int>(0)
     private let told = Atomic<UInt64>(0)
+    private let resets = Atomic<UInt64>(0)
     let observed: ObservedNames
 
     init(epoch: UInt64, _ observed: ObservedNames) {
@@ -125,10 +126,10 @@ package final class LiveQueries: Sendable {
 
     /// The same where the group keeps its result.
     func install(
-        _ rows: [LiveRow], _ subscription: LiveSubscription, _ group: LiveGroup,
+        _ result: LiveResult, _ subscription: LiveSubscription, _ group: LiveGroup,
         _ position: Timestamp
     ) -> (rows: [LiveRow], position: Timestamp) {
-        let kept = matcher.withLock { $0.install(rows, subscription, group, position) }
+        let kept = matcher.withLock { $0.install(result, subscription, group, position) }
         signal.raise()
         return kept
     }
@@ -139,6 +140,9 @@ package final class LiveQueries: Sendable {
         departed.withLock { $0.append(group) }
         signal.raise()
     }
+
+    /// Counts a result that a client was told to forget.
+    func noteReset() { resets.wrappingAdd(1, ordering: .relaxed) }
 
     /// The newest command whose changes are in the outboxes.
     var position: Timestamp { Timestamp(rawValue: told.load(ordering: .acquiring)) }
@@ -162,7 +166,7 @@ package final class LiveQueries: Sendable {
                 writer.append("matches", Int64(clamping: counters.events))
                 writer.append("deliveries", Int64(clamping: counters.deliveries))
                 writer.append("refreshes", Int64(clamping: counters.refreshes))
-                writer.append("resets", Int64(clamping: counters.resets))
+                writer.append("resets", Int64(clamping: resets.load(ordering: .relaxed)))
                 writer.append(
                     "lagSeconds",
                     isBehind

@@ -23,6 +23,28 @@ enum LiveRead {
     static let rowsMax = 100_000
     static let bytesMax = 64 << 20
 
+    /// Lends each result of a read to `body`.
+    /// - Throws: what the read and `body` throw.
+    static func documents(
+        _ source: ReadSource, _ engine: RoostEngine, _ reader: Reader,
+        _ body: (DocumentView) throws(DBError) -> Void
+    ) throws(DBError) {
+        let cursor = QueryCursor(engine, source)
+        var documents = LiveDocuments()
+        let limits = BatchLimits(
+            documentsMax: DocumentBatch.documentsMax, bytesMax: DocumentBatch.bytesMax)
+        var status = ReadStatus.batchFull
+        while status != .exhausted {
+            documents.removeAll()
+            status = .budgetSpent
+            while status == .budgetSpent {
+                status = try cursor.advance(reader, limits, .slice, into: &documents)
+            }
+            let batch = documents.batch
+            for index in 0..<batch.count { try body(batch[index]) }
+        }
+    }
+
     /// The rows of a request's result in a view, or in the reader's own snapshot.
     /// - Throws: what the query throws; `exceededMemoryLimit` (146) where it has too many rows,
     ///   `badValue` (2) where two have one id.
@@ -30,36 +52,27 @@ enum LiveRead {
         _ request: LiveRequest, _ view: ReadView?, _ engine: RoostEngine, _ reader: Reader,
         _ projection: LiveProjection
     ) throws(DBError) -> [LiveRow] {
-        let cursor = QueryCursor(engine, request.source(view))
-        var documents = LiveDocuments()
         var rows: [LiveRow] = []
         var seen: Set<OwnedValue> = []
         var bytes = 0
         var writer = DocumentWriter()
-        while true {
-            documents.removeAll()
-            let status = try cursor.advance(
-                reader,
-                BatchLimits(
-                    documentsMax: DocumentBatch.documentsMax, bytesMax: DocumentBatch.bytesMax),
-                .slice, into: &documents)
-            for index in 0..<documents.batch.count {
-                let document = documents.batch[index]
-                writer.removeAll()
-                try projection.write(document, into: &writer)
-                let row = LiveRow(id: id(of: document), document: writer.bytes)
-                guard seen.insert(row.id).inserted else { throw twice(row.id) }
-                bytes += row.document.count
-                rows.append(row)
-            }
-            guard rows.count <= rowsMax, bytes <= bytesMax else {
-                throw DBError(
-                    .exceededMemoryLimit,
-                    "The result of this live query is kept, and has more than \(rowsMax) rows or "
-                        + "\(bytesMax >> 20) MiB; narrow it by a filter or a limit")
-            }
-            if status == .exhausted { return rows }
+        try documents(request.source(view), engine, reader) { document throws(DBError) in
+            writer.removeAll()
+            try projection.write(document, into: &writer)
+            let row = LiveRow(id: id(of: document), document: writer.bytes)
+            guard seen.insert(row.id).inserted else { throw twice }
+            bytes += row.document.count
+            rows.append(row)
+            guard rows.count <= rowsMax, bytes <= bytesMax else { throw tooLarge }
         }
+        return rows
+    }
+
+    static var tooLarge: DBError {
+        DBError(
+            .exceededMemoryLimit,
+            "The result of this live query is kept, and has more than \(rowsMax) rows or "
+                + "\(bytesMax >> 20) MiB; narrow it by a filter or a limit")
     }
 
     /// What a row is known by.
@@ -68,7 +81,7 @@ enum LiveRead {
         return OwnedValue(copying: id)
     }
 
-    private static func twice(_ id: OwnedValue) -> DBError {
+    static var twice: DBError {
         DBError(
             .badValue,
             "Two rows of the live query have one _id; its stages must leave each row an _id of its "

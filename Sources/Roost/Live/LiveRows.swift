@@ -15,7 +15,7 @@ enum LiveDifference {
     /// Appends the events that make `old` into `new`, in the order in which they must be applied.
     /// Ids are distinct in each. O(n log n), and O(n) for each row that moved.
     static func write(
-        from old: [LiveRow], to new: [LiveRow], isOrdered: Bool, token: String,
+        from old: [LiveRow], to new: [LiveRow], isOrdered: Bool, token: String?,
         into events: inout LiveEventWriter
     ) {
         var ranks: [OwnedValue: Int] = [:]
@@ -44,7 +44,7 @@ enum LiveDifference {
     /// Adds, moves and changes rows so that `kept`, all of which are in `new`, becomes it. As few
     /// move as can be.
     private static func arrange(
-        _ kept: [LiveRow], _ ranks: [OwnedValue: Int], _ new: [LiveRow], _ token: String,
+        _ kept: [LiveRow], _ ranks: [OwnedValue: Int], _ new: [LiveRow], _ token: String?,
         _ events: inout LiveEventWriter
     ) {
         var list = kept.map { (rank: ranks[$0.id] ?? 0, document: $0.document) }
@@ -89,7 +89,7 @@ enum LiveDifference {
     }
 
     private static func move(
-        _ rank: Int, _ new: [LiveRow], from: Int, to: Int, _ token: String,
+        _ rank: Int, _ new: [LiveRow], from: Int, to: Int, _ token: String?,
         _ events: inout LiveEventWriter
     ) {
         let row = new[rank]

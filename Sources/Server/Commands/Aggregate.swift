@@ -79,7 +79,9 @@ enum Aggregate {
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         let namespace = try namespace(call)
-        call.core.engine.write(resultsOf: request, to: destination) { outcome in
+        let interrupt = Interrupt(deadline: request.deadline)
+        call.mayEnd(interrupt)
+        call.core.engine.write(resultsOf: request, to: destination, interrupt) { outcome in
             ticket.answer { reply throws(DBError) in
                 try outcome.get()
                 let cursor = reply.openDocument("cursor")
@@ -122,11 +124,12 @@ enum Aggregate {
         }
         var namespace = namespace
         let pipeline: Pipeline
-        if let listed = try ServerStages.replacing(stages, call) {
+        if let listed = try ServerStages.replacing(stages, on: namespace, call) {
             pipeline = try compiler.pipeline(listed)
         } else if let view = try call.core.engine.resolveView(namespace) {
             namespace = view.namespace
-            pipeline = try compiler.pipeline(view.stages + ViewRead.values(stages))
+            pipeline = try ViewRead.pipeline(
+                view.stages + ViewRead.values(stages), view, compiler, call)
         } else {
             pipeline = try compiler.pipeline(stages)
             let first = stages.first?.value.document?.first
