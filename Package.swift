@@ -109,7 +109,7 @@ let package = Package(
         .testTarget(name: "WireTests", dependencies: ["Wire", "BSON"], swiftSettings: swift),
         .testTarget(name: "ServerTests", dependencies: ["Server", "Roost", "Wire", "BSON"], swiftSettings: swift),
         .testTarget(
-            name: "ShellTests", dependencies: ["RoostCLI", "Client", "BSON", "TestSupport"],
+            name: "ShellTests", dependencies: ["RoostCLI", "Client", "Query", "BSON", "TestSupport"],
             swiftSettings: swift),
         .testTarget(name: "TidyTests", swiftSettings: swift),
     ],
