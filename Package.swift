@@ -41,6 +41,7 @@ let package = Package(
             name: "CS2", linkerSettings: [.linkedLibrary("s2")]),
         .target(name: "CStemmer", linkerSettings: [.linkedLibrary("stemmer")]),
         .target(name: "CChecksum"),
+        .target(name: "CPlatform"),
         .target(name: "CEditLine", linkerSettings: [.linkedLibrary("edit")]),
 
         .target(name: "BSON", dependencies: ["CDecimal"], swiftSettings: swift),
@@ -67,7 +68,7 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "Roost", "Query", "Wire", "BSON",
+                "Roost", "Query", "Wire", "BSON", "CPlatform",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -107,7 +108,9 @@ let package = Package(
             name: "RoostTests", dependencies: ["Roost", "Query", "Storage", "BSON"],
             swiftSettings: swift),
         .testTarget(name: "WireTests", dependencies: ["Wire", "BSON"], swiftSettings: swift),
-        .testTarget(name: "ServerTests", dependencies: ["Server", "Roost", "Wire", "BSON"], swiftSettings: swift),
+        .testTarget(
+            name: "ServerTests",
+            dependencies: ["Server", "Roost", "Wire", "BSON", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "ShellTests", dependencies: ["RoostCLI", "Client", "Query", "BSON", "TestSupport"],
             swiftSettings: swift),

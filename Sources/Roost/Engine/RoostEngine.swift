@@ -114,6 +114,10 @@ package final class RoostEngine: Sendable {
         published.collection(namespace)
     }
 
+    /// Grows with each committed change of the catalog: what was looked up behind the same number
+    /// still holds.
+    package var catalogVersion: Int { published.version }
+
     // MARK: Operations on the writer thread
 
     /// Has `completer` run the completions of writes whose request has a `completionPlace`, on

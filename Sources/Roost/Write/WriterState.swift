@@ -360,10 +360,15 @@ final class WriterState: @unchecked Sendable {
 /// The catalog that readers see.
 final class PublishedCatalog: Sendable {
     private let current: Mutex<CatalogSnapshot>
+    private let currentVersion: Atomic<Int>
 
     init(_ snapshot: CatalogSnapshot) {
         current = Mutex(snapshot)
+        currentVersion = Atomic(snapshot.version)
     }
+
+    /// The version of the newest one, or of the one before while that is being published.
+    var version: Int { currentVersion.load(ordering: .acquiring) }
 
     /// The newest committed version.
     var snapshot: CatalogSnapshot { current.withLock { $0 } }
@@ -375,5 +380,6 @@ final class PublishedCatalog: Sendable {
 
     func publish(_ snapshot: CatalogSnapshot) {
         current.withLock { $0 = snapshot }
+        currentVersion.store(snapshot.version, ordering: .releasing)
     }
 }
