@@ -16,6 +16,8 @@ package struct ExpressionScope: Sendable {
     package var metadata: MetadataKinds = []
     /// What the names of other collections mean, for pipelines; nil where names are all there is.
     package var collections: (any ForeignCollections)?
+    /// The text that the expression comes from, to which its errors point; nil for MQL.
+    package var source: TextSource?
     /// Variables bound around the expression and their slots.
     var slots: [String: Int] = [:]
 
