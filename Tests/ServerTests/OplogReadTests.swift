@@ -50,7 +50,7 @@ import Testing
                 Self.entries(try client.run(Self.newest, database: "local"), "firstBatch")
                     .first?["ts"])
             let opened = try client.run(Self.follow(from: start), database: "local")
-            // A command's entries have one time: the collection was made by the insert.
+            // One command made the collection and the document, so both have its time.
             #expect(Self.entries(opened, "firstBatch").map { $0["op"] } == ["c", "i"])
             let id = try #require(opened.nested("cursor").integer("id"))
             _ = try client.run([
