@@ -50,7 +50,7 @@ class Bystander(threading.Thread):
         self.done.set()
         self.join()
         assert self.failure is None, f"{what}: {self.failure!r}"
-        assert self.slowest < 1, f"{what}: an operation took {self.slowest:.2f} s"
+        assert self.slowest < 5, f"{what}: an operation took {self.slowest:.2f} s"
 
 
 @contextlib.contextmanager
@@ -81,7 +81,6 @@ def certificates(folder):
         openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout",
                 f"{name}.key", "-out", f"{name}.csr")
         if days == "-1":
-            openssl("ca", "-batch", "-config", "/dev/stdin") if False else None
             openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.pem", "-CAkey",
                     f"{authority}.key", "-CAcreateserial", "-days", "-1", "-out", f"{name}.crt")
         else:
