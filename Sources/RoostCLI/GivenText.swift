@@ -75,7 +75,8 @@ struct GivenText {
         var status = stat()
         guard stat(value, &status) == 0, access(value, R_OK) == 0 else {
             throw SettingError(
-                description: "\(origin): cannot read '\(value)': \(String(cString: strerror(errno)))")
+                description:
+                    "\(origin): cannot read '\(value)': \(String(cString: strerror(errno)))")
         }
         guard status.st_mode & S_IFMT != S_IFDIR else {
             throw SettingError(description: "\(origin): '\(value)' is a folder, not a file")

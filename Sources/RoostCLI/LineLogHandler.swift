@@ -55,7 +55,9 @@ struct LineLogHandler: LogHandler {
     static func quoted(_ text: String) -> String {
         let isPlain =
             !text.isEmpty
-            && text.unicodeScalars.allSatisfy { $0 != " " && $0 != "\"" && $0 != "\\" && $0.value > 31 }
+            && text.unicodeScalars.allSatisfy {
+                $0 != " " && $0 != "\"" && $0 != "\\" && $0.value > 31
+            }
         if isPlain { return text }
         var quoted = "\""
         for scalar in text.unicodeScalars {
@@ -66,7 +68,8 @@ struct LineLogHandler: LogHandler {
             case "\n": quoted += "\\n"
             case "\r": quoted += "\\r"
             case "\t": quoted += "\\t"
-            case _ where scalar.value < 32: quoted += "\\u00\(scalar.value < 16 ? "0" : "")" + String(scalar.value, radix: 16)
+            case _ where scalar.value < 32:
+                quoted += "\\u00\(scalar.value < 16 ? "0" : "")" + String(scalar.value, radix: 16)
             default: quoted.unicodeScalars.append(scalar)
             }
         }

@@ -67,7 +67,7 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Most that kept changes may take, such as 1GiB (default: a tenth of the quota, or 4GiB).",
+            "Most that kept changes may take, such as 1GiB (default: a tenth of the quota, or of the disk and at most 4GiB).",
             valueName: "size"))
     var changeLogSize: String?
 

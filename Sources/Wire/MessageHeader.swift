@@ -61,7 +61,8 @@ extension MessageHeader {
         let first = UInt32(bitPattern: length)
         // A record of TLS: a handshake, version 3.x.
         if first & 0xFFFF == 0x0316 {
-            return "it begins TLS, which this address doesn't speak: connect without, or serve with "
+            return
+                "it begins TLS, which this address doesn't speak: connect without, or serve with "
                 + "--tls-cert and --tls-key"
         }
         // "GET ", "POST", "PUT ", "HEAD", read as a little-endian number.

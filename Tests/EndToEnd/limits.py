@@ -20,7 +20,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from server import Server, wait_until
 
-LIMIT, SLACK = 0.2, 1.5
+LIMIT, SLACK = 0.2, 3
 DOCUMENTS = 60_000
 # A loop of a hundred million rounds.
 ENDLESS = {"$reduce": {

@@ -69,7 +69,7 @@ package final class RoostEngine: Sendable {
         self.logger = logger
         let opened: Opened
         do {
-            opened = try Opened(path: path, options: options)
+            opened = try Opened(path: path, options: options, logger)
         } catch {
             throw DBError(engineFailure: error)
         }
@@ -308,7 +308,7 @@ private struct Opened {
     let retention: LogRetention
     let live: LiveQueries
 
-    init(path: String, options: EngineOptions) throws {
+    init(path: String, options: EngineOptions, _ logger: Logger) throws {
         var storeOptions = Store.Options()
         storeOptions.quotaBytes = options.quotaBytes
         storeOptions.checksAllPages = options.checksAllPages
@@ -330,7 +330,9 @@ private struct Opened {
             catalog, TailWatch(logEnd: log.end.position.sequence),
             ChangeLog(clock, end: log.end, ObservedNames()))
         live = LiveQueries(epoch: logEpoch, writer.log.observed)
-        retention = LogRetention(options.changeLog, quotaBytes: options.quotaBytes)
+        retention = LogRetention(
+            options.changeLog, quotaBytes: options.quotaBytes,
+            diskBytes: store.statistics().disk?.totalBytes)
         let (writer, retention, completions, live) = (writer, retention, completions, live)
         store.setGroupHooks(
             GroupHooks(
@@ -341,6 +343,11 @@ private struct Opened {
                     live.noteCommit()
                 },
                 didAbort: { writer.rollBack() },
+                didStopWrites: { reason in
+                    logger.critical(
+                        "writes are stopped; reads go on. Restart, and run roost verify",
+                        metadata: ["reason": "\(reason)"])
+                },
                 completer: { place, body in completions.run(place, body) }))
     }
 

@@ -57,7 +57,9 @@ extension RoostEngine {
         do {
             let reader = try store.makeReader()
             var report = VerificationReport()
-            if namespace == nil { addStoreFaults(&report, try store.verify(only: [.catalog, .outcomes])) }
+            if namespace == nil {
+                addStoreFaults(&report, try store.verify(only: [.catalog, .outcomes]))
+            }
             for entry in catalog.collections.values
             where namespace == nil || entry.namespace == namespace {
                 report.collections += 1
@@ -84,7 +86,8 @@ extension RoostEngine {
     /// What is wrong below the documents: pages, and the engine's own tables.
     private func addStoreFaults(_ report: inout VerificationReport, _ found: VerifyReport) {
         var places: [TableID: String] = [
-            .catalog: "catalog", .changeLog: "change log", .outcomes: "outcomes of retryable writes",
+            .catalog: "catalog", .changeLog: "change log",
+            .outcomes: "outcomes of retryable writes",
         ]
         for entry in catalog.collections.values {
             places[entry.table] = "\(entry.namespace)"

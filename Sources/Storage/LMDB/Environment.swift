@@ -192,7 +192,9 @@ final class Environment: @unchecked Sendable {
     private func load() throws(StorageError) {
         var loaded = try Registry.load(handle, path)
         damagedTables = Set(loaded.tables.filter { isDamaged($0) }.map(\.id))
-        if writesStopped == nil, pageReport.isSound, try Registry.complete(handle, loaded) { loaded = try Registry.load(handle, path) }
+        if writesStopped == nil, pageReport.isSound, try Registry.complete(handle, loaded) {
+            loaded = try Registry.load(handle, path)
+        }
         identity = loaded.identity
         firstFreeTable = loaded.nextTable
         registryHandle = loaded.registryHandle

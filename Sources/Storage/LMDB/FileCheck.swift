@@ -18,8 +18,9 @@ enum FileCheck {
         let mark = "\(folder)/\(faultName)"
         let bytes = UInt64(clamping: FileSystem.size(path) ?? 0)
         let hadFault = access(mark, F_OK) == 0
-        guard options.checksAllPages || hadFault || bytes <= options.checkedBytesMax
-            || isCut(path)
+        guard
+            options.checksAllPages || hadFault || bytes <= options.checkedBytesMax
+                || isCut(path)
         else { return PageReport() }
         let report = PageCheck.run(path)
         if report.isUnreadable { throw .damaged(reason: report.summary) }

@@ -261,7 +261,8 @@ extension LMDBStore {
         @_lifetime(borrow self)
         private func storedCursor(_ table: TableID) -> Cursor {
             guard let entry = reader.tables.find(table, at: reader.snapshotID) else {
-                let code = reader.failureCode == 0 ? reader.codeOfMissing(table) : reader.failureCode
+                let code =
+                    reader.failureCode == 0 ? reader.codeOfMissing(table) : reader.failureCode
                 return _overrideLifetime(
                     Cursor(failure: code, table, scratch: reader.scratch), borrowing: self)
             }

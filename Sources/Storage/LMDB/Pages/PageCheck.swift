@@ -72,8 +72,7 @@ struct PageCheck: ~Copyable {
             tree = "free pages"
             let free = checkTree(meta.free, level: .free)
             tree = "names"
-            guard let trees = checkTree(meta.names, level: .names), report.isSound || free == nil
-            else { return }
+            guard let trees = checkTree(meta.names, level: .names) else { return }
             for (name, record) in trees.trees {
                 tree = name
                 _ = checkTree(record, level: .table)
@@ -88,7 +87,9 @@ struct PageCheck: ~Copyable {
 
     private mutating func note(_ fault: PageFault) {
         report.damagedTrees.insert(tree)
-        if ["headers", "names", Registry.registryName].contains(tree) { report.isUnreadable = true }
+        if ["headers", "names", Registry.registryName].contains(tree) {
+            report.isUnreadable = true
+        }
         guard report.faults.count < Self.faultsMax else { return }
         report.faults.append(
             PageFaultReport(
@@ -125,8 +126,7 @@ struct PageCheck: ~Copyable {
         } else if level == .table, record.flags != 0 {
             note(PageFault(record.root, "its record has unknown flags"))
         } else {
-            var keys = KeyRange()
-            visit(record.root, left: record.depth - 1, level, &keys, &walk)
+            visit(record.root, left: record.depth - 1, level, KeyRange(), &walk)
         }
         if report.faults.count == before {
             let isRight =
@@ -145,7 +145,7 @@ struct PageCheck: ~Copyable {
 
     /// Checks a page and those below it; `left` is how many levels are below.
     private mutating func visit(
-        _ number: UInt64, left: Int, _ level: Level, _ keys: inout KeyRange, _ walk: inout Walk
+        _ number: UInt64, left: Int, _ level: Level, _ keys: KeyRange, _ walk: inout Walk
     ) {
         do throws(PageFault) {
             try use(number)
@@ -157,8 +157,7 @@ struct PageCheck: ~Copyable {
             } else {
                 walk.branchPages += 1
                 for (child, range) in try children(page, level, keys) {
-                    var range = range
-                    visit(child, left: left - 1, level, &range, &walk)
+                    visit(child, left: left - 1, level, range, &walk)
                 }
             }
         } catch {
@@ -258,7 +257,8 @@ struct PageCheck: ~Copyable {
         try use(first)
         let page = try file.page(first)
         let count = page.overflowPages
-        let needed = (FilePage.headerBytes + dataBytes + PageFile.pageBytes - 1)
+        let needed =
+            (FilePage.headerBytes + dataBytes + PageFile.pageBytes - 1)
             / PageFile.pageBytes
         guard page.number == first, page.flags == FilePage.overflowFlag, count >= UInt64(needed)
         else { throw PageFault(first, "does not begin the large value that should lie there") }
@@ -280,9 +280,9 @@ struct PageCheck: ~Copyable {
     private func collectFree(
         _ page: FilePage, _ start: Int, _ byteCount: Int, _ number: UInt64, _ walk: inout Walk
     ) throws(PageFault) {
+        // The room for the list may be larger than the list.
         guard byteCount >= 8, byteCount % 8 == 0,
-            page.integer(start, byteCount: 8) == UInt64(byteCount / 8 - 1)
-                || page.integer(start, byteCount: 8) < UInt64(byteCount / 8)
+            page.integer(start, byteCount: 8) < UInt64(byteCount / 8)
         else { throw PageFault(number, "holds a list of free pages of a wrong size") }
         let count = Int(page.integer(start, byteCount: 8))
         for index in 0..<count {
