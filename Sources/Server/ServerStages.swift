@@ -60,7 +60,8 @@ enum ServerStages {
                     .failedToParse, "\(stage) takes no options: write {\(stage): {}}")
             }
             return try PlanCacheCommands.statistics(call)
-        case "$collStats": return [.document(try CollStatsStage.document(argument, call))]
+        case "$collStats":
+            return [.document(try CollStatsStage.document(argument, try call.namespace(), call))]
         default: return nil
         }
     }
@@ -75,7 +76,8 @@ enum ServerStages {
         while let field = fields.next() {
             if field.name.equals("transformIdentifiers") { continue }
             throw DBError(
-                .idlUnknownField, "BSON field '$queryStats.\(field.nameString)' is an unknown field.")
+                .idlUnknownField,
+                "BSON field '$queryStats.\(field.nameString)' is an unknown field.")
         }
     }
 

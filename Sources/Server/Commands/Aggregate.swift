@@ -116,11 +116,21 @@ enum Aggregate {
     static func request(
         _ call: borrowing CommandCall, _ namespace: Namespace
     ) throws(DBError) -> AggregateRequest {
-        let compiler = try QueryCompiler(call, namespace)
         guard let stages = call.value("pipeline")?.array else {
             throw DBError(
                 .typeMismatch, "'pipeline' option must be specified as an array")
         }
+        guard let replaced = try ServerStages.replacingInside(stages, call) else {
+            return try request(call, namespace, stages)
+        }
+        let list = OwnedValue(.array(replaced))
+        return try request(call, namespace, DocumentView(list.view.bytes))
+    }
+
+    private static func request(
+        _ call: borrowing CommandCall, _ namespace: Namespace, _ stages: DocumentView
+    ) throws(DBError) -> AggregateRequest {
+        let compiler = try QueryCompiler(call, namespace)
         var namespace = namespace
         let pipeline: Pipeline
         if let listed = try ServerStages.replacing(stages, call) {
