@@ -15,7 +15,7 @@ extension ServerStages {
         var hasAny = false
         var elements = stages.makeIterator()
         while let element = elements.next() {
-            if let stage = try replaced(element.value, call) {
+            if let stage = try rewritten(element.value, call) {
                 hasAny = true
                 replaced.append(stage)
             } else {
@@ -25,7 +25,7 @@ extension ServerStages {
         return hasAny ? replaced : nil
     }
 
-    private static func replaced(
+    private static func rewritten(
         _ stage: ValueView, _ call: borrowing CommandCall
     ) throws(DBError) -> Value? {
         guard let join = stage.document?.first,

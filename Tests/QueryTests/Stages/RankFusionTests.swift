@@ -47,7 +47,7 @@ import Testing
     }
 
     @Test func equalSortKeysShareARank() throws {
-        let scores: Value = ["$project": ["s": ["$meta": "score"]]]
+        let scores: Value = ["$project": ["_id": 1, "s": ["$meta": "score"]]]
         let results = try run([fusion(["p": [["$sort": ["a": -1]]]]), scores]).get()
         let expected: [Document] = [
             ["_id": 4, "s": .double(Self.score([(1, 1)]))],
