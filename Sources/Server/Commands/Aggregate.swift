@@ -121,11 +121,22 @@ enum Aggregate {
     static func request(
         _ call: borrowing CommandCall, _ namespace: Namespace, source: TextSource? = nil
     ) throws(DBError) -> AggregateRequest {
-        let compiler = try QueryCompiler(call, namespace, source: source)
         guard let stages = call.value("pipeline")?.array else {
             throw DBError(
                 .typeMismatch, "'pipeline' option must be specified as an array")
         }
+        guard let replaced = try ServerStages.replacingInside(stages, call) else {
+            return try request(call, namespace, stages, source)
+        }
+        let list = OwnedValue(.array(replaced))
+        return try request(call, namespace, DocumentView(list.view.bytes), source)
+    }
+
+    private static func request(
+        _ call: borrowing CommandCall, _ namespace: Namespace, _ stages: DocumentView,
+        _ source: TextSource?
+    ) throws(DBError) -> AggregateRequest {
+        let compiler = try QueryCompiler(call, namespace, source: source)
         var namespace = namespace
         let pipeline: Pipeline
         if let listed = try ServerStages.replacing(stages, on: namespace, call) {

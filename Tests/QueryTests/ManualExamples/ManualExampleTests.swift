@@ -191,6 +191,8 @@ extension Value {
         "$geoNear", "$near", "$nearSphere", "$text", "$maxDistance", "$minDistance", "$meta",
         // DestinationTests.swift, RoostTests
         "$out", "$merge",
+        // Another name of $literal, for what servers send each other.
+        "$const",
         // What it gives is random; its limits are in OperatorExampleTests.swift.
         "$rand",
     ]
