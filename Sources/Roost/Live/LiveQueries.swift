@@ -102,8 +102,8 @@ package final class LiveQueries: Sendable {
     ) throws(DBError) -> LiveGroup {
         try start(engine)
         // Before the log's end is looked at, so that nothing behind it lacks its image.
-        for name in [request.namespace] + request.foreign {
-            observed.keep(name, until: .max)
+        for name in [request.namespace] + request.foreign where observed.follow(name) {
+            mark(name, true, engine)
         }
         members.wrappingAdd(1, ordering: .relaxed)
         let result: Result<LiveGroup, DBError> = matcher.withLock { matcher in
@@ -149,6 +149,20 @@ package final class LiveQueries: Sendable {
 
     private func release(_ names: Set<Namespace>) {
         observed.release(except: names, now: LogicalClock.wallMillis)
+    }
+
+    /// Ends what is kept for clients that may come back, where its time is over.
+    func expire(_ engine: RoostEngine) {
+        for name in observed.expire(now: LogicalClock.wallMillis) { mark(name, false, engine) }
+    }
+
+    private func mark(_ name: Namespace, _ isMarked: Bool, _ engine: RoostEngine) {
+        engine.submit(OperationOptions(mayUseReserve: true)) { transaction in
+            try ObservedMarks.set(name, isMarked: isMarked, &transaction)
+        } completion: { outcome in
+            // Without the mark a client that comes back after a restart gets the whole result.
+            if case .failure(let error) = outcome { engine.noteMarkFailure(error, name) }
+        }
     }
 
     // MARK: Statistics

@@ -109,14 +109,14 @@ final class LiveSubscription: Sendable {
         }
     }
 
-    /// Calls `wake` once when there is something to take; answers a number to cancel by, or nil
-    /// where there is something already and nothing will be called.
-    func wait(_ wake: @escaping @Sendable () -> Void) -> UInt64? {
+    /// Calls `wake` once when there is something to take; false where there is already, and nothing
+    /// will be called. `number` is to cancel by.
+    func wait(_ number: UInt64, _ wake: @escaping @Sendable () -> Void) -> Bool {
         outbox.withLock { outbox in
-            guard outbox.isEmpty, !outbox.isClosed else { return nil }
-            outbox.waitNumber += 1
+            guard outbox.isEmpty, !outbox.isClosed else { return false }
+            outbox.waitNumber = number
             outbox.wake = wake
-            return outbox.waitNumber
+            return true
         }
     }
 
