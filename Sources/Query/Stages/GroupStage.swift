@@ -166,7 +166,7 @@ struct GroupState: ~Copyable {
 
     /// Takes a document in; true now and then: time to compare `byteCount` with its bound.
     mutating func push(_ document: DocumentView) throws(DBError) -> Bool {
-        context.begin(document)
+        if inputs.areEvaluated { context.begin(document) }
         let slots = inputs.locate(document)
         let key = try inputs.value(0, document, slots, &context)
         let group = try self.group(key)

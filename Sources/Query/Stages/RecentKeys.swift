@@ -5,7 +5,7 @@ import BSON
 
 /// A small direct-mapped cache from a value's bytes to its group's number.
 struct RecentKeys {
-    private static let slotCount = 64
+    private static let slotCount = 256
     private static let valueBytesMax = 32
 
     /// Plain memory, so that reading it counts no references.
@@ -35,7 +35,7 @@ struct RecentKeys {
         } else if count > 0 {
             word ^= UInt64(span.unsafeLoad(fromByteOffset: 0, as: UInt8.self)) << 32
         }
-        return Int(truncatingIfNeeded: (word &* 0x9E37_79B9_7F4A_7C15) >> 58)
+        return Int(truncatingIfNeeded: (word &* 0x9E37_79B9_7F4A_7C15) >> 56)
     }
 
     /// The group of the value kept in `slot`, if it is this one.

@@ -103,9 +103,11 @@ package final class RoostEngine: Sendable {
         expiry.stop()
         retention.stop()
         live.stop()
+        builds.endAll()
+        // A build waits for the writer; reads may be asked for by neither any more.
+        background.join()
         readerPool.close()
         store.close()
-        background.join()
     }
 
     // MARK: Catalog
@@ -167,7 +169,7 @@ package final class RoostEngine: Sendable {
             return transaction.write(request, completion: completion)
         }
         do throws(DBError) {
-            for namespace in request.namespaces {
+            for namespace in request.namespaces where !request.refusesViewsByStatement {
                 try collection(namespace)?.checkIsNoView()
             }
         } catch {
@@ -206,11 +208,13 @@ package final class RoostEngine: Sendable {
             metadata: ["error": "\(error)"])
     }
 
-    func noteExpiryFailure(_ error: DBError, _ index: IndexEntry, _ entry: CollectionEntry) {
+    func noteExpiryFailure(_ error: DBError, _ index: IndexEntry?, _ entry: CollectionEntry) {
         logger.warning(
             "expired documents could not be deleted; the next pass tries again",
             metadata: [
-                "collection": "\(entry.namespace)", "index": "\(index.name)", "error": "\(error)",
+                "collection": "\(entry.namespace)",
+                "index": "\(index?.name ?? CollectionEntry.idIndexName)",
+                "error": "\(error)",
             ])
     }
 
@@ -233,13 +237,14 @@ package final class RoostEngine: Sendable {
     }
 
     /// Runs a pipeline and writes its results where its last stage says; answers on the writer or a
-    /// pool thread. The target's database is the request's where the stage names none.
+    /// pool thread. The target's database is the request's where the stage names none. `interrupt`
+    /// ends it, at the request's time limit or from outside.
     /// - Throws: what reading and writing throw, and the stage's own errors, through the completion.
     package func write(
         resultsOf request: AggregateRequest, to destination: PipelineDestination,
-        completion: @escaping @Sendable (Result<Void, DBError>) -> Void
+        _ interrupt: Interrupt, completion: @escaping @Sendable (Result<Void, DBError>) -> Void
     ) {
-        ResultWriteJob(self, request, destination, completion: completion).run()
+        ResultWriteJob(self, request, destination, interrupt, completion: completion).run()
     }
 
     /// Checks that a pipeline's results may be written where its last stage says, as `write` does.

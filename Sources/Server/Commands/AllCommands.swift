@@ -34,6 +34,7 @@ private let diagnosticCommands: [CommandDefinition] = [
     ReplSetGetStatus.definition, Top.definition, CurrentOp.definition, KillOp.definition,
     UsersInfo.definition, RolesInfo.definition, GetFreeMonitoringStatus.definition,
     Features.definition, Profile.definition, ConfigureFailPoint.definition, Fsync.definition,
+    TestVersion2.definition, LockInfo.definition, DataSize.definition,
 ]
 
 /// Sessions.
