@@ -114,7 +114,8 @@ enum ServerStages {
         while let field = fields.next() {
             if field.name.equals("transformIdentifiers") { continue }
             throw DBError(
-                .idlUnknownField, "BSON field '$queryStats.\(field.nameString)' is an unknown field.")
+                .idlUnknownField,
+                "BSON field '$queryStats.\(field.nameString)' is an unknown field.")
         }
     }
 

@@ -18,10 +18,6 @@ struct TextCompiler {
         switch statement {
         case .insert(let collection, let values):
             return .insert(collection: collection.name, documents: try documents(values))
-        case .live:
-            throw DBError(
-                .commandNotSupported,
-                "live queries are not there yet; run the query without 'live'")
         case .restore:
             throw DBError(
                 .commandNotSupported,
@@ -41,6 +37,8 @@ struct TextCompiler {
         switch statement {
         case .read(let pipeline):
             return .read(collection: pipeline.source.name, stages: try stages(pipeline))
+        case .live(let pipeline):
+            return .live(collection: pipeline.source.name, stages: try stages(pipeline))
         case .explain(let pipeline, let verbosity):
             return .explain(
                 collection: pipeline.source.name, stages: try stages(pipeline),
@@ -59,7 +57,7 @@ struct TextCompiler {
         case .createCollection(let name, let cap):
             return .createCollection(collection: name.name, options: try options(cap))
         case .dropCollection(let name): return .dropCollection(collection: name.name)
-        case .insert, .live, .restore:
+        case .insert, .restore:
             throw TextError(at: 0, "this statement has no plain form")
         }
     }

@@ -5,7 +5,7 @@
 enum TextStatement: Sendable {
     case read(TextPipeline)
     case explain(TextPipeline, verbosity: String)
-    case live(offset: Int)
+    case live(TextPipeline)
     case restore(offset: Int)
     case insert(into: TextName, [TextExpression])
     case update(TextName, condition: TextExpression, changes: [TextChange], isUpsert: Bool)

@@ -24,7 +24,7 @@ import Synchronization
 
 /// All live queries of an engine.
 package final class LiveQueries: Sendable {
-    private let matcher: Mutex<LiveMatcher>
+    fileprivate let matcher: Mutex<LiveMatcher>
     private let departed = Mutex<[LiveGroup]>([])
     private let signal = LiveSignal()
     private let isRunning = Mutex<Bool>(false)
@@ -180,11 +180,48 @@ package final class LiveQueries: Sendable {
                 writer.append("matches", Int64(clamping: counters.events))
                 writer.append("deliveries", Int64(clamping: counters.deliveries))
                 writer.append("refreshes", Int64(clamping: counters.refreshes))
+                writer.append("passes", Int64(clamping: counters.passes))
+                writer.append("matcherMicros", Int64(clamping: counters.nanoseconds / 1_000))
                 writer.append("resets", Int64(clamping: resets.load(ordering: .relaxed)))
                 writer.append(
                     "lagSeconds",
                     isBehind
                         ? Int64(newest.seconds) - Int64(matcher.position.seconds) : Int64(0))
+            }
+        }
+    }
+}
+
+extension LiveQueries {
+    /// What a live query costs, for explain.
+    package func explain(_ request: LiveRequest) -> Document {
+        matcher.withLock { matcher in
+            let anchor = matcher.anchor(request)
+            let group = matcher.groups[request.identity]
+            let counters = matcher.counters
+            return Document { writer in
+                writer.append("namespace", request.namespace.description)
+                writer.append("result", request.keeping)
+                if let anchor {
+                    writer.append("anchor", anchor)
+                } else {
+                    writer.appendNull("anchor")
+                }
+                writer.append(
+                    "askedAbout",
+                    anchor == nil
+                        ? "every change of the collection"
+                        : "changes of documents with the anchor's keys, before or after")
+                writer.append("unanchoredQueries", Int64(matcher.restCount(request.namespace)))
+                writer.append("unanchoredQueriesMax", Int64(PredicateIndex.restMax))
+                writer.append("subscribers", Int64(group?.members ?? 0))
+                if counters.changes > 0 {
+                    writer.append(
+                        "candidatesPerChange",
+                        Double(counters.candidates) / Double(counters.changes))
+                    writer.append(
+                        "nanosPerChange", Int64(clamping: counters.nanoseconds / counters.changes))
+                }
             }
         }
     }

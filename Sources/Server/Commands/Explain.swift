@@ -22,7 +22,7 @@ enum Explain {
         }
         let explained = try explainedCall(inner, call)
         let echo = Document(copying: inner)
-        if "\(explained.command.name)" != "aggregate",
+        if !["aggregate", "live"].contains("\(explained.command.name)"),
             try call.core.engine.resolveView(try explained.namespace()) != nil
         {
             throw DBError(
@@ -45,6 +45,11 @@ enum Explain {
                 try Distinct.request(explained),
                 filter: explained.ownedDocument("query") ?? Document(), verbosity)
             return try answer(read, echo, call, &reply)
+        case "live":
+            let request = try Live.request(explained, try explained.namespace())
+            reply.append("live", document: call.core.engine.live.explain(request))
+            reply.append("command", document: echo)
+            return .done
         case "aggregate":
             let request = try Aggregate.request(explained, try Aggregate.namespace(explained))
             return try run(aggregate: request, explained, verbosity, &reply)

@@ -16,6 +16,7 @@ enum QueryCommand {
         fields: [
             FieldSpec("params", .document), FieldSpec("cursor", .document),
             FieldSpec("collation", .document), FieldSpec("bypassDocumentValidation", .truth),
+            FieldSpec("resumeAfter", [.string, .document]),
         ], help: "runs a statement of the text query language", run: run)
 
     private static func run(
@@ -33,6 +34,8 @@ enum QueryCommand {
         case .read(let collection, let stages):
             return try Aggregate.definition.run(
                 try aggregate(collection, stages, call), &reply)
+        case .live(let collection, let stages):
+            return try Live.definition.run(try live(collection, stages, call), &reply)
         case .explain(let collection, let stages, let verbosity):
             let inner = try aggregate(collection, stages, call)
             let request = try Aggregate.request(inner, try Aggregate.namespace(inner))
@@ -58,6 +61,23 @@ enum QueryCommand {
             writer.append("pipeline", .array(stages))
             writer.append("cursor", cursor)
             if let collation { writer.append("collation", collation) }
+        }
+        return try Explain.explainedCall(command.view, call)
+    }
+
+    /// The live query as the command that would run it.
+    private static func live(
+        _ collection: String, _ stages: [Value], _ call: borrowing CommandCall
+    ) throws(DBError) -> CommandCall {
+        let cursor = call.ownedDocument("cursor")
+        let collation = call.ownedDocument("collation")
+        let token = call.ownedValue("resumeAfter")
+        let command = Document { writer in
+            writer.append("live", collection)
+            writer.append("pipeline", .array(stages))
+            if let cursor { writer.append("cursor", cursor) }
+            if let collation { writer.append("collation", collation) }
+            if let token { writer.append("resumeAfter", token) }
         }
         return try Explain.explainedCall(command.view, call)
     }
@@ -178,7 +198,7 @@ extension TextCommand {
     /// The collection that the statement is about.
     fileprivate var collection: String {
         switch self {
-        case .read(let name, _), .explain(let name, _, _), .insert(let name, _),
+        case .read(let name, _), .live(let name, _), .explain(let name, _, _), .insert(let name, _),
             .update(let name, _, _, _), .delete(let name, _), .createIndex(let name, _),
             .dropIndex(let name, _), .createCollection(let name, _), .dropCollection(let name):
             name
