@@ -61,6 +61,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private let arguments = Arguments()
     /// A request that is run again for each further reply.
     private var exhausting: Request?
+    /// Since when the client has not taken the replies of `exhausting`.
+    private var unreadSince: UInt64?
     /// A hello that waits for a change of the topology.
     private var waitingHello: Scheduled<Void>?
     private var wantsRead = false
@@ -359,12 +361,22 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard let context, let request = exhausting else { return }
         // When the client does not take the replies, the next writability event goes on.
         guard isWritable else {
+            let now = Clock.coarseNanos
+            let since = unreadSince ?? now
+            unreadSince = since
+            if now > since + LiveBatch.unreadNanosMax {
+                core.logger.info(
+                    "connection closed: it did not read its exhaust cursor",
+                    metadata: ["connection": "\(id)", "remote": "\(client.remoteAddress)"])
+                return abort()
+            }
             let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
             context.eventLoop.scheduleTask(in: .milliseconds(5)) {
                 handler.value.exhaustFurther()
             }
             return
         }
+        unreadSince = nil
         exhausting = nil
         start(request)
         process()

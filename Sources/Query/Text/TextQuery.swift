@@ -13,6 +13,8 @@ package import BSON
 package enum TextCommand: Sendable {
     /// A pipeline's stages over a collection.
     case read(collection: String, stages: [Value])
+    /// The same, kept up to date.
+    case live(collection: String, stages: [Value])
     /// The same, to be explained at that verbosity.
     case explain(collection: String, stages: [Value], verbosity: String)
     case insert(collection: String, documents: [Document])

@@ -224,6 +224,12 @@ package final class RoostEngine: Sendable {
             metadata: ["error": "\(error)"])
     }
 
+    func noteMarkFailure(_ error: DBError, _ namespace: Namespace) {
+        logger.warning(
+            "it could not be noted whether a collection has live queries",
+            metadata: ["collection": "\(namespace)", "error": "\(error)"])
+    }
+
     func noteRetentionFailure(_ error: any Error) {
         logger.warning(
             "the change log could not be trimmed; the next pass tries again",
@@ -316,9 +322,11 @@ private struct Opened {
         store = try Store.open(path: path, options: storeOptions)
         let snapshot: CatalogSnapshot
         let log: (end: ChangeLog.End, header: LogHeader)
+        let followed: [Namespace]
         do {
             snapshot = try Self.load(store)
             log = try Self.openLog(store)
+            followed = try Self.followed(store)
         } catch {
             store.close()
             throw error
@@ -328,7 +336,9 @@ private struct Opened {
         logEpoch = log.header.epoch
         writer = WriterState(
             catalog, TailWatch(logEnd: log.end.position.sequence),
-            ChangeLog(clock, end: log.end, ObservedNames()))
+            ChangeLog(
+                clock, end: log.end,
+                ObservedNames(followed, now: LogicalClock.wallMillis)))
         live = LiveQueries(epoch: logEpoch, writer.log.observed)
         retention = LogRetention(
             options.changeLog, quotaBytes: options.quotaBytes,
@@ -365,6 +375,12 @@ private struct Opened {
             }
             return (ChangeLog.End(), LogHeader.make())
         }
+    }
+
+    /// The collections that live queries followed.
+    private static func followed(_ store: Store) throws -> [Namespace] {
+        let reader = try store.makeReader()
+        return try reader.read { transaction in try ObservedMarks.read(transaction) }
     }
 
     /// Reads the catalog.

@@ -22,7 +22,7 @@ enum Explain {
         }
         let explained = try explainedCall(inner, call)
         let echo = Document(copying: inner)
-        if !["aggregate", "query"].contains("\(explained.command.name)"),
+        if !["aggregate", "live", "query"].contains("\(explained.command.name)"),
             try call.core.engine.resolveView(try explained.namespace()) != nil
         {
             throw DBError(
@@ -46,6 +46,8 @@ enum Explain {
                 try Distinct.request(explained),
                 filter: explained.ownedDocument("query") ?? Document(), verbosity)
             return try answer(read, echo, call, &reply)
+        case "live":
+            return try run(live: explained, echo, &reply)
         case "aggregate":
             let request = try Aggregate.request(explained, try Aggregate.namespace(explained))
             return try run(aggregate: request, explained, verbosity, &reply)
@@ -91,6 +93,16 @@ enum Explain {
         return CommandCall(
             command: command, request: request, arguments: arguments, special: call.special,
             connection: call.connection)
+    }
+
+    /// Tells what a live query costs at each write.
+    static func run(
+        live call: borrowing CommandCall, _ echo: Document, _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        let request = try Live.request(call, try call.namespace())
+        reply.append("live", document: call.core.engine.live.explain(request))
+        reply.append("command", document: echo)
+        return .done
     }
 
     /// Explains the reading part of an aggregation, in fields of the reply or in a cursor's row.
