@@ -90,10 +90,10 @@ final class LiveMatcher {
         return group
     }
 
-    /// Counts a subscriber out.
-    func leave(_ group: LiveGroup) {
+    /// Counts subscribers out.
+    func leave(_ group: LiveGroup, _ count: Int) {
         group.subscriptions.removeAll { $0.isClosed }
-        group.members -= 1
+        group.members -= count
         guard group.members <= 0, groups[group.request.identity] === group else { return }
         groups[group.request.identity] = nil
         let request = group.request

@@ -81,7 +81,9 @@ package final class LiveQueries: Sendable {
             return departed
         }
         matcher.withLock { matcher in
-            for group in leaving { matcher.leave(group) }
+            for (_, members) in Dictionary(grouping: leaving, by: \.serial) {
+                matcher.leave(members[0], members.count)
+            }
             if !leaving.isEmpty { release(matcher.watchedNames) }
             do {
                 try matcher.pass(engine, reader)
