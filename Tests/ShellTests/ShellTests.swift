@@ -135,6 +135,41 @@ import Testing
         }
     }
 
+    static let replies: [(Document, ShellRequest.Answer, String)] = [
+        (["n": 2, "ok": 1.0], .deleted, "{\"acknowledged\":true,\"deletedCount\":2}"),
+        (
+            ["n": 1, "nModified": 0, "upserted": [["index": 0, "_id": 7]]], .updated,
+            "{\"acknowledged\":true,\"insertedId\":7,\"matchedCount\":0,\"modifiedCount\":0,"
+                + "\"upsertedCount\":1}"
+        ),
+        (["n": 1], .inserted(isMany: false), "{\"acknowledged\":true,\"insertedId\":5}"),
+        (["n": 1], .inserted(isMany: true), "{\"acknowledged\":true,\"insertedIds\":{\"0\":5}}"),
+        (["value": nil, "ok": 1.0], .document("value"), "null"),
+        (["n": .int64(3)], .field("n"), "3"), (["values": [1, "a"]], .list("values"), "1\n\"a\""),
+        (["ok": 1.0, "operationTime": .int64(1)], .reply, "{\"ok\":1}"),
+        (["ns": "x", "ok": 1.0], .reply, "{\"ns\":\"x\"}"),
+    ]
+
+    @Test(arguments: replies.indices)
+    func repliesAreText(_ index: Int) throws {
+        let (reply, answer, text) = Self.replies[index]
+        #expect(try ReplyText(.json).text(of: reply, answer, [5]) == text + "\n")
+    }
+
+    @Test(arguments: [
+        (
+            ["n": 1, "writeErrors": [["index": 1, "code": 11_000, "errmsg": "E11000"]]],
+            ShellRequest.Answer.inserted(isMany: true)
+        ),
+        (
+            ["cursor": ["firstBatch": [["ok": 0.0, "code": 11_000, "errmsg": "E11000"]]]],
+            ShellRequest.Answer.bulk
+        ),
+    ] as [(Document, ShellRequest.Answer)])
+    func errorsInRepliesAreErrors(_ reply: Document, _ answer: ShellRequest.Answer) {
+        #expect(throws: DBError.self) { try ReplyText(.json).text(of: reply, answer, []) }
+    }
+
     @Test func helpFitsTheTerminal() {
         for text in [ShellHelp.general, ShellHelp.database, ShellHelp.collection] {
             #expect(text.split(separator: "\n").allSatisfy { $0.count <= 78 })
