@@ -42,9 +42,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Tells work on other threads that nobody waits for it any more.
     let end = ConnectionEnd()
 
-    /// Ends the read that a reader of the pool runs for the connection.
-    var runningRead: Interrupt? {
-        didSet { if let runningRead { operation.set(runningRead) } }
+    /// Ends what runs for the connection off the event loop, where that may last.
+    var running: Interrupt? {
+        didSet { if let running { operation.set(running) } }
     }
     /// What runs off the event loop, for currentOp.
     let operation: OperationSlot
@@ -103,7 +103,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         waitingHello?.cancel()
         exhausting = nil
         end.note()
-        runningRead?.kill(.interrupted)
+        running?.kill(.interrupted)
         if hasOwnCursors { core.cursors.killAll(of: [.connection(id)]) }
         loop.remove(self)
         core.operations.remove(connection: id)
@@ -313,7 +313,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// A reply that another thread has written is here.
     func finishDeferred(_ reply: ByteBuffer?, replyID: Int32, exhausting request: Request?) {
-        runningRead = nil
+        running = nil
         operation.end()
         isHolding = false
         guard let context else { return }
@@ -382,10 +382,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     // MARK: Ending
 
-    /// Closes after the running request; a read is ended.
+    /// Closes after the running request, which is ended where it may last.
     func stop() {
         closesWhenIdle = true
-        runningRead?.kill(.interruptedAtShutdown)
+        running?.kill(.interruptedAtShutdown)
         if !state.isBusy || exhausting != nil || waitingHello != nil { closeAfterFlush() }
     }
 

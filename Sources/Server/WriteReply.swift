@@ -36,10 +36,12 @@ enum WriteReply {
     ) throws(DBError) -> CommandOutcome {
         try call.failBeforeWrite(statements: request.statements.count)
         var request = request
+        let interrupt = request.prepareInterrupt()
         request.completionPlace = call.connection.loop.number
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         let core = call.core
+        if let interrupt { call.mayEnd(interrupt) }
         core.engine.write(request) { outcome in
             let done = (try? outcome.get())?.results.count { !$0.isReplayed } ?? 0
             if ticket.losesAnswer(core, statements: done) { return }

@@ -156,18 +156,14 @@ import Testing
         #expect(try ReplyText(.json).text(of: reply, answer, [5]) == text + "\n")
     }
 
-    @Test(arguments: [
-        (
-            ["n": 1, "writeErrors": [["index": 1, "code": 11_000, "errmsg": "E11000"]]],
-            ShellRequest.Answer.inserted(isMany: true)
-        ),
-        (
-            ["cursor": ["firstBatch": [["ok": 0.0, "code": 11_000, "errmsg": "E11000"]]]],
-            ShellRequest.Answer.bulk
-        ),
-    ] as [(Document, ShellRequest.Answer)])
-    func errorsInRepliesAreErrors(_ reply: Document, _ answer: ShellRequest.Answer) {
-        #expect(throws: DBError.self) { try ReplyText(.json).text(of: reply, answer, []) }
+    @Test func errorsInRepliesAreErrors() {
+        let error: Value = ["index": 1, "ok": 0.0, "code": 11_000, "errmsg": "E11000"]
+        let inserted: Document = ["n": 1, "writeErrors": .array([error])]
+        let bulk: Document = ["cursor": ["firstBatch": .array([error])]]
+        #expect(throws: DBError.self) {
+            try ReplyText(.json).text(of: inserted, .inserted(isMany: true), [])
+        }
+        #expect(throws: DBError.self) { try ReplyText(.json).text(of: bulk, .bulk, []) }
     }
 
     @Test func helpFitsTheTerminal() {

@@ -212,10 +212,10 @@ struct TextCompiler {
 
     /// The documents of an insert: each expression's value, or the elements of a list.
     private func documents(_ expressions: [TextExpression]) throws(DBError) -> [Document] {
-        var context = EvaluationContext()
+        var context = EvaluationContext.forConstants()
         let empty = Document()
         var scope = scope
-        scope.source = TextSource(text)
+        scope.text = TextSource(text)
         var documents: [Document] = []
         for expression in expressions {
             var value: Value

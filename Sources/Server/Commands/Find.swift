@@ -34,6 +34,7 @@ enum Find {
         call.core.counters.queries.wrappingAdd(1, ordering: .relaxed)
         let namespace = try call.namespace()
         if try runPoint(call, namespace, &reply) { return .done }
+        if let outcome = try OplogRead.run(call, namespace, &reply) { return outcome }
         if let view = try call.core.engine.resolveView(namespace) {
             let cursor = try call.core.engine.openCursor(try ViewRead.find(call, view))
             return try BatchRun.start(cursor, try plan(call, namespace), call, &reply)

@@ -202,7 +202,9 @@ enum QueryCommand {
             if let transaction {
                 transaction.createIndexes(namespace, [index]) { answer.send($0) }
             } else {
-                engine.createIndexes(namespace, [index]) { answer.send($0) }
+                let interrupt = Interrupt(deadline: call.special.deadline)
+                call.mayEnd(interrupt)
+                engine.createIndexes(namespace, [index], interrupt) { answer.send($0) }
             }
         case .dropIndex(_, let name):
             engine.dropIndexes(namespace, .names([name])) { answer.send($0) }
