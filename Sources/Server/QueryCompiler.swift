@@ -19,7 +19,7 @@ struct QueryCompiler: Sendable {
         source: TextSource? = nil
     ) throws(DBError) {
         var scope = ExpressionScope(nowMillis: Clock.wallMillis)
-        scope.textSource = source
+        scope.text = source
         // As MongoDB: a standalone server has a cluster time for the pipelines of updates alone.
         if call.core.topology.isReplicaSet || isUpdate {
             scope.clusterTime = call.core.clusterTime

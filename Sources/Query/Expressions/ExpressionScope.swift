@@ -16,10 +16,10 @@ package struct ExpressionScope: Sendable {
     package var metadata: MetadataKinds = []
     /// What the names of other collections mean, for pipelines; nil where names are all there is.
     package var collections: (any ForeignCollections)?
+    /// The text that the expression comes from, to which its errors point; nil for MQL.
+    package var text: TextSource?
     /// The collection that the pipeline reads; nil where none is known.
     package var source: ForeignCollection?
-    /// The text that the expression comes from, to which its errors point; nil for MQL.
-    package var textSource: TextSource?
     /// Variables bound around the expression and their slots.
     var slots: [String: Int] = [:]
 

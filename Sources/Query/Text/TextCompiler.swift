@@ -214,7 +214,7 @@ struct TextCompiler {
         var context = EvaluationContext.forConstants()
         let empty = Document()
         var scope = scope
-        scope.textSource = TextSource(text)
+        scope.text = TextSource(text)
         var documents: [Document] = []
         for expression in expressions {
             var value: Value

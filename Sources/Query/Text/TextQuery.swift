@@ -36,7 +36,7 @@ package enum TextQuery {
     /// O(n) in the text. Throws `failedToParse` with the place (line and column in the message and
     /// as fields) for everything wrong with the text, 115 for statements that Roost lacks yet.
     /// - Parameter marksPlaces: whether expressions carry their places, so that errors of their
-    ///   evaluation have line and column too. Only scopes with the text as `source` parse those.
+    ///   evaluation have line and column too. Only scopes with the text parse those.
     package static func compile(
         _ text: String, parameters: DocumentView?, _ scope: ExpressionScope,
         marksPlaces: Bool = false
