@@ -67,7 +67,7 @@ struct ClientRows {
     @Test(arguments: [true, false])
     func eventsMakeTheOldResultTheNew(isOrdered: Bool) {
         var random = RandomSource(seed: 7)
-        for round in 0..<2_000 {
+        for round in 0..<600 {
             let old = Self.list(&random)
             var new = Self.list(&random)
             if round % 3 == 0, !old.isEmpty {
@@ -121,12 +121,12 @@ struct ClientRows {
             [UInt8(truncatingIfNeeded: number >> 8), UInt8(truncatingIfNeeded: number)]
         }
         var refills = 0
-        for round in 0..<4_000 {
+        for round in 0..<1_500 {
             let number = random.below(600)
             if all[number] != nil {
                 all[number] = nil
                 window.remove(key(number))
-            } else if round < 1_500 || random.oneIn(2) {
+            } else if round < 600 || random.oneIn(2) {
                 let row = Self.row(number, round)
                 all[number] = row
                 try window.insert(key(number), row)
