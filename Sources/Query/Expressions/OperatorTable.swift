@@ -135,8 +135,8 @@ enum OperatorTable {
         return rows
     }()
 
-    /// The names of all operators that Roost has.
-    static var names: [String] { Array(rows.keys) }
+    /// The names of all operators that Roost has, without those of its own.
+    static var names: [String] { rows.keys.filter { !$0.hasPrefix("$_") } }
 
     /// Whether `name` is an expression operator that Roost has.
     static func contains(_ name: String) -> Bool { rows[name] != nil }
