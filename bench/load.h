@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "buffer.h"
+#include "socket.h"
 
 enum operation {
     OP_READ,    /* one document by _id */
@@ -15,6 +16,7 @@ enum operation {
     OP_UPDATE,  /* one field of one document by _id */
     OP_COUNT,   /* count with a filter that no index serves */
     OP_GROUP,   /* group by status, sum of score, over all documents */
+    OP_LOOKUP,  /* 10,000 documents joined with their equals by an index, one sum */
     OP_SCAN,    /* all documents, 1,000 a batch */
     OP_NOTHING, /* a filter that no index serves and that matches nothing */
     OP_INSERT,  /* one batch of a bulk load */
@@ -30,6 +32,7 @@ enum workload {
     WORK_YCSB_B,
     WORK_COUNT,
     WORK_GROUP,
+    WORK_LOOKUP,
     WORK_SCAN,
     WORK_NOTHING,
 };
@@ -98,6 +101,9 @@ extern const struct protocol redis_protocol;
 extern const struct protocol postgres_protocol;
 extern const struct protocol ping_protocol;
 
+/* Signs in at PostgreSQL's database `bench` and waits until it is ready for queries. */
+bool postgres_sign_in(int fd, const char *user);
+
 /* The sizes of MongoDB's point read and its reply, which the ping-pong copies. */
 void mongo_read_sizes(const struct settings *settings, size_t *request, size_t *reply);
 
@@ -106,12 +112,5 @@ int pong_serve(const struct settings *settings);
 
 /* Runs the workload and prints one JSON line; 0 when no reply was wrong. */
 int client_run(const struct settings *settings, const struct protocol *protocol);
-
-/* Blocking helpers for handshakes. */
-bool send_all(int fd, const void *bytes, size_t length);
-bool receive_exactly(int fd, void *bytes, size_t length);
-
-uint64_t now_ns(void);
-_Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -24,6 +24,9 @@ static const struct statement {
     {OP_COUNT, "count", "SELECT count(*) FROM docs WHERE doc->>'status' = $1::text"},
     {OP_GROUP, "group",
      "SELECT doc->>'status', sum((doc->>'score')::int) FROM docs GROUP BY doc->>'status'"},
+    {OP_LOOKUP, "lookup",
+     "SELECT sum((b.doc->>'score')::int) FROM docs a JOIN docs b"
+     " ON b.doc->>'createdAt' = a.doc->>'createdAt' WHERE a.id < 10000"},
     {OP_SCAN, "scan", "SELECT doc FROM docs"},
     {OP_NOTHING, "nothing", "SELECT doc FROM docs WHERE doc->>'email' = 'nobody@example.com'"},
 };
@@ -219,6 +222,7 @@ static bool expected_rows(const struct connection *connection)
     switch (connection->operation) {
     case OP_READ:
     case OP_COUNT:
+    case OP_LOOKUP:
         return connection->rows == 1;
     case OP_EQUAL:
         return connection->rows == documents / DOCUMENT_SCORES;
@@ -355,20 +359,26 @@ static bool wait_until_ready(int fd)
     }
 }
 
-static bool postgres_open(struct connection *connection, const struct settings *settings)
+bool postgres_sign_in(int fd, const char *user)
 {
     struct buffer out = {0};
     put32(&out, 0);
     put32(&out, 3 << 16);
     buffer_string(&out, "user");
-    buffer_string(&out, settings->user);
+    buffer_string(&out, user);
     buffer_string(&out, "database");
     buffer_string(&out, "bench");
     buffer_byte(&out, 0);
     store_be32(out.bytes, (uint32_t)out.length);
-    bool good = send_all(connection->fd, out.bytes, out.length) &&
-                wait_until_ready(connection->fd);
-    out.length = 0;
+    bool good = send_all(fd, out.bytes, out.length) && wait_until_ready(fd);
+    buffer_free(&out);
+    return good;
+}
+
+static bool postgres_open(struct connection *connection, const struct settings *settings)
+{
+    struct buffer out = {0};
+    bool good = postgres_sign_in(connection->fd, settings->user);
     for (size_t index = 0; index < STATEMENTS; index++) {
         size_t parse = begin(&out, 'P');
         buffer_string(&out, statements[index].name);

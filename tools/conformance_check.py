@@ -10,7 +10,11 @@ import sys
 import answers_scope
 import conformance
 
-FILES = ["test_bulk", "test_cursor", "test_database", "test_run_command", "test_collection"]
+FILES = """
+    test_bulk test_cursor test_database test_run_command test_collection test_collation
+    test_collection_management test_examples test_custom_types test_gridfs test_gridfs_bucket
+    test_versioned_api_integration test_comment test_read_write_concern_spec
+""".split()
 ANSWERS_SHARE, ANSWERS_COUNT_MIN = 0.1, 20
 KNOWN = conformance.ROOT / "Tests" / "conformance-known.txt"
 

@@ -7,17 +7,18 @@ import Wire
 extension ConnectionHandler {
     /// The failure that the request is to meet, if any.
     func injectedFailure(_ request: borrowing Request) -> InjectedFailure? {
-        guard let name = request.body.first?.name, let command = core.commands.find(name),
-            !command.options.contains(.testOnly)
-        else { return nil }
+        guard let name = request.body.first?.name else { return nil }
+        // Commands of MongoDB's that Roost doesn't have may fail too.
+        let command = core.commands.find(name)
+        if command?.options.contains(.testOnly) == true { return nil }
+        let alias = request.body.first?.nameString ?? ""
         // A connection's first hello brings the name that it is matched by.
         let appName =
             client.appName
             ?? request.body.value("client")?.document?.value("application")?.document?
             .value("name")?.string
         return core.failPoints.take(
-            command: "\(command.name)", alias: request.body.first?.nameString ?? "",
-            appName: appName)
+            command: command.map { "\($0.name)" } ?? alias, alias: alias, appName: appName)
     }
 
     func start(_ request: Request, _ failure: InjectedFailure) {

@@ -42,9 +42,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Tells work on other threads that nobody waits for it any more.
     let end = ConnectionEnd()
 
-    /// Ends the read that a reader of the pool runs for the connection.
-    var runningRead: Interrupt? {
-        didSet { if let runningRead { operation.set(runningRead) } }
+    /// Ends what runs for the connection off the event loop, where that may last.
+    var running: Interrupt? {
+        didSet { if let running { operation.set(running) } }
     }
     /// What runs off the event loop, for currentOp.
     let operation: OperationSlot
@@ -96,19 +96,27 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
+        conclude()
         self.context = nil
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        conclude()
+        context.fireChannelInactive()
+    }
+
+    /// Lets go of all that belongs to the connection, once. A channel that ends before it was active
+    /// never becomes inactive, so its removal counts as well.
+    private func conclude() {
+        guard !end.hasEnded else { return }
         waitingHello?.cancel()
         exhausting = nil
         end.note()
-        runningRead?.kill(.interrupted)
+        running?.kill(.interrupted)
         if hasOwnCursors { core.cursors.killAll(of: [.connection(id)]) }
         loop.remove(self)
         core.operations.remove(connection: id)
         core.releaseConnection()
-        context.fireChannelInactive()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -162,8 +170,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        core.logger.debug(
-            "connection failed", metadata: ["connection": "\(id)", "error": "\(error)"])
+        let details: Logger.Metadata = [
+            "connection": "\(id)", "remote": "\(client.remoteAddress)", "error": "\(error)",
+        ]
+        // Before the first message it is who may connect and how, which an operator asks about.
+        if core.options.tls != nil, !hasSentAMessage {
+            core.logger.info("connection failed in the TLS handshake", metadata: details)
+        } else {
+            core.logger.debug("connection failed", metadata: details)
+        }
         context.close(promise: nil)
     }
 
@@ -313,7 +328,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// A reply that another thread has written is here.
     func finishDeferred(_ reply: ByteBuffer?, replyID: Int32, exhausting request: Request?) {
-        runningRead = nil
+        running = nil
         operation.end()
         isHolding = false
         guard let context else { return }
@@ -382,10 +397,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     // MARK: Ending
 
-    /// Closes after the running request; a read is ended.
+    /// Closes after the running request, which is ended where it may last.
     func stop() {
         closesWhenIdle = true
-        runningRead?.kill(.interruptedAtShutdown)
+        running?.kill(.interruptedAtShutdown)
         if !state.isBusy || exhausting != nil || waitingHello != nil { closeAfterFlush() }
     }
 

@@ -61,7 +61,7 @@ enum BatchRun {
                 forget(plan, call.core)
                 throw error
             }
-            call.connection.runningRead = cursor.interrupt
+            call.connection.running = cursor.interrupt
             return .deferred
         }
         if status == .batchFull, plan.cursorID != nil, cursor.counters.returned == returned,

@@ -15,6 +15,8 @@ final class LoopState {
     let reader: Reader
     /// Buffers of reads by `_id`.
     var pointRead = PointRead()
+    /// Buffers of reads of a range.
+    var rangeBuffers = RangeBuffers()
     /// The loop's connections by their numbers.
     private(set) var connections: [Int32: ConnectionHandler] = [:]
     /// Connections with replies to be written at the end of the loop's turn.

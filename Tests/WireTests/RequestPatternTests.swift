@@ -36,7 +36,8 @@ import Testing
         var state = ConnectionState()
         state.receive(ByteBuffer(bytes: second))
         guard let (_, message) = state.nextRepetition(of: pattern) else { return nil }
-        return Value(pattern.value(in: message))
+        guard let value = pattern.value(in: message) else { return nil }
+        return Value(value)
     }
 
     @Test(

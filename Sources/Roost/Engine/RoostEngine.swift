@@ -46,6 +46,8 @@ package final class RoostEngine: Sendable {
     package let retention: LogRetention
     /// Who waits for capped collections to grow, and for changes.
     package let tails: TailWatch
+    /// Results that are kept up to date.
+    package let live: LiveQueries
     /// What open transactions mean to change.
     let intents = IntentTable()
     /// The snapshots that can be asked for by time.
@@ -79,6 +81,7 @@ package final class RoostEngine: Sendable {
         completions = opened.completions
         clock = opened.clock
         logEpoch = opened.logEpoch
+        live = opened.live
         temporaryFolder = path + "/tmp"
         do {
             readerPool = try ReaderPool(store: opened.store, threads: options.readerThreads)
@@ -99,9 +102,12 @@ package final class RoostEngine: Sendable {
     package func close() {
         expiry.stop()
         retention.stop()
+        live.stop()
+        builds.endAll()
+        // A build waits for the writer; reads may be asked for by neither any more.
+        background.join()
         readerPool.close()
         store.close()
-        background.join()
     }
 
     // MARK: Catalog
@@ -163,7 +169,7 @@ package final class RoostEngine: Sendable {
             return transaction.write(request, completion: completion)
         }
         do throws(DBError) {
-            for namespace in request.namespaces {
+            for namespace in request.namespaces where !request.refusesViewsByStatement {
                 try collection(namespace)?.checkIsNoView()
             }
         } catch {
@@ -202,12 +208,20 @@ package final class RoostEngine: Sendable {
             metadata: ["error": "\(error)"])
     }
 
-    func noteExpiryFailure(_ error: DBError, _ index: IndexEntry, _ entry: CollectionEntry) {
+    func noteExpiryFailure(_ error: DBError, _ index: IndexEntry?, _ entry: CollectionEntry) {
         logger.warning(
             "expired documents could not be deleted; the next pass tries again",
             metadata: [
-                "collection": "\(entry.namespace)", "index": "\(index.name)", "error": "\(error)",
+                "collection": "\(entry.namespace)",
+                "index": "\(index?.name ?? CollectionEntry.idIndexName)",
+                "error": "\(error)",
             ])
+    }
+
+    func noteLiveFailure(_ error: any Error) {
+        logger.error(
+            "live queries end: the change log could not be followed",
+            metadata: ["error": "\(error)"])
     }
 
     func noteRetentionFailure(_ error: any Error) {
@@ -217,13 +231,15 @@ package final class RoostEngine: Sendable {
     }
 
     /// Runs a pipeline and writes its results where its last stage says; answers on the writer or a
-    /// pool thread. The target's database is the request's where the stage names none.
+    /// pool thread. The target's database is the request's where the stage names none. `interrupt`
+    /// ends it, at the request's time limit or from outside.
     /// - Throws: what reading and writing throw, and the stage's own errors, through the completion.
     package func write(
         resultsOf request: AggregateRequest, to destination: PipelineDestination,
+        _ interrupt: Interrupt = Interrupt(),
         completion: @escaping @Sendable (Result<Void, DBError>) -> Void
     ) {
-        ResultWriteJob(self, request, destination, completion: completion).run()
+        ResultWriteJob(self, request, destination, interrupt, completion: completion).run()
     }
 
     /// Checks that a pipeline's results may be written where its last stage says, as `write` does.
@@ -290,17 +306,19 @@ private struct Opened {
     let completions = Completions()
     let logEpoch: UInt64
     let retention: LogRetention
+    let live: LiveQueries
 
     init(path: String, options: EngineOptions) throws {
         var storeOptions = Store.Options()
         storeOptions.quotaBytes = options.quotaBytes
+        storeOptions.checksAllPages = options.checksAllPages
         storeOptions.durability = options.durability == .full ? .full : .relaxed
         store = try Store.open(path: path, options: storeOptions)
         let snapshot: CatalogSnapshot
         let log: (end: ChangeLog.End, header: LogHeader)
         do {
             snapshot = try Self.load(store)
-            log = try RoostEngine.openLog(store)
+            log = try Self.openLog(store)
         } catch {
             store.close()
             throw error
@@ -309,18 +327,37 @@ private struct Opened {
         clock = LogicalClock(startingAt: log.end.position.sequence)
         logEpoch = log.header.epoch
         writer = WriterState(
-            catalog, TailWatch(logEnd: log.end.position.sequence), ChangeLog(clock, end: log.end))
+            catalog, TailWatch(logEnd: log.end.position.sequence),
+            ChangeLog(clock, end: log.end, ObservedNames()))
+        live = LiveQueries(epoch: logEpoch, writer.log.observed)
         retention = LogRetention(options.changeLog, quotaBytes: options.quotaBytes)
-        let (writer, retention, completions) = (writer, retention, completions)
+        let (writer, retention, completions, live) = (writer, retention, completions, live)
         store.setGroupHooks(
             GroupHooks(
                 willCommit: { transaction in try writer.prepareCommit(&transaction) },
                 didCommit: { _ in
                     writer.commit()
                     retention.note(logEnd: writer.log.endOffset)
+                    live.noteCommit()
                 },
                 didAbort: { writer.rollBack() },
                 completer: { place, body in completions.run(place, body) }))
+    }
+
+    /// Opens the change log. Without it documents can be read, and nothing may change.
+    private static func openLog(
+        _ store: Store
+    ) throws -> (end: ChangeLog.End, header: LogHeader) {
+        do {
+            return try RoostEngine.openLog(store)
+        } catch let error as StorageError {
+            switch error {
+            case .corrupted, .damaged: store.stopWrites("the change log is damaged: \(error)")
+            case .writesStopped, .diskFull, .quotaExceeded: break
+            default: throw error
+            }
+            return (ChangeLog.End(), LogHeader.make())
+        }
     }
 
     /// Reads the catalog.

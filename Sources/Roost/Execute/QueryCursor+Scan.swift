@@ -228,7 +228,9 @@ extension QueryCursor {
     }
 
     /// The error for an index entry without its document.
-    var danglingEntry: DBError {
+    var danglingEntry: DBError { Self.danglingEntry(namespace) }
+
+    static func danglingEntry(_ namespace: Namespace) -> DBError {
         DBError(
             .dataCorruptionDetected,
             "An index of \(namespace) names a document that isn't there; run 'roost verify'")

@@ -9,20 +9,28 @@ enum SpecialDemand {
     case near(path: String, GeoPredicate)
 
     /// What the conditions demand; nil for nothing.
-    init?(_ conjuncts: [Conjunct]) {
+    /// - Throws: `badValue` (2) where they demand two things that no index gives together.
+    init?(_ conjuncts: [Conjunct]) throws(DBError) {
+        var found: SpecialDemand?
         for conjunct in conjuncts {
+            let demand: SpecialDemand
             switch conjunct.node {
-            case .text:
-                self = .text
-                return
+            case .text: demand = .text
             case .geo(let path, let predicate) where predicate.near != nil:
-                self = .near(path: path.dotted, predicate)
-                return
-            default: break
+                demand = .near(path: path.dotted, predicate)
+            default: continue
             }
+            if let found, found.isText != demand.isText {
+                throw DBError(
+                    .badValue, "text and geoNear not allowed in same query: ask for one of them")
+            }
+            found = found ?? demand
         }
-        return nil
+        guard let found else { return nil }
+        self = found
     }
+
+    private var isText: Bool { if case .text = self { true } else { false } }
 
     /// Whether an index can answer it.
     func isMet(by index: IndexEntry) -> Bool {
@@ -32,18 +40,6 @@ enum SpecialDemand {
             index.pattern.parts.contains {
                 $0.path.dotted == path && predicate.fits($0.kind)
             }
-        }
-    }
-
-    /// Refuses $text and $near in one query: each would decide the order.
-    func checkAlone(_ conjuncts: [Conjunct]) throws(DBError) {
-        guard case .text = self else { return }
-        let hasNear = conjuncts.contains { conjunct in
-            guard case .geo(_, let predicate) = conjunct.node else { return false }
-            return predicate.near != nil
-        }
-        guard !hasNear else {
-            throw DBError(.badValue, "$text and $near can't be used in one query")
         }
     }
 
@@ -72,10 +68,8 @@ extension Planner {
     }
 
     /// The plans that meet a demand.
-    /// - Throws: `badValue` (2) for $text beside $near; `indexNotFound` (27) or
-    ///   `noQueryExecutionPlans` (291) where there is none.
+    /// - Throws: `indexNotFound` (27) or `noQueryExecutionPlans` (291) where there is none.
     func demanded(_ demand: SpecialDemand) throws(DBError) -> [QueryPlan] {
-        try demand.checkAlone(conjuncts)
         let implication = Implication(conjuncts: conjuncts, question.collation)
         let plans = collection.indexes.filter { isUsable($0) && demand.isMet(by: $0) }
             .flatMap { specialPlans($0, implication) }
@@ -85,8 +79,7 @@ extension Planner {
 
     /// Refuses a hint at an index that can't answer the query.
     func checkDemand(_ plan: QueryPlan) throws(DBError) {
-        guard let demand = SpecialDemand(conjuncts) else { return }
-        try demand.checkAlone(conjuncts)
+        guard let demand = try SpecialDemand(conjuncts) else { return }
         if case .text = demand {
             throw DBError(.badValue, "A hint and $text can't be used in one query")
         }

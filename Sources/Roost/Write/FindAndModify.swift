@@ -13,7 +13,8 @@ package struct FindAndModifyRequest: Sendable {
     package let returnsNew: Bool
     /// Which fields to return.
     package let projection: Projection?
-    package let deadline: ContinuousClock.Instant?
+    /// Ends the request, at its time limit or from outside.
+    package let interrupt: Interrupt
     /// Under what the outcome is kept, so that a repetition is answered with it.
     package var retry: RetryIdentity?
     /// The transaction that the request belongs to.
@@ -23,13 +24,13 @@ package struct FindAndModifyRequest: Sendable {
 
     package init(
         namespace: Namespace, statement: WriteStatement, returnsNew: Bool,
-        projection: Projection?, deadline: ContinuousClock.Instant?, time: WriteTime
+        projection: Projection?, interrupt: Interrupt, time: WriteTime
     ) {
         self.namespace = namespace
         self.statement = statement
         self.returnsNew = returnsNew
         self.projection = projection
-        self.deadline = deadline
+        self.interrupt = interrupt
         self.time = time
     }
 }
@@ -68,8 +69,9 @@ final class FindAndModifyJob: @unchecked Sendable {
 
     private func look() {
         do throws(DBError) {
+            try request.interrupt.check()
             let search = try DocumentSearch(
-                engine, request.namespace, target, isMulti: false, deadline: request.deadline,
+                engine, request.namespace, target, isMulti: false, interrupt: request.interrupt,
                 chunkMax: 1)
             search.next(engine.readerPool) { outcome in
                 switch outcome {
@@ -120,6 +122,7 @@ extension WriterState {
         {
             return FindAndModifyOutcome(result: result, document: known.document)
         }
+        watch(request.interrupt)
         var images = DocumentImages.wanted
         var result = StatementResult()
         switch request.statement {

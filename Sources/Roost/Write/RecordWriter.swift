@@ -37,6 +37,12 @@ struct RecordWriter: ~Copyable {
         self.log = log
     }
 
+    /// Lets `interrupt` end what the operation at hand evaluates; nil for none.
+    mutating func watch(_ interrupt: Interrupt?) {
+        scratch.watch(interrupt)
+        updateScratch.watch(interrupt)
+    }
+
     /// Whether unique indexes are checked by `checkDeferred` and not at each change.
     var defersUniqueness = false
     private var unchecked: [UncheckedEntry] = []
@@ -91,7 +97,7 @@ struct RecordWriter: ~Copyable {
             entry.table, key: recordKey.bytes.span.bytes, value: document.bytes)
         for position in 0..<added.count {
             let index = entry.indexes[added.ordinal(position)]
-            if index.isUnique {
+            if index.refusesDuplicates {
                 try transaction.put(index.table, key: added.key(position), value: RawSpan())
             } else {
                 deferred.append(added, position, table: index.table)
@@ -336,7 +342,7 @@ struct RecordWriter: ~Copyable {
     ) throws {
         for position in 0..<added.count {
             let index = entry.indexes[added.ordinal(position)]
-            guard index.isUnique else { continue }
+            guard index.refusesDuplicates else { continue }
             if defersUniqueness {
                 unchecked.append(
                     UncheckedEntry(

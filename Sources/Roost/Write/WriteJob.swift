@@ -20,6 +20,9 @@ final class WriteJob: @unchecked Sendable {
         static let bytesMax = 4 * 1024 * 1024
         /// Documents that a multi-document statement hands over at once.
         static let chunkMax = 1_000
+        /// How long the writer is at a chunk before others have their turn; a document is never
+        /// left half done.
+        static let chunkTimeMax = Duration.milliseconds(10)
         /// How often a single-document statement looks again for a document that changed under it.
         static let attemptsMax = 100
     }
@@ -43,9 +46,10 @@ final class WriteJob: @unchecked Sendable {
 
     /// Goes on with the next statements.
     func run() {
-        if let deadline = request.deadline, ContinuousClock.now > deadline {
-            completion(.failure(.timeExpired))
-            return
+        do throws(DBError) {
+            try request.interrupt?.check()
+        } catch {
+            return completion(.failure(error))
         }
         let end = endOfDirectRun()
         if end > next {
@@ -95,6 +99,9 @@ final class WriteJob: @unchecked Sendable {
             case .success(let results):
                 self.results += results
                 self.next += results.count
+                if let error = results.last?.error, error.code.endsCommand {
+                    return self.completion(.failure(error))
+                }
                 if self.isEndedByError { self.finish() } else { self.run() }
             }
         }
@@ -102,7 +109,7 @@ final class WriteJob: @unchecked Sendable {
 
     /// The store refused: what was acknowledged before stands, the rest does not run.
     private func fail(_ error: DBError) {
-        guard !results.isEmpty else {
+        guard !results.isEmpty, !error.code.endsCommand else {
             completion(.failure(error))
             return
         }
@@ -151,7 +158,7 @@ final class WriteJob: @unchecked Sendable {
             } else {
                 search = try DocumentSearch(
                     engine, request.namespaces[scan.target.collection], scan.target,
-                    isMulti: scan.isMulti, deadline: request.deadline,
+                    isMulti: scan.isMulti, interrupt: request.interrupt,
                     chunkMax: Bounds.chunkMax)
             }
             scan.search = search
@@ -179,8 +186,8 @@ final class WriteJob: @unchecked Sendable {
         }
     }
 
-    /// Hands a chunk to the writer thread.
-    private func apply(_ keys: [[UInt8]], isLast: Bool) {
+    /// Hands a chunk to the writer thread; `later` are keys of the chunk that follow.
+    private func apply(_ keys: [[UInt8]], later: ArraySlice<[UInt8]> = [], isLast: Bool) {
         guard let scan else { return }
         let writer = engine.writer
         let namespace = request.namespaces[scan.target.collection]
@@ -193,21 +200,33 @@ final class WriteJob: @unchecked Sendable {
             return
         }
         let retry = request.retry.map { ($0, next) }
+        let interrupt = request.interrupt
         var options = OperationOptions()
         if case .delete = statement { options.mayUseReserve = true }
         engine.submit(options) { transaction in
             try writer.runScan(
                 statement, keys, namespace, time: time, mayUpsert: mayUpsert, retry: retry,
-                &transaction)
+                interrupt: interrupt, &transaction)
         } completion: { outcome in
             switch outcome {
+            case .failure(let error) where error.code == .outOfDiskSpace && keys.count > 1:
+                // A smaller step needs less room at once.
+                let half = keys.count / 2
+                self.apply(
+                    Array(keys[..<half]), later: keys[half...] + later, isLast: isLast)
             case .failure(let error): self.end(error: error)
-            case .success(let result): self.applied(result, isLast: isLast, had: keys.count)
+            case .success(let chunk):
+                self.applied(
+                    chunk.result, rest: keys.suffix(from: chunk.handled) + later,
+                    isLast: isLast, had: keys.count)
             }
         }
     }
 
-    private func applied(_ result: StatementResult, isLast: Bool, had count: Int) {
+    /// - Parameter rest: what the writer's time did not reach.
+    private func applied(
+        _ result: StatementResult, rest: ArraySlice<[UInt8]>, isLast: Bool, had count: Int
+    ) {
         guard var scan else { return }
         scan.result.n += result.n
         scan.result.modified += result.modified
@@ -220,6 +239,7 @@ final class WriteJob: @unchecked Sendable {
             let mayRetry = count == 0 && error.code == .duplicateKey && scan.attempts < 2
             if mayRetry { look() } else { end(error: error) }
         } else if scan.isMulti {
+            if !rest.isEmpty { return goOn(rest, isLast: isLast) }
             if isLast { end(error: nil) } else { look() }
         } else if scan.result.n == 0, count > 0, scan.attempts < Bounds.attemptsMax {
             look()
@@ -228,7 +248,18 @@ final class WriteJob: @unchecked Sendable {
         }
     }
 
+    /// Hands over the rest of a chunk, unless the statement was ended.
+    private func goOn(_ rest: ArraySlice<[UInt8]>, isLast: Bool) {
+        do throws(DBError) {
+            try request.interrupt?.check()
+            apply(Array(rest), isLast: isLast)
+        } catch {
+            end(error: error)
+        }
+    }
+
     private func end(error: DBError?) {
+        if let error, error.code.endsCommand { return completion(.failure(error)) }
         var result = scan?.result ?? StatementResult()
         result.error = error
         scan = nil
@@ -239,18 +270,23 @@ final class WriteJob: @unchecked Sendable {
 }
 
 extension WriterState {
-    /// Applies a statement to the documents that a search found, as far as they still match.
+    /// Applies a statement to the documents that a search found, as far as they still match, and
+    /// answers how many it got to within `timeMax` (nil: all).
     func runScan(
         _ statement: WriteStatement, _ keys: [[UInt8]], _ namespace: Namespace, time: WriteTime,
         mayUpsert: Bool, retry: (identity: RetryIdentity, statement: Int)? = nil,
+        interrupt: Interrupt?, timeMax: Duration? = WriteJob.Bounds.chunkTimeMax,
         _ transaction: inout WriteTransaction
-    ) throws -> StatementResult {
+    ) throws -> (result: StatementResult, handled: Int) {
         if let retry,
             let known = try OutcomeRecord.find(retry.identity, retry.statement, transaction),
             let result = known.result(0)
         {
-            return result
+            return (result, keys.count)
         }
+        let end = timeMax.map { ContinuousClock.now + $0 }
+        watch(interrupt)
+        var handled = 0
         var total = StatementResult()
         var images = DocumentImages()
         do {
@@ -268,6 +304,8 @@ extension WriterState {
                 }
                 total.n += one.n
                 total.modified += one.modified
+                handled += 1
+                if let end, ContinuousClock.now > end { break }
             }
             if mayUpsert, case .update(let update) = statement, update.isUpsert {
                 total = try upsert(update, namespace, time: time, images: &images, &transaction)
@@ -280,7 +318,7 @@ extension WriterState {
             try OutcomeRecord(retry.identity, [total]).save(
                 retry.statement, retry.identity, &transaction)
         }
-        return total
+        return (total, handled)
     }
 }
 

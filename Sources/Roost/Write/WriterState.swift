@@ -175,6 +175,7 @@ final class WriterState: @unchecked Sendable {
         _ range: Range<Int>, of request: WriteRequest, _ transaction: inout WriteTransaction
     ) throws -> [StatementResult] {
         records.discard()
+        records.watch(request.interrupt)
         var results: [StatementResult] = []
         results.reserveCapacity(range.count)
         let known = try request.retry.flatMap {
@@ -192,7 +193,8 @@ final class WriterState: @unchecked Sendable {
                 result = StatementResult(error: error)
             }
             results.append(result)
-            if result.error != nil, request.isOrdered { break }
+            guard let error = result.error else { continue }
+            if request.isOrdered || error.code.endsCommand { break }
         }
         try records.flush(&transaction)
         if let retry = request.retry {
@@ -271,6 +273,11 @@ final class WriterState: @unchecked Sendable {
                 images: &images, &transaction)
         }
         return result
+    }
+
+    /// Lets `interrupt` end what the operation at hand evaluates; nil for none.
+    func watch(_ interrupt: Interrupt?) {
+        records.watch(interrupt)
     }
 
     /// Applies an update to one document by its record key, if it still matches.

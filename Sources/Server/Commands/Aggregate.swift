@@ -19,11 +19,14 @@ enum Aggregate {
     static let definition = CommandDefinition(
         "aggregate",
         [.inStableAPI, .isWrite, .takesReadConcern, .inTransaction, .takesSnapshot], fields: fields,
-        help: "runs a pipeline of stages",
-        run: run)
+        help: "runs a pipeline of stages"
+    ) { call, reply throws(DBError) in
+        try run(call, &reply)
+    }
 
-    private static func run(
-        _ call: borrowing CommandCall, _ reply: inout ReplyWriter
+    /// Runs the command; one that the text `source` was lowered to reports errors there.
+    static func run(
+        _ call: borrowing CommandCall, source: TextSource? = nil, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         call.core.counters.queries.wrappingAdd(1, ordering: .relaxed)
         let isExplain = call.truth("explain") == true
@@ -45,7 +48,7 @@ enum Aggregate {
             plan.batchSize = nil
             return try BatchRun.start(call.core.engine.openCursor(request), plan, call, &reply)
         }
-        let request = try request(call, namespace)
+        let request = try request(call, namespace, source: source)
         if isExplain {
             return try Explain.run(aggregate: request, call, .queryPlanner, &reply)
         }
@@ -80,7 +83,9 @@ enum Aggregate {
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         let namespace = try namespace(call)
-        call.core.engine.write(resultsOf: request, to: destination) { outcome in
+        let interrupt = Interrupt(deadline: request.deadline)
+        call.mayEnd(interrupt)
+        call.core.engine.write(resultsOf: request, to: destination, interrupt) { outcome in
             ticket.answer { reply throws(DBError) in
                 try outcome.get()
                 let cursor = reply.openDocument("cursor")
@@ -114,30 +119,32 @@ enum Aggregate {
 
     /// The request in an aggregate command's fields; explain reads it too.
     static func request(
-        _ call: borrowing CommandCall, _ namespace: Namespace
+        _ call: borrowing CommandCall, _ namespace: Namespace, source: TextSource? = nil
     ) throws(DBError) -> AggregateRequest {
         guard let stages = call.value("pipeline")?.array else {
             throw DBError(
                 .typeMismatch, "'pipeline' option must be specified as an array")
         }
         guard let replaced = try ServerStages.replacingInside(stages, call) else {
-            return try request(call, namespace, stages)
+            return try request(call, namespace, stages, source)
         }
         let list = OwnedValue(.array(replaced))
-        return try request(call, namespace, DocumentView(list.view.bytes))
+        return try request(call, namespace, DocumentView(list.view.bytes), source)
     }
 
     private static func request(
-        _ call: borrowing CommandCall, _ namespace: Namespace, _ stages: DocumentView
+        _ call: borrowing CommandCall, _ namespace: Namespace, _ stages: DocumentView,
+        _ source: TextSource?
     ) throws(DBError) -> AggregateRequest {
-        let compiler = try QueryCompiler(call, namespace)
+        let compiler = try QueryCompiler(call, namespace, source: source)
         var namespace = namespace
         let pipeline: Pipeline
-        if let listed = try ServerStages.replacing(stages, call) {
+        if let listed = try ServerStages.replacing(stages, on: namespace, call) {
             pipeline = try compiler.pipeline(listed)
         } else if let view = try call.core.engine.resolveView(namespace) {
             namespace = view.namespace
-            pipeline = try compiler.pipeline(view.stages + ViewRead.values(stages))
+            pipeline = try ViewRead.pipeline(
+                view.stages + ViewRead.values(stages), view, compiler, call)
         } else {
             pipeline = try compiler.pipeline(stages)
             let first = stages.first?.value.document?.first
