@@ -143,13 +143,3 @@ if Context.environment["ROOST_FUZZ"] != nil {
             name: "FuzzDriver", dependencies: ["FuzzTargets", "BSON"], path: "Tests/Fuzz/Driver",
             swiftSettings: swift + [.unsafeFlags(["-parse-as-library"])]))
 }
-
-// tools/differential builds the engine's tests alone, optimised.
-if Context.environment["ROOST_ENGINE_ONLY"] != nil {
-    let engine: Set = [
-        "CLMDB", "CPCRE2", "CDecimal", "CICU", "CS2", "CStemmer", "CChecksum", "BSON", "Storage",
-        "Query", "Roost", "TestSupport", "RoostTests",
-    ]
-    package.products = []
-    package.targets.removeAll { !engine.contains($0.name) }
-}

@@ -66,6 +66,13 @@ package final class GeoPredicate: Sendable, Hashable {
         return GeoPredicate(.near(near), source: source)
     }
 
+    /// The same condition within a distance, as it is shown.
+    func within(_ most: Double) -> GeoPredicate {
+        guard var near, most < near.most else { return self }
+        near.most = most
+        return GeoPredicate(.near(near), source: source)
+    }
+
     // MARK: Bounds
 
     /// Most cells that a region is covered with.
@@ -118,7 +125,7 @@ package struct GeoNear: Sendable {
     package let isGeoJSON: Bool
     /// The distances admitted, as they are shown.
     let least: Double
-    let most: Double
+    fileprivate(set) var most: Double
     /// Whether angles are computed as MongoDB's 2d indexes do; the last digits differ.
     var isByChord = false
 
@@ -127,6 +134,18 @@ package struct GeoNear: Sendable {
 
     /// The earth's radius as MongoDB has it, in metres.
     static let earthRadiusMetres = 6_378_100.0
+
+    /// A distance to begin a search with, as it is shown: about a hundred metres on the earth. Nil
+    /// where the condition itself reaches no farther, or begins farther away.
+    package var radiusMin: Double? {
+        let angle = 1.6e-5
+        let radius =
+            isGeoJSON ? angle * Self.earthRadiusMetres : isSpherical ? angle : angle * 180 / .pi
+        return most > 4 * radius && least <= radius ? radius : nil
+    }
+
+    /// Whether no distance is admitted that is greater.
+    package func isWithin(_ distance: Double) -> Bool { most < distance }
 
     /// How far a place is: radians or the plane's units; nil where that can't be said.
     func distance(of place: GeoValue) -> Double? {

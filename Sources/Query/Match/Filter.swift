@@ -115,6 +115,11 @@ package final class Filter: Sendable {
         Filter(root.bound(nearPath: nearPath, onPlane: onPlane), collation: collation)
     }
 
+    /// The same filter, its $near within a distance as it is shown.
+    package func bound(nearWithin distance: Double) -> Filter {
+        Filter(root.bound(nearWithin: distance), collation: collation)
+    }
+
     /// Whether the filter asks for nothing.
     package var isEmpty: Bool { root == .alwaysTrue }
 

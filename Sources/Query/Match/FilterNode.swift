@@ -166,6 +166,24 @@ package indirect enum FilterNode: Sendable, Hashable {
         }
     }
 
+    /// What a $near that every match must meet asks for.
+    package var near: GeoNear? {
+        switch self {
+        case .geo(_, let predicate): predicate.near
+        case .and(let nodes): nodes.lazy.compactMap(\.near).first
+        default: nil
+        }
+    }
+
+    /// The same condition, its $near within a distance as it is shown.
+    func bound(nearWithin distance: Double) -> FilterNode {
+        switch self {
+        case .geo(let path, let predicate): .geo(path, predicate.within(distance))
+        case .and(let nodes): .and(nodes.map { $0.bound(nearWithin: distance) })
+        default: self
+        }
+    }
+
     /// The same condition with `$text` bound to a text index.
     func bound(to index: TextIndexSpecification) -> FilterNode {
         switch self {

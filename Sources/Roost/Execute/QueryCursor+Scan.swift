@@ -49,6 +49,7 @@ extension QueryCursor {
         default: status = try scan(plan ?? .nothing, transaction, &meter, &sink)
         }
         if let status { return status }
+        if try growNearSearch(transaction) { return .budgetSpent }
         return try endInput(&sink)
     }
 
@@ -167,7 +168,11 @@ extension QueryCursor {
                 walk.suspend(cursor, isDone: true)
                 return .budgetSpent
             }
-            isFound = try walk.next(&cursor)
+            if let value = distinctSkip?.value(of: cursor.key) {
+                isFound = try walk.leap(over: value, &cursor)
+            } else {
+                isFound = try walk.next(&cursor)
+            }
         }
         return nil
     }

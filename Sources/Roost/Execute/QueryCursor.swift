@@ -58,6 +58,10 @@ package final class QueryCursor: @unchecked Sendable {
     var walk = RangeWalk(.all, isBackward: false)
     /// Makes documents from index keys, where those say all that is asked for.
     var covered: CoveredKeys?
+    /// Leaps from value to value, in a distinct that an index answers.
+    var distinctSkip: DistinctSkip?
+    /// How far a $near with a limit has searched.
+    private var nearSearch: NearSearch?
     /// Whether this is explain's, which chooses anew and shows what it rejected.
     var isExplained = false
     /// The query's shape, where its plan is kept in the cache.
@@ -249,16 +253,8 @@ package final class QueryCursor: @unchecked Sendable {
         if let now, !source.readsNothing {
             collection = now
             filter = try filter.bound(to: now)
-            metadata = ResultMetadata(source, filter)
-            var question = try source.question()
-            question.filter = filter.root
-            var planner = Planner(now, question)
-            if !isExplained { planner.cache = engine.plans }
-            let outcome = try planner.plan(transaction)
-            shapeText = outcome.shape
-            chosen = outcome.winner
-            rejectedPlans = outcome.rejected
-            estimates = outcome.estimates
+            nearSearch = NearSearch(filter, try source.question(), source)
+            chosen = try choosePlan(now, transaction)
         } else {
             chosen = .nothing
         }
@@ -266,10 +262,43 @@ package final class QueryCursor: @unchecked Sendable {
             covered = CoveredKeys(index, of: collection, source, chosen)
             chosen.coversProjection = covered != nil
         }
+        distinctSkip = DistinctSkip(source, chosen)
+        chosen.leaps = distinctSkip != nil
         plan = chosen
         start(chosen)
         output = try source.output(chosen, resources)
         shape = ResultShape(source, chosen)
+    }
+
+    /// Plans what the filter asks for, or the part of it that a $near searches now.
+    private func choosePlan(
+        _ now: CollectionEntry, _ transaction: borrowing ReadTransaction
+    ) throws(DBError) -> QueryPlan {
+        if let nearSearch { filter = nearSearch.filter }
+        metadata = ResultMetadata(source, filter)
+        var question = try source.question()
+        question.filter = filter.root
+        var planner = Planner(now, question)
+        if !isExplained { planner.cache = engine.plans }
+        let outcome = try planner.plan(transaction)
+        shapeText = outcome.shape
+        rejectedPlans = outcome.rejected
+        estimates = outcome.estimates
+        return outcome.winner
+    }
+
+    /// Begins again farther away, where a $near has found fewer than are wanted; false where it
+    /// has found enough.
+    func growNearSearch(_ transaction: borrowing ReadTransaction) throws(DBError) -> Bool {
+        guard let collection, nearSearch?.grow(matched: counters.matched) == true else {
+            return false
+        }
+        let chosen = try choosePlan(collection, transaction)
+        seen = RecordKeySet()
+        plan = chosen
+        start(chosen)
+        output = try source.output(chosen, resources)
+        return true
     }
 
     /// What the stages may use.

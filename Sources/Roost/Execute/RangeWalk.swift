@@ -69,7 +69,7 @@ struct RangeWalk {
     }
 
     /// From wherever the cursor is, the first entry that lies in a range.
-    private mutating func settle(
+    mutating func settle(
         _ cursor: inout ReadTransaction.Cursor, _ isFound: Bool
     ) throws(StorageError) -> Bool {
         var isFound = isFound

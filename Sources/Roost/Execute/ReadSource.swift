@@ -201,7 +201,9 @@ indirect enum ReadSource {
         case .count(let request):
             question.hint = try Hint(request.hint)
             if request.limit > 0 { question.limit = request.limit &+ request.skip }
-        case .distinct(let request): question.hint = try Hint(request.hint)
+        case .distinct(let request):
+            question.hint = try Hint(request.hint)
+            question.distinctPath = request.path
         case .changes: break
         }
         return question

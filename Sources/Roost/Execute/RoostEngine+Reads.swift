@@ -80,20 +80,57 @@ extension RoostEngine {
     ) -> ExplainRead {
         var shape = Explanation.Shape()
         shape.filter = filter
+        shape.isDistinct = true
         return ExplainRead(QueryCursor(self, .distinct(request)), shape, verbosity)
     }
 
-    /// Explains the part of a pipeline that reads the collection; what follows is `stages`, as
-    /// given, of which the first `pushedDown` are part of it.
+    /// Explains the read that finds a write's documents; `filter` is its document as given.
     package func explain(
-        _ request: AggregateRequest, filter: Document, sort: Document?,
+        _ request: FindRequest, filter: Document, write: ExplainedWrite,
         _ verbosity: ExplainVerbosity
     ) -> ExplainRead {
         var shape = Explanation.Shape()
         shape.filter = filter
-        shape.sort = sort
-        let source = ReadSource.aggregate(request, leading: request.pipeline.leading)
+        shape.sort = request.sort
+        shape.write = write
+        return ExplainRead(QueryCursor(self, .find(request)), shape, verbosity)
+    }
+
+    /// Explains a pipeline: the part that reads the collection by its plan, what follows as it was
+    /// given in `stages`.
+    package func explain(
+        _ request: AggregateRequest, stages: [Value], _ verbosity: ExplainVerbosity
+    ) -> ExplainRead {
+        let leading = request.pipeline.leading
+        var shape = Explanation.Shape()
+        shape.take(stages, leading)
+        let source = ReadSource.aggregate(request, leading: leading)
         return ExplainRead(QueryCursor(self, source), shape, verbosity)
+    }
+}
+
+extension Explanation.Shape {
+    /// Takes what is planned out of a pipeline's stages; the rest follows the read.
+    fileprivate mutating func take(_ given: [Value], _ leading: Pipeline.Leading) {
+        var rest = given[...]
+        while case .document(let stage)? = rest.first {
+            switch (stage.keys.first, stage[stage.keys.first ?? ""]) {
+            case ("$match"?, .document(let condition)?) where leading.filter != nil:
+                filter =
+                    filter.isEmpty
+                    ? condition : ["$and": [.document(filter), .document(condition)]]
+            case ("$sort"?, .document(let order)?) where leading.sort != nil && sort == nil:
+                sort = order
+            case ("$skip"?, _) where leading.skip != nil && skip == 0: skip = leading.skip ?? 0
+            case ("$limit"?, _) where leading.limit != nil && limit == 0:
+                limit = leading.limit ?? 0
+            default:
+                stages = Array(rest)
+                return
+            }
+            rest = rest.dropFirst()
+        }
+        stages = []
     }
 }
 
@@ -162,6 +199,7 @@ package final class ExplainRead {
         writer.append("explainVersion", "1")
         var shape = shape
         if case .or = cursor.filter.root { shape.isDisjunction = true }
+        shape.demand = try? SpecialDemand(Conjunct.all(of: cursor.filter.root))
         var explanation = Explanation(
             namespace: cursor.namespace, shape: shape, winner: cursor.plan ?? .nothing,
             rejected: cursor.rejectedPlans, estimates: cursor.estimates,

@@ -10,9 +10,15 @@ extension Explanation {
         case limit, projection(String), skip, sort, fetch(hasFilter: Bool), indexScan(QueryPlan)
         case collectionScan(QueryPlan), express, endOfFile, count, countScan(QueryPlan), fastCount
         case subplan, covered, union(QueryPlan, [QueryPlan])
+        case write(WriteKind), distinctScan(QueryPlan), textMatch(IndexEntry), near(IndexEntry)
     }
 
     func stages(_ plan: QueryPlan) -> [Stage] {
+        guard let write = shape.write else { return readStages(plan) }
+        return [.write(write)] + readStages(plan)
+    }
+
+    private func readStages(_ plan: QueryPlan) -> [Stage] {
         if case .nothing = plan.access {
             return shape.isCount ? [.count, .endOfFile] : [.endOfFile]
         }
@@ -32,12 +38,16 @@ extension Explanation {
             if shape.skip > 0 { stages.append(.skip) }
             if !plan.providesSort { stages.append(.sort) }
         }
+        if case .index(let index) = plan.access {
+            if case .text? = shape.demand { stages.append(.textMatch(index)) }
+            if case .near? = shape.demand { stages.append(.near(index)) }
+        }
         if isExpress(plan) { return stages + [.express] }
         switch plan.access {
         case .table where plan.isFullScan: stages.append(.collectionScan(plan))
         case .table, .index:
             if !plan.coversProjection { stages.append(.fetch(hasFilter: !plan.impliesMatch)) }
-            stages.append(.indexScan(plan))
+            stages.append(shape.isDistinct && plan.leaps ? .distinctScan(plan) : .indexScan(plan))
         case .union(let branches):
             stages.append(.fetch(hasFilter: !plan.impliesMatch))
             stages.append(.union(plan, branches))
@@ -97,7 +107,14 @@ extension Explanation {
         case .collectionScan(let plan):
             if !shape.filter.isEmpty { writer.append("filter", shape.filter) }
             writer.append("direction", plan.isBackward ? "backward" : "forward")
-        case .indexScan(let plan), .countScan(let plan): write(plan, &writer)
+        case .indexScan(let plan), .countScan(let plan), .distinctScan(let plan):
+            write(plan, &writer)
+        case .textMatch(let index):
+            writer.append("indexName", index.name)
+            writer.append("textIndexVersion", Int32(3))
+        case .near(let index):
+            writer.append("keyPattern", index.specification["key"] ?? .null)
+            writer.append("indexName", index.name)
         case .express:
             writer.append("keyPattern", "{ _id: 1 }")
             writer.append("indexName", "_id_")
@@ -112,7 +129,7 @@ extension Explanation {
                 writer.close(start)
             }
             writer.close(inputs)
-        case .endOfFile, .count, .fastCount, .subplan: break
+        case .endOfFile, .count, .fastCount, .subplan, .write: break
         }
     }
 
@@ -132,6 +149,13 @@ extension Explanation {
         case .fastCount: "RECORD_STORE_FAST_COUNT"
         case .subplan: "SUBPLAN"
         case .covered: "PROJECTION_COVERED"
+        case .write(.update): "UPDATE"
+        case .write(.delete): "DELETE"
+        case .distinctScan: "DISTINCT_SCAN"
+        case .textMatch: "TEXT_MATCH"
+        case .near(let index):
+            index.pattern.parts.contains { $0.kind == .sphere }
+                ? "GEO_NEAR_2DSPHERE" : "GEO_NEAR_2D"
         case .union(let plan, _): plan.mergeOrder == nil ? "OR" : "SORT_MERGE"
         }
     }
@@ -142,9 +166,9 @@ extension Explanation {
         let keys = keysExamined(counters)
         let advanced =
             switch stage {
-            case .indexScan, .countScan, .union: keys
+            case .indexScan, .countScan, .distinctScan, .union: keys
             case .fetch, .collectionScan: counters.matched
-            case .count, .fastCount: 0
+            case .count, .fastCount, .write: 0
             default: counters.returned
             }
         writer.append("nReturned", Int32(truncatingIfNeeded: advanced))
@@ -152,9 +176,9 @@ extension Explanation {
         // One unit of work for each entry or document looked at, and one to see the end.
         let looked =
             switch stage {
-            case .indexScan, .countScan, .union: keys
+            case .indexScan, .countScan, .distinctScan, .union: keys
             case .collectionScan, .fetch: max(counters.documentsExamined, advanced)
-            case .count: counters.matched
+            case .count, .write: counters.matched
             default: advanced
             }
         writer.append("works", Int32(truncatingIfNeeded: looked + 1))
@@ -165,12 +189,18 @@ extension Explanation {
         writer.append("restoreState", Int32(truncatingIfNeeded: counters.slices))
         writer.append("isEOF", Int32(1))
         switch stage {
-        case .indexScan, .countScan:
+        case .indexScan, .countScan, .distinctScan:
             writer.append("keysExamined", Int32(truncatingIfNeeded: keys))
         case .fetch, .collectionScan, .express:
             writer.append(
                 "docsExamined", Int32(truncatingIfNeeded: counters.documentsExamined))
         case .count: writer.append("nCounted", Int32(truncatingIfNeeded: counters.matched))
+        case .write(.update(let isUpsert)):
+            writer.append("nMatched", Int32(truncatingIfNeeded: counters.matched))
+            writer.append("nWouldModify", Int32(truncatingIfNeeded: counters.matched))
+            writer.append("nWouldUpsert", Int32(isUpsert && counters.matched == 0 ? 1 : 0))
+        case .write(.delete):
+            writer.append("nWouldDelete", Int32(truncatingIfNeeded: counters.matched))
         default: break
         }
     }

@@ -4,7 +4,10 @@
 // for one `_id`; EOF where nothing can match; COUNT over COUNT_SCAN or RECORD_STORE_FAST_COUNT.
 // A range of `_id` is shown as a scan of the index `_id_`, though the documents lie in that order
 // themselves. A union is OR or SORT_MERGE, under SUBPLAN where the whole filter is a `$or`; a
-// projection from index keys alone is PROJECTION_COVERED, without FETCH.
+// projection from index keys alone is PROJECTION_COVERED, without FETCH. $text is a TEXT_MATCH,
+// $near a GEO_NEAR_*, a distinct that leaps from value to value a DISTINCT_SCAN. Writes have UPDATE
+// or DELETE on top of the read that finds their documents. A pipeline that does more than its read
+// is `stages`: a $cursor, then the stages as they were given.
 
 import BSON
 import Query
@@ -17,6 +20,12 @@ package enum ExplainVerbosity: String, Sendable {
 
     /// Whether the query is run.
     var runs: Bool { self != .queryPlanner }
+}
+
+/// A write that is explained.
+package enum ExplainedWrite: Sendable {
+    case update(isUpsert: Bool)
+    case delete
 }
 
 /// Builds explain's answer.
@@ -33,7 +42,16 @@ struct Explanation {
         var isDisjunction = false
         /// Whether a filter without conditions lets the count be looked up.
         var countsWholeCollection = false
+        var isDistinct = false
+        /// What the write does with what is found.
+        var write: WriteKind?
+        /// Which condition only a special index answers.
+        var demand: SpecialDemand?
+        /// The stages of a pipeline that follow what is planned, as given; nil where this is none.
+        var stages: [Value]?
     }
+
+    typealias WriteKind = ExplainedWrite
 
     let namespace: Namespace
     let shape: Shape
@@ -49,8 +67,34 @@ struct Explanation {
     var counters: ReadCounters?
     var milliseconds: Int64 = 0
 
-    /// `queryPlanner` and, where the query was run, `executionStats`.
+    /// `queryPlanner` and, where the query was run, `executionStats`; in `stages` for a pipeline
+    /// that does more.
     func write(_ verbosity: ExplainVerbosity, into writer: inout DocumentWriter) {
+        guard let stages = shape.stages, !stages.isEmpty else {
+            return writeRead(verbosity, into: &writer)
+        }
+        let list = writer.openArray("stages")
+        writer.appendHeader(.document, index: 0)
+        let first = writer.openDocument()
+        let cursor = writer.openDocument("$cursor")
+        writeRead(verbosity, into: &writer)
+        writer.close(cursor)
+        writer.close(first)
+        for (index, stage) in stages.enumerated() {
+            guard case .document(let document) = stage else { continue }
+            writer.appendHeader(.document, index: index + 1)
+            let start = writer.openDocument()
+            writer.appendFields(of: document.view)
+            if let counters, index == stages.count - 1 {
+                writer.append("nReturned", Int64(counters.returned))
+                writer.append("executionTimeMillisEstimate", milliseconds)
+            }
+            writer.close(start)
+        }
+        writer.close(list)
+    }
+
+    private func writeRead(_ verbosity: ExplainVerbosity, into writer: inout DocumentWriter) {
         let planner = writer.openDocument("queryPlanner")
         writer.append("namespace", namespace.description)
         writer.append("parsedQuery", shape.filter)
@@ -123,7 +167,9 @@ struct Explanation {
     }
 
     func returned(_ counters: ReadCounters) -> Int {
-        shape.isCount ? 1 : counters.returned
+        if shape.write != nil { return 0 }
+        if shape.stages?.isEmpty == false { return counters.matched }
+        return shape.isCount ? 1 : counters.returned
     }
 
     /// A range of `_id` counts its documents as keys too; a scan of everything has no keys.

@@ -82,12 +82,15 @@ struct Planner {
                 }
                 continue
             }
-            guard question.sort != nil || restricts(index.pattern.parts[0].path),
+            guard
+                question.sort != nil || restricts(index.pattern.parts[0].path)
+                    || listsValues(index),
                 implication.covers(index)
             else {
                 continue
             }
             let plan = indexPlan(index)
+            if listsValues(index) { plans.append(plan) }
             let isRestricted = plan.bounds.map { !$0.parts[0].isAll } ?? false
             if isRestricted || (question.sort != nil && plan.providesSort) { plans.append(plan) }
             if isRestricted, !plan.providesSort, let merged = exploded(plan, index) {
@@ -95,6 +98,13 @@ struct Planner {
             }
         }
         return plans
+    }
+
+    /// Whether a distinct without conditions needs only look at each of the index's values once.
+    private func listsValues(_ index: IndexEntry) -> Bool {
+        conjuncts.isEmpty && question.distinctPath == index.pattern.parts[0].path
+            && index.flags.multikeyParts == 0 && !index.flags.hasCutKeys
+            && Collation.areSame(question.collation, index.pattern.collation)
     }
 
     /// Whether some condition is about an index's first path: without one, its entries would all

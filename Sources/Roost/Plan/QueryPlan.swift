@@ -37,6 +37,8 @@ struct QueryPlan: Sendable {
     /// The order by which a union's branches, each in that order, are merged; nil where they are
     /// scanned one after another.
     var mergeOrder: SortPattern?
+    /// Whether a distinct leaps from value to value of the index.
+    var leaps = false
     /// Whether results are made from index keys alone, where those say all that is asked for.
     var coversProjection = false
 
@@ -81,6 +83,8 @@ struct PlanQuestion {
     /// Bounds given outright, with a hint: documents whose keys are in `[min, max)`.
     var min: Document?
     var max: Document?
+    /// The path whose different values are wanted, and nothing else of documents.
+    var distinctPath: FieldPath?
     /// How many documents are wanted; nil for all.
     var limit: Int?
 

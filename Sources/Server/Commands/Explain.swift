@@ -52,8 +52,9 @@ enum Explain {
             let request = try Aggregate.request(explained, try Aggregate.namespace(explained))
             return try run(aggregate: request, explained, verbosity, &reply)
         case "update", "delete", "findAndModify":
+            let target = try writeTarget(explained)
             let read = call.core.engine.explain(
-                try writeTarget(explained), filter: Document(), projection: nil, verbosity)
+                target.request, filter: target.filter, write: target.write, verbosity)
             return try answer(read, echo, call, &reply)
         default:
             throw DBError(
@@ -112,69 +113,73 @@ enum Explain {
         _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         try call.core.engine.checkDestination(of: request)
-        let read = call.core.engine.explain(
-            request, filter: firstMatch(call), sort: nil, verbosity)
-        return try answer(
-            read, echo ?? Document(copying: call.body), row: isRow ? request.namespace : nil,
-            stages: stages(of: request, call), call, &reply)
-    }
-
-    /// The stages behind the read, as given, where they are not part of its plan: those of a
-    /// pipeline that writes its results, or makes its own documents.
-    private static func stages(
-        of request: AggregateRequest, _ call: borrowing CommandCall
-    ) -> [Document]? {
-        guard request.pipeline.destination != nil || request.pipeline.isCollectionless,
-            let given = call.value("pipeline")?.array
-        else { return nil }
-        var stages: [Document] = []
-        var elements = given.makeIterator()
-        while let element = elements.next() {
-            guard let stage = element.value.document else { continue }
-            let isRead = stages.isEmpty && stage.value("$match") != nil
-            if !isRead { stages.append(Document(copying: stage)) }
+        let stages: [Value]
+        if case .array(let given)? = call.ownedValue("pipeline") {
+            stages = given
+        } else {
+            stages = []
         }
-        return stages
+        let read = call.core.engine.explain(request, stages: stages, verbosity)
+        return try answer(
+            read, echo ?? Document(copying: call.body), row: isRow ? request.namespace : nil, call,
+            &reply)
     }
 
     /// Explains the search for the documents that a write changes.
     static func run(
         target: FindRequest, _ filter: Document, _ call: borrowing CommandCall,
-        _ verbosity: ExplainVerbosity, echo: Document, _ reply: inout ReplyWriter
+        _ verbosity: ExplainVerbosity, write: ExplainedWrite, echo: Document,
+        _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
-        let read = call.core.engine.explain(target, filter: filter, projection: nil, verbosity)
+        let read = call.core.engine.explain(
+            target, filter: filter, write: write, verbosity)
         return try answer(read, echo, call, &reply)
     }
 
-    /// The filter of a leading `$match`, as given.
-    private static func firstMatch(_ call: borrowing CommandCall) -> Document {
-        guard let stages = call.value("pipeline")?.array,
-            let match = stages.first?.value.document?.value("$match")?.document
-        else { return Document() }
-        return Document(copying: match)
+    /// What a write command looks for, by its first statement.
+    private struct WriteTarget {
+        let request: FindRequest
+        let filter: Document
+        let write: ExplainedWrite
     }
 
-    /// The first statement of a write command as the find that looks for its documents.
-    private static func writeTarget(_ call: borrowing CommandCall) throws(DBError) -> FindRequest {
+    private static func writeTarget(
+        _ call: borrowing CommandCall
+    ) throws(DBError) -> WriteTarget {
         let namespace = try call.namespace()
         var compiler = try QueryCompiler(call, namespace)
         var filter = Document()
+        var write = ExplainedWrite.delete
+        var isSingle = true
+        var hint: Value?
         for field: StaticString in ["updates", "deletes"] {
-            if let statement = call.value(field)?.array?.first?.value.document,
-                let query = statement.value("q")?.document
-            {
-                filter = Document(copying: query)
-                compiler = try compiler.collated(
-                    by: statement.value("collation")?.document,
-                    of: call.core.engine.collection(namespace))
+            guard let statement = call.value(field)?.array?.first?.value.document else { continue }
+            if let query = statement.value("q")?.document { filter = Document(copying: query) }
+            if let given = statement.value("hint") { hint = Value(given) }
+            compiler = try compiler.collated(
+                by: statement.value("collation")?.document,
+                of: call.core.engine.collection(namespace))
+            if "\(field)" == "updates" {
+                write = .update(isUpsert: statement.value("upsert")?.isTruthy ?? false)
+                isSingle = !(statement.value("multi")?.isTruthy ?? false)
+            } else {
+                isSingle = statement.value("limit")?.isTruthy ?? true
             }
         }
-        if let query = call.ownedDocumentIfKnown("query") { filter = query }
-        return FindRequest(namespace, filter: try compiler.filter(filter.view))
+        if let query = call.ownedDocumentIfKnown("query") {
+            filter = query
+            if call.value("remove")?.isTruthy != true {
+                write = .update(isUpsert: call.value("upsert")?.isTruthy ?? false)
+            }
+        }
+        var request = FindRequest(namespace, filter: try compiler.filter(filter.view))
+        request.hint = hint
+        if isSingle { request.limit = 1 }
+        return WriteTarget(request: request, filter: filter, write: write)
     }
 
     private static func answer(
-        _ read: ExplainRead, _ echo: Document, row: Namespace? = nil, stages: [Document]? = nil,
+        _ read: ExplainRead, _ echo: Document, row: Namespace? = nil,
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         let port = call.core.options.listen.first?.port ?? 27_017
@@ -187,19 +192,7 @@ enum Explain {
             writer.close(start)
             let bytes = writer.take()
             let mark = row.map { _ in RowReply.open(&reply) }
-            if let stages {
-                reply.append("explainVersion", "1")
-                let list = reply.openArray("stages")
-                let cursor = Document { writer in
-                    let start = writer.openDocument("$cursor")
-                    writer.appendFields(of: DocumentView(bytes.span.bytes))
-                    writer.close(start)
-                }
-                for stage in [cursor] + stages { reply.append(element: stage.view) }
-                reply.close(list)
-            } else {
-                reply.appendFields(of: DocumentView(bytes.span.bytes))
-            }
+            reply.appendFields(of: DocumentView(bytes.span.bytes))
             reply.append("command", document: echo)
             let server = reply.openDocument("serverInfo")
             reply.append("host", HostInfo.hostName)

@@ -119,12 +119,11 @@ enum QueryCommand {
             return try Explain.run(aggregate: request, inner, verbosity, echo: echo, &reply)
         case .live(let collection, let stages):
             return try Explain.run(live: try live(collection, stages, call), echo, &reply)
-        case .update(let collection, let filter, _, _), .delete(let collection, let filter):
-            let namespace = Namespace(call.database, collection)
-            try namespace.validate()
-            let compiler = try QueryCompiler(call, namespace)
-            let target = FindRequest(namespace, filter: try compiler.filter(filter.view))
-            return try Explain.run(target: target, filter, call, verbosity, echo: echo, &reply)
+        case .update(let collection, let filter, _, let isUpsert):
+            return try explain(
+                .update(isUpsert: isUpsert), collection, filter, call, echo, verbosity, &reply)
+        case .delete(let collection, let filter):
+            return try explain(.delete, collection, filter, call, echo, verbosity, &reply)
         case .insert, .createIndex, .dropIndex, .createCollection, .dropCollection:
             throw TextQuery.located(
                 DBError(
@@ -132,6 +131,19 @@ enum QueryCommand {
                     "only 'from', 'update', 'upsert' and 'delete' can be explained"),
                 in: text)
         }
+    }
+
+    private static func explain(
+        _ write: ExplainedWrite, _ collection: String, _ filter: Document,
+        _ call: borrowing CommandCall, _ echo: Document, _ verbosity: ExplainVerbosity,
+        _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        let namespace = Namespace(call.database, collection)
+        try namespace.validate()
+        let compiler = try QueryCompiler(call, namespace)
+        let target = FindRequest(namespace, filter: try compiler.filter(filter.view))
+        return try Explain.run(
+            target: target, filter, call, verbosity, write: write, echo: echo, &reply)
     }
 
     /// The live query as the command that would run it.

@@ -26,6 +26,7 @@ private func say(_ line: String) {
     _ = write(2, bytes, bytes.count)
 }
 
+/// Runs the target over one input; what libFuzzer calls.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     // SAFETY: libFuzzer lends `count` bytes for the call.
@@ -49,6 +50,7 @@ public func testOneInput(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     return 0
 }
 
+/// Makes another input in place of one; what libFuzzer calls.
 @_cdecl("LLVMFuzzerCustomMutator")
 public func mutate(
     _ data: UnsafeMutablePointer<UInt8>, _ count: Int, _ most: Int, _ seed: UInt32

@@ -79,6 +79,8 @@ func run(
 /// Collections in memory for the stages that read others.
 final class OtherCollections: ForeignReader {
     private let collections: [String: [Document]]
+    /// How many reads there were.
+    private(set) var openedCount = 0
 
     init(_ collections: [String: [Document]]) {
         self.collections = collections
@@ -87,6 +89,7 @@ final class OtherCollections: ForeignReader {
     func open(
         _ collection: ForeignCollection, _ pipeline: Pipeline
     ) throws(DBError) -> any ForeignCursor {
+        openedCount += 1
         var resources = ExecutionResources()
         resources.foreign = self
         let documents = collections[collection.collection] ?? []

@@ -27,7 +27,7 @@ import Testing
                 }
             }
         }
-        let local = documents(8, "l")
+        let local = documents(40, "l")
         let foreign = documents(12, "f")
         let stages: Value = [
             ["$lookup": ["from": "f", "localField": "l", "foreignField": "f", "as": "j"]],
@@ -40,6 +40,36 @@ import Testing
                 result["ids"] == .array(expected.map { $0["_id"] ?? .null }),
                 "seed \(seed): \(document)")
         }
+    }
+
+    /// Many documents are joined by few reads, whatever their results' size; few are wanted of them,
+    /// few are joined.
+    @Test func manyAreJoinedAtOnce() throws {
+        let local: [Document] = (0..<3_000).map { ["_id": .int32($0), "l": .int32($0 % 700)] }
+        let text = String(repeating: "x", count: 500)
+        let foreign: [Document] = (0..<1_400).map {
+            ["_id": .int32($0), "f": .int32($0 % 700), "t": .string(text)]
+        }
+        func run(_ stages: Value) throws -> (results: [Document], reads: Int) {
+            let list = OwnedValue(stages)
+            let pipeline = try Pipeline.parse(DocumentView(list.view.bytes), ExpressionScope())
+            let others = OtherCollections(["f": foreign])
+            var resources = ExecutionResources()
+            resources.foreign = others
+            return (try QueryTests.run(pipeline, over: local, resources), others.openedCount)
+        }
+        let lookup: Value = [
+            "$lookup": ["from": "f", "localField": "l", "foreignField": "f", "as": "j"]
+        ]
+        let all = try run([lookup, ["$project": ["ids": "$j._id"]]])
+        #expect(all.reads <= 14)
+        #expect(all.results.count == 3_000)
+        for (number, result) in all.results.enumerated() {
+            let first = Int32(number % 700)
+            try #require(result["ids"] == [.int32(first), .int32(first + 700)])
+        }
+        let few = try run([lookup, ["$limit": 2], ["$project": ["_id": 1]]])
+        #expect(few.results == [["_id": 0], ["_id": 1]] && few.reads <= 2)
     }
 
     /// Whether a local value finds a foreign one.

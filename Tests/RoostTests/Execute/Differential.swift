@@ -18,7 +18,7 @@ enum Differential {
         ProcessInfo.processInfo.environment[name].flatMap(Int.init)
     }
 
-    /// Notes one query that was compared.
+    /// Notes one query by an index whose answer was compared with the scan's.
     static func count() { cases.add(1, ordering: .relaxed) }
 
     /// Says how many there were so far; of interest at the end of a long run.

@@ -178,7 +178,6 @@ import TestSupport
         _ fixture: ReadFixture, _ small: inout SmallDocuments, _ filter: Document,
         hints: [Value?], isComplete: Bool
     ) throws {
-        Differential.count()
         let sort = small.random.oneIn(2) ? small.sort() : nil
         let natural: Value = ["$natural": 1]
         let scan = try fixture.find(fixture.request(Self.names, filter, hint: natural))
@@ -203,11 +202,13 @@ import TestSupport
                 // A wildcard index without a path of the query.
                 continue
             }
+            Differential.count()
             let ids = Self.ids(found)
             let comment = Comment(
                 rawValue: "filter \(text(filter)) sort \(sort.map(text) ?? "") hint \(hint as Any)")
             if hint == nil || isComplete {
                 try #require(ids.sorted() == expected, comment)
+                Differential.count()
                 try #require(
                     try fixture.count(Self.names, filter, hint: hint) == expected.count, comment)
             } else {
@@ -223,6 +224,7 @@ import TestSupport
             let limited = try fixture.find(
                 fixture.request(Self.names, filter, sort: sort, hint: hint, limit: limit),
                 batch: batch, slice: slice)
+            Differential.count()
             try #require(limited.count == min(limit, expected.count), comment)
             try #require(Set(Self.ids(limited)).isSubset(of: expected), comment)
             if let sort {
@@ -250,6 +252,7 @@ import TestSupport
         var plain = try fixture.request(Self.names, filter, hint: ["$natural": 1])
         plain.projection = request.projection
         let expected = try fixture.find(plain).map(canonical)
+        Differential.count()
         try #require(
             found.sorted() == expected.sorted(), "\(comment) fields \(text(fields))")
     }

@@ -134,7 +134,6 @@ import Testing
             if round % 2 > 0 { try await fixture.createIndex(Self.names, specification) }
             for step in 0..<60 {
                 if step == 30 { try await change(fixture, &random, flat: row.flat) }
-                Differential.count()
                 var filter: [(String, Value)] = [
                     ("loc", Self.region(&random, flat: row.flat))
                 ]
@@ -145,6 +144,7 @@ import Testing
                 for hint: Value? in [nil, "x"] {
                     let found = try fixture.find(
                         fixture.request(Self.names, document, hint: hint), batch: 7, slice: 9)
+                    Differential.count()
                     try #require(Self.ids(found) == Self.ids(scan), "\(document)")
                 }
             }
@@ -189,6 +189,59 @@ import Testing
             try #require(limited == Array(found.prefix(4)))
             try #require(found.allSatisfy { $0.keys == ["_id", "loc"] })
         }
+    }
+
+    /// With a limit and without a distance, $near gives the nearest of all, and looks at few.
+    @Test(arguments: [true, false])
+    func nearestAreFoundInGrowingCaps(isSphere: Bool) async throws {
+        let fixture = try ReadFixture()
+        var random = RandomSource(seed: Differential.seed + 6)
+        let key: Document = ["loc": isSphere ? "2dsphere" : "2d"]
+        try await fixture.createIndex(Self.names, ["key": .document(key), "name": "x"])
+        let documents = (0..<2_000).map { id -> Document in
+            // Most in few towns, some anywhere.
+            let spread = random.oneIn(10) ? 60.0 : 0.5
+            let town = Double(random.below(4)) * 20 - 40
+            func around(_ center: Double) -> Value {
+                .double(center + (Double(random.below(20_000)) / 10_000 - 1) * spread)
+            }
+            return [
+                "_id": .int32(Int32(id)), "kind": .int32(Int32(random.below(3))),
+                "loc": [around(town), around(town / 2)],
+            ]
+        }
+        #expect(try await fixture.insert(Self.names, documents) == 2_000)
+        var keysMax = 0
+        for step in 0..<40 * Differential.scale {
+            let center: Value = [
+                .double(Double(random.below(120)) - 60), .double(Double(random.below(60)) - 30),
+            ]
+            var near: [(String, Value)] = isSphere ? [("$nearSphere", center)] : [("$near", center)]
+            if step % 4 == 3 { near.append(("$maxDistance", isSphere ? 0.2 : 12.0)) }
+            if step % 8 == 5 { near.append(("$minDistance", isSphere ? 0.01 : 0.5)) }
+            var filter: [(String, Value)] = [("loc", .document(near.asDocument))]
+            if random.oneIn(3) { filter.append(("kind", .int32(Int32(random.below(3))))) }
+            let all = try fixture.find(fixture.request(Self.names, filter.asDocument))
+            for limit in [1, 5, 400, 3_000] {
+                Differential.count()
+                let request = try fixture.request(
+                    Self.names, filter.asDocument, skip: step % 3, limit: limit)
+                let found = try fixture.find(request, batch: 7, slice: 50)
+                try #require(found == Array(all.dropFirst(step % 3).prefix(limit)))
+            }
+        }
+        for town in [-40.0, 0, 20] {
+            let near: Document = [
+                "loc": .document(
+                    [(isSphere ? "$nearSphere" : "$near", [.double(town), .double(town / 2)])]
+                        .asDocument)
+            ]
+            let cursor = try fixture.engine.openCursor(
+                fixture.request(Self.names, near, limit: 10))
+            #expect(try fixture.run(cursor).count == 10)
+            keysMax = max(keysMax, cursor.counters.keysExamined)
+        }
+        #expect(keysMax < 400)
     }
 
     /// $text finds the documents that answer the search when each is asked.
