@@ -19,11 +19,15 @@ struct Environment {
         variables[name].flatMap { $0.isEmpty ? nil : $0 }
     }
 
+    /// Whether the variable says yes.
+    func isTrue(_ name: String) -> Bool { ["1", "true", "yes"].contains(self[name]) }
+
     /// Reads the `ROOST_…` variables that `serve` knows.
     static var current: Environment {
         let names = [
             "DIR", "LISTEN", "DURABILITY", "QUOTA", "MAX_CONNECTIONS", "TLS_CERT", "TLS_KEY",
-            "TLS_CA", "REPLICA_SET", "ADVERTISE", "LOG_LEVEL", "TEST_COMMANDS",
+            "TLS_CA", "REPLICA_SET", "ADVERTISE", "SERIALIZABLE", "LOG_LEVEL", "TEST_COMMANDS",
+            "CHANGE_LOG_HOURS", "CHANGE_LOG_SIZE",
         ]
         var variables: [String: String] = [:]
         for name in names {
@@ -85,8 +89,10 @@ struct ServeSettings {
             throw ValidationError("--log-level '\(level)' is no level; info is the default")
         }
         self.logLevel = logLevel
+        server.transactionsAreSerializable =
+            flags.serializable || environment.isTrue("ROOST_SERIALIZABLE")
         server.offersTestCommands =
-            flags.testCommands || ["1", "true", "yes"].contains(environment["ROOST_TEST_COMMANDS"])
+            flags.testCommands || environment.isTrue("ROOST_TEST_COMMANDS")
         server.commandLine = CommandLine.arguments
     }
 

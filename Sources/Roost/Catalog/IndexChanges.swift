@@ -117,7 +117,10 @@ extension WriterState {
             before: (existing?.indexes.count ?? 0) + 1, after: indexes.count + 1,
             madeCollection: existing == nil)
         if !wanted.isEmpty {
-            log.note(.createIndexes, entry, .listing(indexes: wanted.map(\.document)))
+            // A build says so when it is done.
+            if isEmpty {
+                log.note(.createIndexes, entry, .listing(indexes: wanted.map(\.document)))
+            }
             try save(entry.with(indexes: indexes), &transaction)
         }
         return IndexPlan(created: created, toBuild: toBuild)
@@ -126,7 +129,7 @@ extension WriterState {
 
 extension Document {
     /// What the log says of indexes that were made or dropped.
-    fileprivate static func listing(indexes: [Document]) -> Document {
+    static func listing(indexes: [Document]) -> Document {
         ["indexes": .array(indexes.map { .document($0) })]
     }
 }

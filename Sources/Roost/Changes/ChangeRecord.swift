@@ -170,6 +170,16 @@ struct ChangeRecordView: ~Escapable {
         get { DocumentView(bytes.extracting(payloadStart..<bytes.byteCount)) }
     }
 
+    /// The `_id` of the document that an insert, update, replacement, delete or image is about; nil
+    /// where the image is in the record before.
+    /// - Throws: `dataCorruptionDetected` where the lengths make no sense.
+    @_lifetime(copy self)
+    func documentID() throws(DBError) -> ValueView? {
+        guard kind == .update || kind == .replace else { return document.value("_id") }
+        guard let before = before(try delta()) else { return nil }
+        return DocumentView(before).value("_id")
+    }
+
     /// What an update or replacement exchanged.
     /// - Throws: `dataCorruptionDetected` where the lengths make no sense.
     func delta() throws(DBError) -> ChangeDelta {

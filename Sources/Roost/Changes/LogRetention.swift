@@ -213,7 +213,7 @@ extension RoostEngine {
     package func trimLog(at millis: Int64) -> Int {
         var removed = 0
         let limits = retention.current
-        let writer = writer
+        let (writer, transactions) = (writer, transactions)
         while !retention.isStopped {
             let bytesMax = retention.bytesMax
             do {
@@ -221,7 +221,9 @@ extension RoostEngine {
                     transaction in
                     let trim = LogTrim(
                         limits, bytesMax: bytesMax, at: millis, end: writer.log.endOffset)
-                    return try trim.run(newest: writer.log.newest, &transaction)
+                    // What open transactions may have to look at stays.
+                    let newest = min(writer.log.newest, transactions.oldest ?? writer.log.newest)
+                    return try trim.run(newest: newest, &transaction)
                 }
                 removed += count
                 retention.note(trimmed: count)

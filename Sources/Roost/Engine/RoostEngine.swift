@@ -47,9 +47,13 @@ package final class RoostEngine: Sendable {
     /// Who waits for capped collections to grow, and for changes.
     package let tails: TailWatch
     /// What open transactions mean to change.
-    let intents = IntentTable()
+    let intents: IntentTable
+    /// The transactions that have not ended.
+    package let transactions: OpenTransactions
     /// The snapshots that can be asked for by time.
     package let snapshots = SnapshotTable()
+    /// Whether a power cut may take the last commits.
+    private let mayLose: Bool
     /// Where sorts spill.
     let temporaryFolder: String
     private let published: PublishedCatalog
@@ -79,6 +83,9 @@ package final class RoostEngine: Sendable {
         completions = opened.completions
         clock = opened.clock
         logEpoch = opened.logEpoch
+        intents = opened.intents
+        mayLose = options.durability == .relaxed
+        transactions = OpenTransactions(options.transactions, quotaBytes: options.quotaBytes)
         temporaryFolder = path + "/tmp"
         do {
             readerPool = try ReaderPool(store: opened.store, threads: options.readerThreads)
@@ -90,6 +97,7 @@ package final class RoostEngine: Sendable {
         removeTemporaryCollections()
         startExpiry()
         startRetention()
+        startTransactionKeeper()
     }
 
     /// Whether a folder holds a database; opening one that doesn't makes it.
@@ -99,7 +107,10 @@ package final class RoostEngine: Sendable {
     package func close() {
         expiry.stop()
         retention.stop()
+        for transaction in transactions.all { transaction.abort() }
+        transactions.stop()
         readerPool.close()
+        if mayLose { removeLossMark() }
         store.close()
         background.join()
     }
@@ -284,6 +295,7 @@ private struct Opened {
     let writer: WriterState
     let clock: LogicalClock
     let completions = Completions()
+    let intents = IntentTable()
     let logEpoch: UInt64
     let retention: LogRetention
 
@@ -296,7 +308,7 @@ private struct Opened {
         let log: (end: ChangeLog.End, header: LogHeader)
         do {
             snapshot = try Self.load(store)
-            log = try RoostEngine.openLog(store)
+            log = try RoostEngine.openLog(store, mayLose: options.durability == .relaxed)
         } catch {
             store.close()
             throw error
@@ -305,7 +317,8 @@ private struct Opened {
         clock = LogicalClock(startingAt: log.end.position.sequence)
         logEpoch = log.header.epoch
         writer = WriterState(
-            catalog, TailWatch(logEnd: log.end.position.sequence), ChangeLog(clock, end: log.end))
+            catalog, TailWatch(logEnd: log.end.position.sequence), ChangeLog(clock, end: log.end),
+            intents)
         retention = LogRetention(options.changeLog, quotaBytes: options.quotaBytes)
         let (writer, retention, completions) = (writer, retention, completions)
         store.setGroupHooks(

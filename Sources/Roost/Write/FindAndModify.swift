@@ -14,6 +14,8 @@ package struct FindAndModifyRequest: Sendable {
     /// Which fields to return.
     package let projection: Projection?
     package let deadline: ContinuousClock.Instant?
+    /// Where the completion runs, as the engine's completer counts; nil: on the writer thread.
+    package var completionPlace: Int?
     /// Under what the outcome is kept, so that a repetition is answered with it.
     package var retry: RetryIdentity?
     /// The transaction that the request belongs to.
@@ -86,12 +88,21 @@ final class FindAndModifyJob: @unchecked Sendable {
     /// - Parameter isCertain: whether a mismatch means that there is no document, so that an
     ///   upsert may follow; else the search is repeated.
     private func apply(_ keys: [[UInt8]], isCertain: Bool) {
+        if let deadline = request.deadline, ContinuousClock.now > deadline {
+            return completion(.failure(.timeExpired))
+        }
         let writer = engine.writer
         let request = request
-        engine.submit { transaction in
+        var options = OperationOptions()
+        options.completionPlace = request.completionPlace
+        engine.submit(options) { transaction in
             try writer.findAndModify(request, keys, mayUpsert: isCertain, &transaction)
         } completion: { outcome in
             switch outcome {
+            case .success(let found) where found.result.blockedBy != nil:
+                self.engine.wait(for: found.result.blockedBy ?? 0, self.request.deadline) {
+                    self.apply(keys, isCertain: isCertain)
+                }
             case .failure(let error) where error.code == .duplicateKey && keys.isEmpty:
                 self.again(or: .failure(error))
             case .success(let found) where found.result.n == 0 && !isCertain:
@@ -114,12 +125,27 @@ extension WriterState {
         _ request: FindAndModifyRequest, _ keys: [[UInt8]], mayUpsert: Bool,
         _ transaction: inout WriteTransaction
     ) throws -> FindAndModifyOutcome {
-        if let retry = request.retry,
-            let known = try OutcomeRecord.find(retry, 0, transaction),
-            let result = known.result(0)
-        {
-            return FindAndModifyOutcome(result: result, document: known.document)
+        let known = try request.retry.map { try KnownOutcomes($0, transaction) }
+        if let known, let result = known.result(0) {
+            return FindAndModifyOutcome(result: result, document: known.document(0))
         }
+        do {
+            let outcome = try change(request, keys, mayUpsert: mayUpsert, &transaction)
+            if outcome.result.n > 0 {
+                try known?.save(
+                    [outcome.result], from: 0, document: outcome.document, &transaction)
+            }
+            return outcome
+        } catch let error as BlockedByTransaction {
+            try finishOperation(&transaction)
+            return FindAndModifyOutcome(result: StatementResult(blockedBy: error.owner))
+        }
+    }
+
+    private func change(
+        _ request: FindAndModifyRequest, _ keys: [[UInt8]], mayUpsert: Bool,
+        _ transaction: inout WriteTransaction
+    ) throws -> FindAndModifyOutcome {
         var images = DocumentImages.wanted
         var result = StatementResult()
         switch request.statement {
@@ -143,10 +169,7 @@ extension WriterState {
         }
         try finishOperation(&transaction)
         guard result.n > 0 else { return FindAndModifyOutcome(result: result, document: nil) }
-        let document = request.returnsNew ? images.after : images.before
-        if let retry = request.retry {
-            try OutcomeRecord(retry, [result], document: document).save(0, retry, &transaction)
-        }
-        return FindAndModifyOutcome(result: result, document: document)
+        return FindAndModifyOutcome(
+            result: result, document: request.returnsNew ? images.after : images.before)
     }
 }

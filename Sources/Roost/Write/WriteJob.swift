@@ -92,10 +92,18 @@ final class WriteJob: @unchecked Sendable {
         } completion: { outcome in
             switch outcome {
             case .failure(let error): self.fail(error)
-            case .success(let results):
+            case .success(var results):
+                let blocked = results.last?.blockedBy
+                if blocked != nil { results.removeLast() }
                 self.results += results
                 self.next += results.count
-                if self.isEndedByError { self.finish() } else { self.run() }
+                if let blocked {
+                    self.engine.wait(for: blocked, self.request.deadline) { self.run() }
+                } else if self.isEndedByError {
+                    self.finish()
+                } else {
+                    self.run()
+                }
             }
         }
     }
@@ -192,7 +200,7 @@ final class WriteJob: @unchecked Sendable {
             end(error: nil)
             return
         }
-        let retry = request.retry.map { ($0, next) }
+        let retry = request.retry.map { ($0, position: next) }
         var options = OperationOptions()
         if case .delete = statement { options.mayUseReserve = true }
         engine.submit(options) { transaction in
@@ -202,8 +210,24 @@ final class WriteJob: @unchecked Sendable {
         } completion: { outcome in
             switch outcome {
             case .failure(let error): self.end(error: error)
-            case .success(let result): self.applied(result, isLast: isLast, had: keys.count)
+            case .success((let result, let done)):
+                self.applied(result, isLast: isLast, had: keys.count)
+                if let blocked = result.blockedBy {
+                    self.engine.wait(for: blocked, self.request.deadline) {
+                        self.goOn(Array(keys[done...]), isLast: isLast)
+                    }
+                }
             }
+        }
+    }
+
+    /// Hands the rest of a chunk to the writer thread, when the transaction has ended that was in
+    /// the way.
+    private func goOn(_ keys: [[UInt8]], isLast: Bool) {
+        if let deadline = request.deadline, ContinuousClock.now > deadline {
+            end(error: .timeExpired)
+        } else {
+            apply(keys, isLast: isLast)
         }
     }
 
@@ -213,8 +237,9 @@ final class WriteJob: @unchecked Sendable {
         scan.result.modified += result.modified
         scan.result.upsertedID = result.upsertedID
         scan.result.isReplayed = result.isReplayed
-        scan.attempts += 1
+        if result.blockedBy == nil { scan.attempts += 1 }
         self.scan = scan
+        if result.blockedBy != nil { return }
         if let error = result.error {
             // A document that appeared since the search: look again, it may match now.
             let mayRetry = count == 0 && error.code == .duplicateKey && scan.attempts < 2
@@ -240,18 +265,17 @@ final class WriteJob: @unchecked Sendable {
 
 extension WriterState {
     /// Applies a statement to the documents that a search found, as far as they still match.
+    /// - Returns: what came of it, and how many of the keys it is done with: where a transaction
+    ///   blocks a document, those before it.
     func runScan(
         _ statement: WriteStatement, _ keys: [[UInt8]], _ namespace: Namespace, time: WriteTime,
-        mayUpsert: Bool, retry: (identity: RetryIdentity, statement: Int)? = nil,
+        mayUpsert: Bool, retry: (identity: RetryIdentity, position: Int)? = nil,
         _ transaction: inout WriteTransaction
-    ) throws -> StatementResult {
-        if let retry,
-            let known = try OutcomeRecord.find(retry.identity, retry.statement, transaction),
-            let result = known.result(0)
-        {
-            return result
-        }
+    ) throws -> (StatementResult, done: Int) {
+        let known = try retry.map { try KnownOutcomes($0.identity, transaction) }
+        if let retry, let result = known?.result(retry.position) { return (result, keys.count) }
         var total = StatementResult()
+        var done = 0
         var images = DocumentImages()
         do {
             for key in keys {
@@ -268,19 +292,21 @@ extension WriterState {
                 }
                 total.n += one.n
                 total.modified += one.modified
+                done += 1
             }
             if mayUpsert, case .update(let update) = statement, update.isUpsert {
                 total = try upsert(update, namespace, time: time, images: &images, &transaction)
             }
         } catch let error as DBError {
             total.error = error
+        } catch let error as BlockedByTransaction {
+            total.blockedBy = error.owner
         }
         try finishOperation(&transaction)
-        if let retry, total.n > 0, total.error == nil {
-            try OutcomeRecord(retry.identity, [total]).save(
-                retry.statement, retry.identity, &transaction)
+        if let retry, total.n > 0, total.error == nil, total.blockedBy == nil {
+            try known?.save([total], from: retry.position, &transaction)
         }
-        return total
+        return (total, done)
     }
 }
 

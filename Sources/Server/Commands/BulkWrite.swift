@@ -35,13 +35,13 @@ enum BulkWrite {
             first, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.namespaces = collections.map(\.namespace)
         request.deadline = call.special.deadline
-        call.enter(&request)
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         var kinds: [Kind] = []
         try StatementReader.forEach("ops", call) { document throws(DBError) in
             kinds.append(
                 try append(document, &request, compiler, call.core.engine, collections))
         }
+        try call.enter(&request)
         let answer = Answer(
             kinds: kinds, errorsOnly: call.truth("errorsOnly") == true,
             batchSize: try call.cursorBatchSize(), core: call.core, owner: call.cursorOwner,

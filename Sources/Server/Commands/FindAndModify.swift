@@ -34,7 +34,8 @@ enum FindAndModify {
             returnsNew: returnsNew, projection: projection, deadline: call.special.deadline,
             time: call.core.engine.writeTime)
         request.transaction = call.special.transaction
-        if call.special.transaction == nil { request.retry = call.special.retry }
+        request.retry = try call.retry(statements: 1)
+        request.completionPlace = call.connection.loop.number
         try call.failBeforeWrite(statements: 1)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
