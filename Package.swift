@@ -17,6 +17,7 @@ let package = Package(
     name: "roost",
     products: [
         .library(name: "Roost", targets: ["Roost"]),
+        .library(name: "RoostClient", targets: ["Client"]),
         .executable(name: "roost", targets: ["RoostCLI"]),
     ],
     dependencies: [
@@ -30,7 +31,8 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-        .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+        .systemLibrary(
+            name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
         .target(
             name: "CDecimal",
             linkerSettings: [.linkedLibrary("bidgcc000"), .linkedLibrary("m")]),
@@ -41,6 +43,7 @@ let package = Package(
             name: "CS2", linkerSettings: [.linkedLibrary("s2")]),
         .target(name: "CStemmer", linkerSettings: [.linkedLibrary("stemmer")]),
         .target(name: "CChecksum"),
+        .target(name: "CPlatform"),
         .target(name: "CEditLine", linkerSettings: [.linkedLibrary("edit")]),
 
         .target(name: "BSON", dependencies: ["CDecimal"], swiftSettings: swift),
@@ -53,10 +56,11 @@ let package = Package(
         .target(
             name: "Roost",
             dependencies: [
-                "Storage", "Query", "BSON", "CChecksum",
+                "Storage", "Query", "BSON", "CChecksum", "CZlib",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
+            exclude: ["Live/Events.md"],
             swiftSettings: swift),
         .target(
             name: "Wire",
@@ -67,7 +71,7 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "Roost", "Query", "Wire", "BSON",
+                "Roost", "Query", "Wire", "BSON", "CPlatform",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -102,17 +106,50 @@ let package = Package(
             name: "BSONTests", dependencies: ["BSON", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "StorageTests", dependencies: ["Storage"], swiftSettings: swift),
         .testTarget(
-            name: "QueryTests", dependencies: ["Query", "BSON", "TestSupport"], swiftSettings: swift),
+            name: "QueryTests", dependencies: ["Query", "BSON", "TestSupport"], swiftSettings: swift
+        ),
         .testTarget(
-            name: "RoostTests", dependencies: ["Roost", "Query", "Storage", "BSON"],
+            name: "RoostTests",
+            dependencies: ["Roost", "Client", "Query", "Storage", "BSON", "TestSupport"],
             swiftSettings: swift),
         .testTarget(name: "WireTests", dependencies: ["Wire", "BSON"], swiftSettings: swift),
-        .testTarget(name: "ServerTests", dependencies: ["Server", "Roost", "Wire", "BSON"], swiftSettings: swift),
+        .testTarget(
+            name: "ServerTests",
+            dependencies: ["Server", "Client", "Roost", "Wire", "BSON", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(
             name: "ShellTests", dependencies: ["RoostCLI", "Client", "BSON", "TestSupport"],
+            swiftSettings: swift),
+        .target(
+            name: "FuzzTargets",
+            dependencies: [
+                "BSON", "Query", "Roost", "Wire", "TestSupport",
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            path: "Tests/Fuzz/Targets", swiftSettings: swift),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["FuzzTargets", "RoostCLI", "BSON", "TestSupport"],
             swiftSettings: swift),
         .testTarget(name: "TidyTests", swiftSettings: swift),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17
 )
+
+// libFuzzer brings its own main and needs its own flags: only tools/fuzz builds this.
+if Context.environment["ROOST_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "FuzzDriver", dependencies: ["FuzzTargets", "BSON"], path: "Tests/Fuzz/Driver",
+            swiftSettings: swift + [.unsafeFlags(["-parse-as-library"])]))
+}
+
+// tools/differential builds the engine's tests alone, optimised.
+if Context.environment["ROOST_ENGINE_ONLY"] != nil {
+    let engine: Set = [
+        "CLMDB", "CPCRE2", "CDecimal", "CICU", "CS2", "CStemmer", "CChecksum", "BSON", "Storage",
+        "Query", "Roost", "TestSupport", "RoostTests",
+    ]
+    package.products = []
+    package.targets.removeAll { !engine.contains($0.name) }
+}

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "load.h"
+#include "socket.h"
 
 void buffer_reserve(struct buffer *buffer, size_t more)
 {

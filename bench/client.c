@@ -3,14 +3,11 @@
  *
  * A run is a warm-up and a measured phase. Both start with every connection idle and end when the
  * last reply is in, so that slow operations are counted as exactly as fast ones. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,39 +39,6 @@ struct client {
     uint64_t bytes_out;
     uint64_t bytes_in;
 };
-
-uint64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000ULL + (uint64_t)time.tv_nsec;
-}
-
-bool send_all(int fd, const void *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t sent = send(fd, bytes, length, MSG_NOSIGNAL);
-        if (sent <= 0) {
-            return false;
-        }
-        bytes = (const char *)bytes + sent;
-        length -= (size_t)sent;
-    }
-    return true;
-}
-
-bool receive_exactly(int fd, void *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t got = recv(fd, bytes, length, 0);
-        if (got <= 0) {
-            return false;
-        }
-        bytes = (char *)bytes + got;
-        length -= (size_t)got;
-    }
-    return true;
-}
 
 /* ---- choosing operations ---- */
 
@@ -272,18 +236,7 @@ static void open_connection(struct client *client, int index)
     const struct settings *settings = client->settings;
     struct connection *connection = &client->connections[index];
     connection->index = index;
-    connection->fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = {
-        .sin_family = AF_INET,
-        .sin_port = htons((uint16_t)settings->port),
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-    };
-    int yes = 1;
-    if (connection->fd < 0 ||
-        connect(connection->fd, (struct sockaddr *)&address, sizeof address) != 0) {
-        die("can't connect to port %d: %s", settings->port, strerror(errno));
-    }
-    setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    connection->fd = connect_to(settings->port);
     if (!client->protocol->open(connection, settings)) {
         die("port %d doesn't answer the handshake of protocol %s", settings->port,
             client->protocol->name);
@@ -316,13 +269,6 @@ static uint32_t first_value(void)
     struct timespec time;
     clock_gettime(CLOCK_REALTIME, &time);
     return (uint32_t)((uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000);
-}
-
-static double cpu_seconds(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
 struct measurement {

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "buffer.h"
+#include "socket.h"
 
 enum operation {
     OP_READ,    /* one document by _id */
@@ -98,6 +99,9 @@ extern const struct protocol redis_protocol;
 extern const struct protocol postgres_protocol;
 extern const struct protocol ping_protocol;
 
+/* Signs in at PostgreSQL's database `bench` and waits until it is ready for queries. */
+bool postgres_sign_in(int fd, const char *user);
+
 /* The sizes of MongoDB's point read and its reply, which the ping-pong copies. */
 void mongo_read_sizes(const struct settings *settings, size_t *request, size_t *reply);
 
@@ -106,12 +110,5 @@ int pong_serve(const struct settings *settings);
 
 /* Runs the workload and prints one JSON line; 0 when no reply was wrong. */
 int client_run(const struct settings *settings, const struct protocol *protocol);
-
-/* Blocking helpers for handshakes. */
-bool send_all(int fd, const void *bytes, size_t length);
-bool receive_exactly(int fd, void *bytes, size_t length);
-
-uint64_t now_ns(void);
-_Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

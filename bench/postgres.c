@@ -355,20 +355,26 @@ static bool wait_until_ready(int fd)
     }
 }
 
-static bool postgres_open(struct connection *connection, const struct settings *settings)
+bool postgres_sign_in(int fd, const char *user)
 {
     struct buffer out = {0};
     put32(&out, 0);
     put32(&out, 3 << 16);
     buffer_string(&out, "user");
-    buffer_string(&out, settings->user);
+    buffer_string(&out, user);
     buffer_string(&out, "database");
     buffer_string(&out, "bench");
     buffer_byte(&out, 0);
     store_be32(out.bytes, (uint32_t)out.length);
-    bool good = send_all(connection->fd, out.bytes, out.length) &&
-                wait_until_ready(connection->fd);
-    out.length = 0;
+    bool good = send_all(fd, out.bytes, out.length) && wait_until_ready(fd);
+    buffer_free(&out);
+    return good;
+}
+
+static bool postgres_open(struct connection *connection, const struct settings *settings)
+{
+    struct buffer out = {0};
+    bool good = postgres_sign_in(connection->fd, settings->user);
     for (size_t index = 0; index < STATEMENTS; index++) {
         size_t parse = begin(&out, 'P');
         buffer_string(&out, statements[index].name);

@@ -36,6 +36,8 @@ package struct FieldSlots: Sendable {
     var starts: InlineArray<8, Int32> = .init(repeating: 0)
     /// Offset of the value.
     var values: InlineArray<8, Int32> = .init(repeating: 0)
+    /// Size of the value, which the walk had to know anyway.
+    var sizes: InlineArray<8, Int32> = .init(repeating: 0)
 
     /// All missing.
     package init() {}
@@ -95,6 +97,9 @@ extension DocumentView {
         let limit = bytes.byteCount
         let count = min(names.count, FieldSlots.countMax)
         var missing = count
+        // A bit for the first byte of each name: most fields are none of them, and are told so by it.
+        var firstBytes: UInt64 = 0
+        for slot in 0..<count { firstBytes |= 1 << (names[slot].word & 63) }
         var offset = 4
         while offset < limit, missing > 0 {
             let typeByte = bytes.unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self)
@@ -102,16 +107,18 @@ extension DocumentView {
             let nameStart = offset + 1
             let (word, nameEnd) = nameWord(at: nameStart)
             guard nameEnd < limit else { break }
-            for slot in 0..<count {
+            let size = skipSize(bytes, typeByte, at: nameEnd + 1)
+            guard size >= 0 else { break }
+            let mayBeWanted = firstBytes & (1 << (word & 63)) != 0
+            for slot in 0..<(mayBeWanted ? count : 0) {
                 let name = names[slot]
                 if word & name.mask != name.word || slots.starts[slot] != 0 { continue }
                 if name.count >= 8, !isLongName(name, pool, nameStart..<nameEnd) { continue }
                 slots.starts[slot] = Int32(truncatingIfNeeded: offset)
                 slots.values[slot] = Int32(truncatingIfNeeded: nameEnd + 1)
+                slots.sizes[slot] = Int32(truncatingIfNeeded: size)
                 missing -= 1
             }
-            let size = skipSize(bytes, typeByte, at: nameEnd + 1)
-            guard size >= 0 else { break }
             offset = nameEnd + 1 + size
         }
         return slots
@@ -122,9 +129,13 @@ extension DocumentView {
     package func value(_ slots: FieldSlots, _ slot: Int) -> ValueView? {
         let start = Int(slots.starts[slot])
         let valueStart = Int(slots.values[slot])
-        guard start > 0, start < bytes.byteCount, valueStart <= bytes.byteCount else { return nil }
-        return checkedValue(
-            bytes.unsafeLoad(fromUncheckedByteOffset: start, as: UInt8.self), at: valueStart)
+        let size = Int(slots.sizes[slot])
+        guard start > 0, start < bytes.byteCount, valueStart <= bytes.byteCount - size,
+            let type = BSONType(
+                rawValue: bytes.unsafeLoad(fromUncheckedByteOffset: start, as: UInt8.self))
+        else { return nil }
+        return ValueView(
+            type: type, bytes: bytes.extracting(unchecked: valueStart..<valueStart + size))
     }
 
     /// The value at `offset`, if the bytes hold one.

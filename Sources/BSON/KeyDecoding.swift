@@ -34,7 +34,8 @@ package struct KeyDecoder: Sendable {
         case BSONType.double.canonicalRank: return number(header & 7, key, &reader)
         case BSONType.string.canonicalRank: return string(key, &reader)
         case BSONType.objectID.canonicalRank: return copy(12, key, &reader) ? .objectID : nil
-        case BSONType.bool.canonicalRank: return copy(1, key, &reader) ? .bool : nil
+        case BSONType.bool.canonicalRank:
+            return copy(1, key, &reader) && payload[0] <= 1 ? .bool : nil
         case BSONType.date.canonicalRank:
             guard let word = reader.word(key) else { return nil }
             append(word ^ 1 << 63)

@@ -68,6 +68,18 @@ package struct KeyEncoder: Sendable {
         if offset < bytes.count { bytes.removeLast(bytes.count - offset) }
     }
 
+    /// Turns the key into the first byte string behind all that begin with it; empty where there is
+    /// none.
+    package mutating func moveBehind() {
+        while let last = bytes.last {
+            if last != 0xFF {
+                bytes[bytes.count - 1] = last + 1
+                return
+            }
+            bytes.removeLast()
+        }
+    }
+
     /// Appends the key of a value. O(bytes of the value); allocates only to grow the buffer.
     package mutating func append(_ value: ValueView, descending: Bool = false) {
         let start = bytes.count

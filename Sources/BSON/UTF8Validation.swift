@@ -4,7 +4,7 @@
 extension RawSpan {
     /// The offset of the first byte within `range` that is no part of well-formed UTF-8, or nil.
     /// The range must lie within the span.
-    func firstInvalidUTF8(in range: Range<Int>) -> Int? {
+    package func firstInvalidUTF8(in range: Range<Int>) -> Int? {
         var index = range.lowerBound
         let end = range.upperBound
         // SAFETY: every offset read is below `end`, which lies within the span.

@@ -165,6 +165,15 @@ public struct ValueView: ~Escapable {
     @inlinable
     public var isNumeric: Bool { type.isNumeric }
 
+    /// Whether this is a NaN, double or decimal.
+    package var isNaN: Bool {
+        switch type {
+        case .double: double?.isNaN ?? false
+        case .decimal128: decimal128?.isNaN ?? false
+        default: false
+        }
+    }
+
     /// Truth as commands and expressions see it: false, null, undefined and every zero are false.
     public var isTruthy: Bool {
         switch type {

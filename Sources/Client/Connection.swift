@@ -79,6 +79,11 @@ package final class Connection: Sendable {
         channel.close(promise: nil)
     }
 
+    /// Ends the connection after that time, unless the timer is cancelled before.
+    func close(afterMillis millis: Int64) -> Scheduled<Void> {
+        channel.eventLoop.scheduleTask(in: .milliseconds(millis)) { self.close() }
+    }
+
     /// Sends a command; its reply comes whole, an error reply too. Fails with `hostUnreachable`
     /// where the connection ends first.
     package func send(_ command: Document, database: String) -> EventLoopFuture<Document> {

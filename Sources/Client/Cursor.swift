@@ -61,18 +61,46 @@ package struct Cursor: Sendable {
     }
 
     private mutating func take(_ reply: Document, _ field: StaticString) throws(DBError) {
+        let taken = try CursorBatch(reply, field)
+        id = taken.id
+        collection = taken.collection
+        batch = taken.documents
+        position = 0
+    }
+}
+
+/// What a reply with a cursor holds.
+struct CursorBatch {
+    /// The cursor's number; 0 when there is nothing behind this batch.
+    let id: Int64
+    /// The collection to name when asking for more.
+    let collection: String
+    let documents: [Document]
+    /// Where a change stream goes on behind this batch.
+    let token: Document?
+
+    /// Reads `cursor.firstBatch` or `cursor.nextBatch`.
+    /// - Throws: `protocolError` where the reply has no cursor.
+    init(_ reply: Document, _ field: StaticString) throws(DBError) {
         guard let cursor = reply.view.value("cursor")?.document,
             let list = cursor.value(field)?.array
         else { throw DBError(.protocolError, "the server's answer holds no cursor") }
         id = cursor.value("id")?.int64 ?? 0
-        if let name = cursor.value("ns")?.string, let dot = name.firstIndex(of: ".") {
-            collection = String(name[name.index(after: dot)...])
+        let name = cursor.value("ns")?.string ?? ""
+        let dot = name.firstIndex(of: ".")
+        collection = dot.map { String(name[name.index(after: $0)...]) } ?? ""
+        if let place = cursor.value("postBatchResumeToken")?.document {
+            token = Document(copying: place)
+        } else {
+            token = nil
         }
-        batch = []
-        position = 0
+        var documents: [Document] = []
         var elements = list.makeIterator()
         while let element = elements.next() {
-            if let document = element.value.document { batch.append(Document(copying: document)) }
+            if let document = element.value.document {
+                documents.append(Document(copying: document))
+            }
         }
+        self.documents = documents
     }
 }

@@ -17,12 +17,18 @@ package final class Interrupt: Sendable {
     }
 
     private let limit: Mutex<Limit>
+    private let expiryMessage: StaticString
     /// The code of the error that ends the operation; 0 while it may go on.
     private let code = Atomic<Int32>(0)
 
-    /// An operation that may go on until `deadline`; nil for no limit.
-    package init(deadline: ContinuousClock.Instant? = nil) {
+    /// An operation that may go on until `deadline`; nil for no limit. `expiryMessage` is what the
+    /// error says behind it.
+    package init(
+        deadline: ContinuousClock.Instant? = nil,
+        expiryMessage: StaticString = "operation exceeded time limit"
+    ) {
         limit = Mutex(deadline.map { .runs(until: $0) } ?? .none)
+        self.expiryMessage = expiryMessage
     }
 
     /// Whether there is a time limit.
@@ -62,7 +68,7 @@ package final class Interrupt: Sendable {
         if limit.withLock({
             if case .runs(let end) = $0 { ContinuousClock.now > end } else { false }
         }) {
-            throw DBError(.maxTimeMSExpired, "operation exceeded time limit")
+            throw DBError(.maxTimeMSExpired, "\(expiryMessage)")
         }
     }
 
@@ -71,6 +77,17 @@ package final class Interrupt: Sendable {
         case .cursorKilled: DBError(code, "the cursor was killed")
         case .interruptedAtShutdown: DBError(code, "The server is shutting down")
         default: DBError(code, "operation was interrupted")
+        }
+    }
+}
+
+extension DBError.Code {
+    /// Whether the error ends a whole command: its time is up, it was killed, the server stops. Of
+    /// a command with several statements none follows, and what was done before stands.
+    package var endsCommand: Bool {
+        switch self {
+        case .maxTimeMSExpired, .interrupted, .interruptedAtShutdown, .cursorKilled: true
+        default: false
         }
     }
 }

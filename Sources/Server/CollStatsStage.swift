@@ -6,7 +6,7 @@ import Roost
 enum CollStatsStage {
     /// What is asked for, in one document.
     static func document(
-        _ argument: ValueView, _ call: borrowing CommandCall
+        _ argument: ValueView, _ namespace: Namespace, _ call: borrowing CommandCall
     ) throws(DBError) -> Document {
         guard let object = argument.document else {
             throw DBError(
@@ -14,7 +14,6 @@ enum CollStatsStage {
                 "$collStats must take a nested object but found: \(argument.type.alias)")
         }
         try check(object)
-        let namespace = try call.namespace()
         let entry = call.core.engine.collection(namespace)
         let readsCollection = ["storageStats", "count", "queryExecStats"].contains {
             object.has($0)

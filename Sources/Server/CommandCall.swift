@@ -2,6 +2,7 @@
 
 import BSON
 import NIOCore
+import Query
 import Wire
 
 /// One command with its arguments, lent to `CommandDefinition.run`.
@@ -120,6 +121,16 @@ struct CommandCall: ~Copyable {
     }
 
     // MARK: Answers that come later
+
+    /// Lets the client's leaving, killOp and the server's stop end what was handed to other
+    /// threads. A client that wants no answer may leave: what it asked for is done all the same.
+    func mayEnd(_ interrupt: Interrupt) {
+        if request.wantsReply {
+            connection.running = interrupt
+        } else {
+            connection.operation.set(interrupt)
+        }
+    }
 
     /// A ticket by which another thread answers; the command returns `.deferred`.
     func ticket() -> ReplyTicket {

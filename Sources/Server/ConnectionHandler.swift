@@ -1,7 +1,8 @@
 // One connection on its event loop: bytes to the state machine, its actions performed, replies
-// collected and flushed once for each batch of bytes read.
+// collected and flushed once for each batch of bytes read, after the other connections that had
+// bytes in the same turn of the loop (see LoopState.flushAfterTurn).
 //
-//     channelRead ──▶ ConnectionState ──▶ run(request) ──▶ out ──▶ channelReadComplete: one write
+//     channelRead ──▶ ConnectionState ──▶ run(request) ──▶ out ──▶ end of the turn: one write
 //                          ▲                  │ deferred: the writer or a reader answers later
 //                          └── finishDeferred ◀┘
 //
@@ -41,18 +42,22 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Tells work on other threads that nobody waits for it any more.
     let end = ConnectionEnd()
 
-    /// Ends the read that a reader of the pool runs for the connection.
-    var runningRead: Interrupt? {
-        didSet { if let runningRead { operation.set(runningRead) } }
+    /// Ends what runs for the connection off the event loop, where that may last.
+    var running: Interrupt? {
+        didSet { if let running { operation.set(running) } }
     }
     /// What runs off the event loop, for currentOp.
     let operation: OperationSlot
     /// When the running command began, on the monotonic clock; roughly, while nothing is profiled.
-    private(set) var commandStart = Clock.coarseNanos
+    var commandStart = Clock.coarseNanos
 
-    private var context: ChannelHandlerContext?
-    private var state = ConnectionState()
-    private var out = ReplyWriter()
+    /// The last find by `_id`, which the next one may repeat.
+    var repeatedRead: RepeatedRead?
+    var state = ConnectionState()
+    /// Replies that are not yet written to the socket, and the one being made.
+    var out = ReplyWriter()
+
+    private(set) var context: ChannelHandlerContext?
     private let arguments = Arguments()
     /// A request that is run again for each further reply.
     private var exhausting: Request?
@@ -98,7 +103,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         waitingHello?.cancel()
         exhausting = nil
         end.note()
-        runningRead?.kill(.interrupted)
+        running?.kill(.interrupted)
         if hasOwnCursors { core.cursors.killAll(of: [.connection(id)]) }
         loop.remove(self)
         core.operations.remove(connection: id)
@@ -116,7 +121,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        flush()
+        if out.buffer.readableBytes > 0 { loop.flushAfterTurn(self) }
+    }
+
+    /// The client sends nothing more: it gets the answers that are ready, then the connection ends.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .inputClosed? = event as? ChannelEvent { return closeAfterFlush() }
+        context.fireUserInboundEventTriggered(event)
     }
 
     /// The channel asks before each read; bytes that nobody wants stay in the kernel, so that TCP
@@ -159,12 +170,17 @@ final class ConnectionHandler: ChannelDuplexHandler {
     // MARK: Requests
 
     /// Performs the state machine's actions until it waits.
-    private func process() {
+    func process() {
         guard !isProcessing, !isFlushing, context != nil else { return }
         isProcessing = true
         defer { isProcessing = false }
         while isWritable {
             if closesWhenIdle, !state.isBusy { return closeAfterFlush() }
+            if answerRepetition() {
+                hasSentAMessage = true
+                if out.buffer.readableBytes >= Self.flushBytes { flush() }
+                continue
+            }
             switch state.next() {
             case .wait: return
             case .request(let request):
@@ -198,7 +214,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         run(request)
     }
 
-    private func run(_ request: Request, _ failure: InjectedFailure? = nil) {
+    func run(_ request: Request, _ failure: InjectedFailure? = nil) {
         out.begin(request.kind)
         if core.profiler.isOn { commandStart = Clock.nanos }
         var special = SpecialFields()
@@ -216,7 +232,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
                 throw .timeExpired
             }
             if let session = special.session {
-                try core.sessions.touch(session, now: lastBytesAt, &lastTouch)
+                try touch(session)
                 try special.enter(core)
             }
             let call = CommandCall(
@@ -246,10 +262,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if exhausts { goOn(request, after: replyID) } else { state.finished() }
     }
 
+    /// Notes that the session is used.
+    func touch(_ session: SessionID) throws(DBError) {
+        try core.sessions.touch(session, now: lastBytesAt, &lastTouch)
+    }
+
     /// Profiles or logs the command that `out` holds the answer of. True: the answer waits until
     /// that is done, and the connection with it.
     @inline(never)
-    private func profileSlowPath(
+    func profileSlowPath(
         _ request: Request, _ error: DBError?, _ replyID: Int32, exhausts: Bool
     ) -> Bool {
         let ended = EndedOperation(
@@ -278,7 +299,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         return command
     }
 
-    private func refuse(_ error: DBError, requestID: Int32, _ kind: Request.Kind) {
+    func refuse(_ error: DBError, requestID: Int32, _ kind: Request.Kind) {
         let request = Request(
             id: requestID, kind: kind, flags: [], isCompressed: false, buffer: ByteBuffer(),
             bodyRange: 0..<0)
@@ -292,7 +313,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// A reply that another thread has written is here.
     func finishDeferred(_ reply: ByteBuffer?, replyID: Int32, exhausting request: Request?) {
-        runningRead = nil
+        running = nil
         operation.end()
         isHolding = false
         guard let context else { return }
@@ -341,43 +362,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         waitingHello = context?.eventLoop.scheduleTask(in: delay, body)
     }
 
-    // MARK: Injected failures
-
-    private func injectedFailure(_ request: borrowing Request) -> InjectedFailure? {
-        guard let name = request.body.first?.name, let command = core.commands.find(name),
-            !command.options.contains(.testOnly)
-        else { return nil }
-        // A connection's first hello brings the name that it is matched by.
-        let appName =
-            client.appName
-            ?? request.body.value("client")?.document?.value("application")?.document?
-            .value("name")?.string
-        return core.failPoints.take(
-            command: "\(command.name)", alias: request.body.first?.nameString ?? "",
-            appName: appName)
-    }
-
-    private func start(_ request: Request, _ failure: InjectedFailure) {
-        if failure.blockMillis > 0, let context {
-            var rest = failure
-            rest.blockMillis = 0
-            let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
-            let remaining = rest
-            context.eventLoop.scheduleTask(in: .milliseconds(failure.blockMillis)) {
-                handler.value.start(request, remaining)
-                handler.value.process()
-                handler.value.flush()
-                handler.value.resumeReading()
-            }
-            return
-        }
-        if failure.closesConnection { return abort() }
-        run(request, failure)
-    }
-
     // MARK: Writing and reading
 
-    private func flush() {
+    /// Writes the collected replies to the socket.
+    func flush() {
         guard let context, !isFlushing, !isHolding, out.buffer.readableBytes > 0 else { return }
         core.counters.bytesOut.wrappingAdd(out.buffer.readableBytes, ordering: .relaxed)
         isFlushing = true
@@ -386,7 +374,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         out.reset(keepingAtMost: Self.keptBufferBytesMax)
     }
 
-    private func resumeReading() {
+    func resumeReading() {
         guard let context, wantsRead, state.wantsBytes, isWritable else { return }
         wantsRead = false
         context.read()
@@ -394,10 +382,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     // MARK: Ending
 
-    /// Closes after the running request; a read is ended.
+    /// Closes after the running request, which is ended where it may last.
     func stop() {
         closesWhenIdle = true
-        runningRead?.kill(.interruptedAtShutdown)
+        running?.kill(.interruptedAtShutdown)
         if !state.isBusy || exhausting != nil || waitingHello != nil { closeAfterFlush() }
     }
 

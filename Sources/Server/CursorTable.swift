@@ -15,12 +15,15 @@ enum CursorContent: Sendable {
     /// Documents that are all there already (listCollections, listIndexes), one after another in
     /// `bytes` from `offset` on.
     case list(bytes: [UInt8], offset: Int)
+    /// A live query.
+    case live(LiveCursor)
 
     /// Memory held, in bytes; roughly.
     var memoryBytes: Int {
         switch self {
         case .query(let cursor): cursor.memoryBytes
         case .list(let bytes, _): bytes.count
+        case .live(let cursor): cursor.memoryBytes
         }
     }
 }
@@ -210,7 +213,11 @@ final class CursorTable: Sendable {
 
     private static func kill(_ id: Int64, _ state: inout State) -> Bool {
         guard let slot = state.slots[id], !slot.isKilled else { return false }
-        if case .query(let cursor) = slot.cursor.content { cursor.kill() }
+        switch slot.cursor.content {
+        case .query(let cursor): cursor.kill()
+        case .live(let cursor): cursor.kill()
+        case .list: break
+        }
         if slot.isBusy {
             state.slots[id]?.isKilled = true
         } else {

@@ -30,15 +30,6 @@ extension ValueView {
         default: return truncatedInteger
         }
     }
-
-    /// Whether this is a number that is none.
-    var isNaN: Bool {
-        switch type {
-        case .double: double?.isNaN == true
-        case .decimal128: decimal128.map { $0.high >> 58 & 0x1F == 0x1F } ?? false
-        default: false
-        }
-    }
 }
 
 extension Decimal128 {

@@ -5,6 +5,9 @@ import Roost
 
 /// The state of one event loop.
 final class LoopState {
+    /// The first of so many replies waits for the last at most.
+    private static let unflushedMax = 32
+
     let mailbox: LoopMailbox
     /// The loop's number, from 0.
     let number: Int
@@ -12,8 +15,12 @@ final class LoopState {
     let reader: Reader
     /// Buffers of reads by `_id`.
     var pointRead = PointRead()
+    /// Buffers of reads of a range.
+    var rangeBuffers = RangeBuffers()
     /// The loop's connections by their numbers.
     private(set) var connections: [Int32: ConnectionHandler] = [:]
+    /// Connections with replies to be written at the end of the loop's turn.
+    private var unflushed: [ConnectionHandler] = []
     private var isStopping = false
     private var whenEmpty: EventLoopPromise<Void>?
 
@@ -31,6 +38,32 @@ final class LoopState {
     func remove(_ connection: ConnectionHandler) {
         connections[connection.id] = nil
         finishIfEmpty()
+    }
+
+    /// Writes the replies of `connection` once every connection with bytes in this turn of the loop
+    /// has had its request run.
+    ///
+    /// A write wakes its client, which costs more than the write when the client's processor
+    /// sleeps. Writes that follow each other find it awake (Redis does the same). A loop with one
+    /// connection has nothing to wait for.
+    func flushAfterTurn(_ connection: ConnectionHandler) {
+        guard connections.count > 1 else { return connection.flush() }
+        unflushed.append(connection)
+        if unflushed.count == 1 {
+            let loop = NIOLoopBound(self, eventLoop: mailbox.eventLoop)
+            mailbox.eventLoop.execute { loop.value.flushAll() }
+        } else if unflushed.count == Self.unflushedMax {
+            flushAll()
+        }
+    }
+
+    private func flushAll() {
+        var next = 0
+        while next < unflushed.count {
+            unflushed[next].flush()
+            next += 1
+        }
+        unflushed.removeAll(keepingCapacity: true)
     }
 
     /// Closes connections that keep the server waiting for bytes.

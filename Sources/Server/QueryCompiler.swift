@@ -24,14 +24,19 @@ struct QueryCompiler: Sendable {
         let entry = namespace.flatMap { call.core.engine.collection($0) }
         scope.collation = try Self.collation(call.document("collation"), of: entry)
         scope.collections = EngineCollections(call.core.engine, database: call.database)
+        scope.source = namespace.map {
+            ForeignCollection(database: $0.database, collection: $0.collection)
+        }
         if let variables = call.document("let") { try scope.bind(variables: variables) }
         self.scope = scope
         recordCollation = entry?.collation
     }
 
     /// The filter in `document`; without one, everything matches.
-    func filter(_ document: DocumentView?) throws(DBError) -> Filter {
-        if let document { return try Filter.parse(document, scope.filterOptions(.find)) }
+    func filter(
+        _ document: DocumentView?, in context: FilterContext = .find
+    ) throws(DBError) -> Filter {
+        if let document { return try Filter.parse(document, scope.filterOptions(context)) }
         let empty = Document()
         return try Filter.parse(empty.view, scope.filterOptions(.find))
     }

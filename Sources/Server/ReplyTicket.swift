@@ -198,7 +198,7 @@ struct ReplyEpilogue: Sendable {
             reply.append(element: "RetryableWriteError")
             reply.close(labels)
         }
-        appendClusterTime(&reply)
+        core.appendClusterTime(&reply)
     }
 
     /// Replaces the fields by those of an error.
@@ -216,7 +216,7 @@ struct ReplyEpilogue: Sendable {
         // An error ends the transaction that it happens in.
         transaction?.abort()
         if error.details.view.value("errorLabels") == nil { appendLabels(error, &reply) }
-        appendClusterTime(&reply)
+        core.appendClusterTime(&reply)
     }
 
     /// Tells drivers what may be tried again.
@@ -239,17 +239,20 @@ struct ReplyEpilogue: Sendable {
         if isCompressed { reply.compressLast() }
         return id
     }
+}
 
-    private func appendClusterTime(_ reply: inout ReplyWriter) {
-        guard core.topology.isReplicaSet else { return }
-        let time = core.clusterTime
-        let clusterTime = reply.openDocument("$clusterTime")
+extension ServerCore {
+    /// What a member of a replica set says of the time in each reply.
+    func appendClusterTime(_ reply: inout ReplyWriter) {
+        guard topology.isReplicaSet else { return }
+        let time = clusterTime
+        let document = reply.openDocument("$clusterTime")
         reply.append("clusterTime", time)
         let signature = reply.openDocument("signature")
         reply.append("hash", .binary(subtype: 0, [UInt8](repeating: 0, count: 20)))
         reply.append("keyId", Int64(0))
         reply.close(signature)
-        reply.close(clusterTime)
+        reply.close(document)
         reply.append("operationTime", time)
     }
 }

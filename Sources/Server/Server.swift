@@ -27,8 +27,8 @@ package final class Server: Service {
     /// A server that does not listen yet. The engine is the caller's to close, after `stop`.
     package init(options: ServerOptions, engine: RoostEngine, logger: Logger) async throws {
         core = ServerCore(options: options, engine: engine, logger: logger)
-        let count = options.eventLoops > 0 ? options.eventLoops : System.coreCount
-        group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, count))
+        let count = options.eventLoops > 0 ? options.eventLoops : availableProcessors()
+        group = MultiThreadedEventLoopGroup(numberOfThreads: count)
         var loops: [ObjectIdentifier: NIOLoopBound<LoopState>] = [:]
         let eventLoops = Array(group.makeIterator())
         for (number, eventLoop) in eventLoops.enumerated() {
@@ -156,6 +156,8 @@ package final class Server: Service {
                     try pipeline.addHandler(ConnectionHandler(core: core, loop: loop.value))
                 }
             }
+            // Without it, replies of the same turn would be lost to a client that has stopped sending.
+            .childChannelOption(.allowRemoteHalfClosure, value: tls == nil)
             .childChannelOption(
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(

@@ -37,7 +37,7 @@ final class SlicedRead {
         }
         let job = Job(self, call.ticket())
         try call.core.engine.readerPool.submitSlices { reader in job.run(reader) }
-        call.connection.runningRead = cursor.interrupt
+        call.connection.running = cursor.interrupt
         return .deferred
     }
 

@@ -164,7 +164,8 @@ struct SpecialFields: Sendable {
         }
         let database = arguments.value("$db", request, command)?.string ?? ""
         guard
-            command.options.contains(.adminOnly)
+            // The results of bulkWrite are a cursor of admin's.
+            command.options.contains(.adminOnly) || command === GetMore.definition
                 || !["admin", "config", "local"].contains(database)
         else {
             throw DBError(

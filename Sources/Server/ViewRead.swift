@@ -48,6 +48,20 @@ enum ViewRead {
         return try request(stages, call, view)
     }
 
+    /// Compiles a view's stages with those of a read after them.
+    static func pipeline(
+        _ stages: [Value], _ view: ResolvedView, _ compiler: QueryCompiler,
+        _ call: borrowing CommandCall
+    ) throws(DBError) -> Pipeline {
+        let list = OwnedValue(.array(stages))
+        if let array = list.view.array,
+            let listed = try ServerStages.replacing(array, on: view.namespace, call)
+        {
+            return try compiler.pipeline(listed)
+        }
+        return try compiler.pipeline(stages)
+    }
+
     /// The elements of an array.
     static func values(_ array: DocumentView) -> [Value] {
         var values: [Value] = []
@@ -75,7 +89,7 @@ enum ViewRead {
     private static func request(
         _ stages: [Value], _ call: borrowing CommandCall, _ view: ResolvedView
     ) throws(DBError) -> AggregateRequest {
-        let pipeline = try QueryCompiler(call).pipeline(stages)
+        let pipeline = try pipeline(stages, view, try QueryCompiler(call), call)
         var request = AggregateRequest(view.namespace, pipeline: pipeline)
         request.hint = call.ownedValue("hint")
         request.deadline = call.special.deadline

@@ -53,9 +53,11 @@ enum WriteReply {
         try call.failBeforeWrite(statements: request.statements.count)
         var request = request
         try call.enter(&request)
+        let interrupt = request.prepareInterrupt()
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         let core = call.core
+        if let interrupt { call.mayEnd(interrupt) }
         core.engine.write(request) { outcome in
             let done = (try? outcome.get())?.results.count { !$0.isReplayed } ?? 0
             if ticket.losesAnswer(core, statements: done) { return }

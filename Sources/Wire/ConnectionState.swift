@@ -35,7 +35,7 @@ package struct ConnectionState {
     }
 
     /// Received bytes that are not yet requests.
-    private var pending = ByteBuffer()
+    private(set) var pending = ByteBuffer()
     private var phase = Phase.awaiting
 
     /// A connection that has sent nothing yet.
@@ -83,9 +83,24 @@ package struct ConnectionState {
             return close("unknown opcode \(header.opCode)")
         }
         let length = Int(header.length)
-        guard let frame = pending.readSlice(length: length) else { return .wait }
-        if pending.readableBytes == 0 { pending = ByteBuffer() }
+        guard let frame = cutFrame(length: length) else { return .wait }
         return parse(frame, header, opCode)
+    }
+
+    /// Whether the next frame may be looked at.
+    var isAwaiting: Bool { phase == .awaiting }
+
+    /// Cuts off a frame that is known to be a request; the state is busy then.
+    mutating func takeFrame(length: Int) -> ByteBuffer? {
+        guard let frame = cutFrame(length: length) else { return nil }
+        phase = .busy
+        return frame
+    }
+
+    private mutating func cutFrame(length: Int) -> ByteBuffer? {
+        let frame = pending.readSlice(length: length)
+        if pending.readableBytes == 0 { pending = ByteBuffer() }
+        return frame
     }
 
     /// The running request is answered (or needs no answer).

@@ -1,20 +1,20 @@
-"""Kills the server while clients write, and checks what change streams tell: each change exactly
-once, in order.
+"""Kills the server and cuts connections while a client writes, and checks what change streams tell:
+each change exactly once, in order.
 
-    change_streams.py ROOST [--loops N]
+    change_streams.py ROOST [--loops N] [--disconnects N]
 
 Each loop starts the server on the same folder. One thread writes; readers of a collection, of its
-database and of the whole server go on from the token they had when the server was killed, as an
-application would that stored it with its work. At the end each reader must have seen every
-acknowledged write once, in the order of writing; of a write whose answer was lost, what is stored.
+database and of the whole server go on from the token they had when the server was killed: one by
+PyMongo, one that speaks the protocol itself and loses its connection at random. At the end each
+reader must have seen every acknowledged write once, in the order of writing; of a write whose answer
+was lost, what is stored. A stream of a collection where nothing happens must be able to go on from
+its token all the time.
 """
 
 import argparse
 import random
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -22,33 +22,29 @@ import time
 
 import pymongo
 
+from follow import Cuts, Follower, Writer, start, uri
+
 PLACES = ("collection", "database", "server")
+PIPELINE = [{"$match": {"ns.coll": "documents", "operationType": {"$in": [
+    "insert", "update", "replace", "delete"]}}}]
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+class DriverReader(threading.Thread):
+    """Follows a stream with PyMongo until the server is gone."""
 
-
-class Reader(threading.Thread):
-    """Follows a stream until the server is gone; keeps the events and the token with them."""
-
-    def __init__(self, place, uri, token):
+    def __init__(self, place, port, token):
         super().__init__()
-        self.place, self.uri, self.token = place, uri, token
-        self.events, self.problem, self.is_enough = [], None, lambda events: False
+        self.label, self.place, self.port, self.token = f"{place} (PyMongo)", place, port, token
+        self.events, self.problem, self.is_enough = [], None, lambda: False
 
     def run(self):
-        client = pymongo.MongoClient(self.uri, serverSelectionTimeoutMS=500)
-        target = {"collection": client.streams.documents, "database": client.streams,
+        client = pymongo.MongoClient(uri(self.port), serverSelectionTimeoutMS=500)
+        target = {"collection": client.follow.documents, "database": client.follow,
                   "server": client}[self.place]
-        pipeline = [{"$match": {"ns.coll": "documents", "operationType": {"$in": [
-            "insert", "update", "replace", "delete"]}}}]
         try:
-            with target.watch(pipeline, resume_after=self.token, max_await_time_ms=200,
+            with target.watch(PIPELINE, resume_after=self.token, max_await_time_ms=200,
                               batch_size=random.choice([1, 5, 100])) as stream:
-                while not self.is_enough(self.events):
+                while not self.is_enough():
                     event = stream.try_next()
                     if event is not None:
                         self.events.append(key(event))
@@ -56,9 +52,46 @@ class Reader(threading.Thread):
         except (pymongo.errors.ConnectionFailure, pymongo.errors.WaitQueueTimeoutError):
             pass
         except pymongo.errors.PyMongoError as error:
-            self.problem = f"{self.place}: {error!r}"
+            self.problem = f"{self.label}: {error!r}"
         finally:
             client.close()
+
+
+class RawReader(Follower):
+    """Follows a stream over a connection that is lost now and then."""
+
+    def __init__(self, place, port, token, cuts):
+        super().__init__(f"{place} (raw)", port, cuts, cut_chance=0.3)
+        self.place, self.token, self.events = place, token, []
+        self.batch_size = random.choice([1, 5, 100])
+
+    def opening(self):
+        stage = {"resumeAfter": self.token}
+        if self.place == "server":
+            stage["allChangesForCluster"] = True
+        return {"aggregate": "documents" if self.place == "collection" else 1,
+                "pipeline": [{"$changeStream": stage}, *PIPELINE],
+                "cursor": {"batchSize": self.batch_size},
+                "$db": "admin" if self.place == "server" else "follow"}
+
+    def take(self, batch, token):
+        self.events += map(key, batch)
+        self.token = token
+
+
+class QuietReader(Follower):
+    """Follows a collection where nothing happens, from a token of the beginning each time."""
+
+    def __init__(self, port, token, cuts):
+        super().__init__("quiet", port, cuts, cut_chance=0.3)
+        self.token, self.events = token, []
+
+    def opening(self):
+        return {"aggregate": "quiet", "pipeline": [{"$changeStream": {"resumeAfter": self.token}}],
+                "cursor": {}, "$db": "follow"}
+
+    def take(self, batch, token):
+        self.events += batch
 
 
 def key(event):
@@ -71,127 +104,91 @@ def key(event):
     return kind, name, event["fullDocument"]["revision"]
 
 
-class Writer(threading.Thread):
-    """Writes, and remembers in order what was acknowledged; `doubt` is the write whose answer was
-    not seen."""
+class Seen:
+    """What the readers of one kind have seen over all loops."""
 
-    def __init__(self, uri, state, counter):
-        super().__init__()
-        self.uri, self.state, self.counter = uri, state, counter
-        self.done, self.doubt = [], None
+    def __init__(self, make, token):
+        self.make, self.token, self.events = make, token, []
+        self.reader = None
 
-    def run(self):
-        client = pymongo.MongoClient(self.uri, retryWrites=False, serverSelectionTimeoutMS=2_000)
-        try:
-            while True:
-                self.step(client.streams.documents, client.streams.noise)
-        except pymongo.errors.PyMongoError:
-            pass
-        finally:
-            client.close()
+    def begin(self, port):
+        self.reader = self.make(port, self.token)
+        return self.reader
 
-    def step(self, collection, noise):
-        self.counter[0] += 1
-        number, live = self.counter[0], sorted(self.state)
-        choice = random.random()
-        if choice < 0.5 or not live:
-            self.doubt = ("insert", number, number)
-            collection.insert_one({"_id": number, "revision": number})
-        elif choice < 0.8:
-            name = random.choice(live)
-            self.doubt = ("update", name, number)
-            collection.update_one({"_id": name}, {"$set": {"revision": number, "x": "y" * 50}})
-        elif choice < 0.9:
-            name = random.choice(live)
-            self.doubt = ("replace", name, number)
-            collection.replace_one({"_id": name}, {"revision": number})
-        else:
-            name = random.choice(live)
-            self.doubt = ("delete", name, None)
-            collection.delete_one({"_id": name})
-        self.settle()
-        if choice < 0.1:
-            noise.insert_one({"n": number})
+    def end(self):
+        self.reader.join()
+        self.events += self.reader.events
+        self.token = self.reader.token
 
-    def settle(self):
-        """The write in doubt has happened."""
-        kind, name, revision = self.doubt
-        if kind == "delete":
-            self.state.pop(name, None)
-        else:
-            self.state[name] = revision
-        self.done.append(self.doubt)
-        self.doubt = None
-
-
-def happened(collection, doubt):
-    kind, name, revision = doubt
-    stored = collection.find_one({"_id": name})
-    return stored is None if kind == "delete" else (stored or {}).get("revision") == revision
-
-
-def start(roost, folder):
-    port = free_port()
-    process = subprocess.Popen(
-        [roost, "serve", folder, "--listen", f"127.0.0.1:{port}", "--replica-set", "rs0",
-         "--advertise", f"127.0.0.1:{port}", "--log-level", "error"])
-    uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"
-    client = pymongo.MongoClient(uri, serverSelectionTimeoutMS=20_000)
-    client.admin.command("ping")
-    return process, uri, client
+    def difference(self, written, is_last):
+        """What differs from what was written, or None."""
+        events = self.events
+        if events == written[:len(events)] and not (is_last and len(events) != len(written)):
+            return None
+        first = next((i for i, pair in enumerate(zip(events, written)) if pair[0] != pair[1]),
+                     min(len(events), len(written)))
+        return (f"{self.reader.label}: {len(events)} events, {len(written)} writes; differ at "
+                f"{first}: {events[first:first + 3]} {written[first:first + 3]}")
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("roost")
     parser.add_argument("--loops", type=int, default=30)
+    parser.add_argument("--disconnects", type=int, default=300)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     print(f"seed {options.seed}")
     random.seed(options.seed)
     folder = tempfile.mkdtemp(prefix="streams-")
     state, counter, written = {}, [0], []
-    seen = {place: [] for place in PLACES}
-    process, uri, client = start(options.roost, folder)
+    process, port, client = start(options.roost, folder)
     with client.watch(max_await_time_ms=1) as stream:
         stream.try_next()
-        tokens = {place: stream.resume_token for place in PLACES}
+        token = stream.resume_token
+    cuts = Cuts(0)
+    followed = [Seen(lambda port, token, place=place: DriverReader(place, port, token), token)
+                for place in PLACES]
+    followed += [Seen(lambda port, token, place=place: RawReader(place, port, token, cuts), token)
+                 for place in PLACES]
     for loop in range(options.loops + 1):
         is_last = loop == options.loops
-        readers = [Reader(place, uri, tokens[place]) for place in PLACES]
+        share = options.disconnects * (loop + 1) // (options.loops + 1)
+        cuts.left = share - cuts.made
+        readers = [seen.begin(port) for seen in followed]
+        quiet = QuietReader(port, token, cuts)
         if is_last:
-            for reader in readers:
-                wanted = len(written) - len(seen[reader.place])
-                deadline = time.time() + 20
-                reader.is_enough = lambda events, n=wanted, end=deadline: (
-                    len(events) >= n or time.time() > end)
-        for reader in readers:
+            deadline = time.time() + 60
+            for seen in followed:
+                wanted = len(written) - len(seen.events)
+                seen.reader.is_enough = lambda reader=seen.reader, wanted=wanted: (
+                    len(reader.events) >= wanted or time.time() > deadline)
+            quiet.is_enough = lambda: not any(reader.is_alive() for reader in readers)
+        for reader in [*readers, quiet]:
             reader.start()
         if not is_last:
-            writer = Writer(uri, state, counter)
+            writer = Writer(port, state, counter)
             writer.start()
+            # A loop lasts until its share of connections was lost, and a random while.
             time.sleep(random.uniform(0.1, 0.6))
+            end = time.time() + 60
+            while cuts.left > 0 and time.time() < end:
+                time.sleep(0.01)
             client.close()
             process.send_signal(signal.SIGKILL)
             process.wait()
             writer.join()
-        for reader in readers:
-            reader.join()
-            seen[reader.place] += reader.events
-            tokens[reader.place] = reader.token
-        problems = [reader.problem for reader in readers if reader.problem]
+        quiet.join()
+        for seen in followed:
+            seen.end()
+        problems = [reader.problem for reader in [*readers, quiet] if reader.problem]
+        if quiet.events:
+            problems.append(f"the quiet collection: {quiet.events[:2]}")
         if not is_last:
-            process, uri, client = start(options.roost, folder)
-            if writer.doubt and happened(client.streams.documents, writer.doubt):
-                writer.settle()
+            process, port, client = start(options.roost, folder)
+            writer.settle_doubt(client.follow.documents)
             written += writer.done
-        for place in PLACES:
-            events = seen[place]
-            if events != written[:len(events)] or is_last and len(events) != len(written):
-                first = next((i for i, pair in enumerate(zip(events, written))
-                              if pair[0] != pair[1]), min(len(events), len(written)))
-                problems.append(f"{place}: {len(events)} events, {len(written)} writes; differ at "
-                                f"{first}: {events[first:first + 3]} {written[first:first + 3]}")
+        problems += filter(None, (seen.difference(written, is_last) for seen in followed))
         if problems:
             print(f"loop {loop}; folder {folder}\n" + "\n".join(problems))
             process.kill()
@@ -199,8 +196,8 @@ def main():
     client.close()
     process.terminate()
     process.wait()
-    print(f"{options.loops} kills, {len(written):,} changes, each seen once and in order by "
-          f"{len(PLACES)} streams")
+    print(f"{options.loops} kills, {cuts.made:,} lost connections, {len(written):,} changes, each "
+          f"seen once and in order by {len(followed)} streams")
     shutil.rmtree(folder)
 
 

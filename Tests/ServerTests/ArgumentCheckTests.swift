@@ -51,6 +51,24 @@ import Testing
         Case(["create": "new", "changeStreamPreAndPostImages": ["enabled": nil]], 40_414),
         Case(["create": "new", "changeStreamPreAndPostImages": ["enabled": true]], 0),
         Case(["create": "new", "pipeline": []], 72), Case(["create": "system.x"], 73),
+        Case(["create": "new", "readConcern": ["level": "majority"]], 72),
+        Case(["create": "new", "readConcern": ["level": "local"]], 0),
+    ]
+
+    private static func update(_ pipeline: Value) -> Document {
+        ["update": "c", "updates": [["q": [:], "u": pipeline]]]
+    }
+
+    private static let others: [Case] = [
+        // A stage that nobody knows fails the command; one out of place only its statement.
+        Case(update([["$unknown": true]]), 40_324), Case(update([["$match": [:]]]), 0),
+        Case(["convertToCapped": "$x", "size": 4_096], 26),
+        Case(["planCacheClear": "c", "query": ["a": 1], "sort": 3], 0),
+        Case(["planCacheClear": "c", "sort": ["a": 1]], 2),
+        Case(["dataSize": "test.c"], 0), Case(["dataSize": "c"], 73),
+        Case(["dataSize": "test.c", "min": ["_id": 0], "max": ["_id": 1]], 96),
+        Case(["dataSize": "test.c", "keyPattern": ["_id": 1], "min": ["_id": 0]], 2),
+        Case(["dataSize": "test.none"], 0), Case(["testVersion2": 1], 59),
     ]
 
     private static func index(_ specification: Document) -> Document {
@@ -100,7 +118,7 @@ import Testing
 
     private static let uuid = Value.binary(subtype: 4, [UInt8](repeating: 7, count: 16))
 
-    @Test(arguments: creation + lists + aggregation)
+    @Test(arguments: creation + lists + aggregation + others)
     func refused(_ item: Case) async throws {
         try await RunningServer.with { port in
             let client = try WireClient(port: port)
@@ -115,7 +133,10 @@ import Testing
         Case(["getParameter": ["setAt": "x", "allParameters": true]], 2),
         Case(["getParameter": ["x": true], "logLevel": 1], 40_415),
         Case(["getParameter": ["showDetails": "x"], "logLevel": 1], 14),
-        Case(["getLog": nil], 40_414),
+        Case(["getLog": nil], 40_414), Case(["lockInfo": 1], 0),
+        Case(["listDatabases": 1, "filter": ["name": ["$near": [0, 0]]]], 5_626_500),
+        Case(["listDatabases": 1, "filter": ["$text": ["$search": "x"]]], 2),
+        Case(["validateDBMetadata": 1, "apiParameters": ["version": "1", "strict": nil]], 14),
         Case(["dropDatabase": 1], 20), Case(["renameCollection": nil, "to": "test.d"], 40_414),
         Case(["renameCollection": "test.c", "to": nil], 40_414),
         Case(["renameCollection": "test.c", "to": "test.system.users"], 20),
@@ -192,6 +213,64 @@ import Testing
             _ = try client.run(["createIndexes": "c", "indexes": .array([index])])
             #expect(
                 try client.run(["dropIndexes": "c", "index": ["*"]]).integer("nIndexesWas") == 2)
+        }
+    }
+
+    @Test func sizesOfARange() async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            let documents = (0..<10).map { number -> Value in ["_id": .int32(Int32(number))] }
+            _ = try client.run(
+                Document { writer in
+                    writer.append("insert", "c")
+                    writer.append("documents", .array(documents))
+                })
+            let all = try client.run(["dataSize": "test.c"])
+            #expect(all.integer("numObjects") == 10)
+            #expect(all.integer("size") == 140)
+            let some = try client.run([
+                "dataSize": "test.c", "keyPattern": ["_id": 1], "min": ["_id": 3],
+                "max": ["_id": 5],
+            ])
+            #expect(some.integer("numObjects") == 2)
+        }
+    }
+
+    @Test func aKeyComesAlone() async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            _ = try client.run(["insert": "c", "documents": [["_id": 1, "a": 2]]])
+            let found = try client.run([
+                "find": "c", "sort": ["_id": 1], "returnKey": true, "showRecordId": true,
+            ])
+            #expect(found.nested("cursor").documents("firstBatch") == [["_id": 1]])
+        }
+    }
+
+    /// The results of a bulkWrite in a transaction are a cursor on admin.
+    @Test func bulkWriteInATransactionGoesOn() async throws {
+        try await RunningServer.with({ $0.replicaSet = "rs0" }) { port in
+            let client = try WireClient(port: port)
+            _ = try client.run(["create": "c"])
+            let session: Value = ["id": .binary(subtype: 4, [UInt8](repeating: 9, count: 16))]
+            let begun = try client.run(
+                [
+                    "bulkWrite": 1, "nsInfo": [["ns": "test.c"]], "cursor": ["batchSize": 1],
+                    "ops": [
+                        ["insert": 0, "document": ["_id": 1]],
+                        ["insert": 0, "document": ["_id": 2]],
+                    ],
+                    "lsid": session, "txnNumber": .int64(1), "startTransaction": true,
+                    "autocommit": false,
+                ], database: "admin")
+            let id = try #require(begun.nested("cursor").integer("id"))
+            let more = try client.run(
+                [
+                    "getMore": .int64(id), "collection": "$cmd.bulkWrite", "lsid": session,
+                    "txnNumber": .int64(1), "autocommit": false,
+                ], database: "admin")
+            #expect(more.errorCode == 0)
+            #expect(more.nested("cursor").documents("nextBatch").count == 1)
         }
     }
 }

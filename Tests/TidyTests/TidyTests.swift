@@ -7,10 +7,10 @@ import Testing
 private let allowedImports: [String: Set<String>] = [
     "BSON": ["CDecimal"],
     "Storage": ["CLMDB", "CChecksum"],
-    "Query": ["BSON", "CPCRE2"],
-    "Roost": ["BSON", "Storage", "Query", "CChecksum"],
+    "Query": ["BSON", "CICU", "CPCRE2", "CS2", "CStemmer"],
+    "Roost": ["BSON", "Storage", "Query", "CChecksum", "CZlib"],
     "Wire": ["BSON", "CZlib", "CChecksum"],
-    "Server": ["BSON", "Query", "Roost", "Storage", "Wire"],
+    "Server": ["BSON", "CPlatform", "Query", "Roost", "Storage", "Wire"],
     "Client": ["BSON", "Wire"],
     "RoostCLI": ["BSON", "CEditLine", "Client", "Query", "Roost", "Server"],
 ]

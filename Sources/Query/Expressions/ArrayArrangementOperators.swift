@@ -121,8 +121,7 @@ enum ArrayArrangementOperators {
             let start = context.stack.count
             ArrayOperators.pushElements(of: input, &context)
             let collation = context.collation
-            // The library's sort is stable.
-            context.stack[start...].sort { order.compare($0.view, $1.view, collation) < 0 }
+            try context.sortStack(from: start) { order.compare($0.view, $1.view, collation) }
             return context.makeArray(fromStack: start)
         }
     }

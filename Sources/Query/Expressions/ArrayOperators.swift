@@ -100,8 +100,12 @@ enum ArrayOperators {
             }
         }
         let start = context.stack.count
+        var size = 0
         for index in 0..<arguments.count {
-            pushElements(of: arguments(index, context), &context)
+            let array = arguments(index, context)
+            size += Int(array.length)
+            try context.checkBounds(growth: size)
+            pushElements(of: array, &context)
         }
         return context.makeArray(fromStack: start)
     }

@@ -40,6 +40,19 @@ package struct EvaluationContext: ~Copyable {
         stack.reserveCapacity(64)
     }
 
+    /// A context for what is evaluated once, while a command is read, where nobody could end it:
+    /// it ends by itself.
+    static func forConstants() -> EvaluationContext {
+        EvaluationContext(
+            Interrupt(
+                deadline: .now + constantTimeMax,
+                expiryMessage:
+                    "a constant of the command takes too long to compute; compute it in a stage"))
+    }
+
+    /// The longest that a command's constants may take.
+    private static let constantTimeMax = Duration.milliseconds(200)
+
     /// Starts on a document: forgets all values of the one before.
     package mutating func begin(_ document: DocumentView) {
         arena.reset()
@@ -54,11 +67,22 @@ package struct EvaluationContext: ~Copyable {
         while variables.count < count { variables.append(.missing) }
     }
 
+    /// Arguments above this size are work that counts.
+    static let largeBytes: Int32 = 4_096
+
+    /// Counts the work that an operator has with a large argument, before it has it: operators
+    /// look at each byte of their arguments a few times at most.
+    @inline(never)
+    mutating func count(large value: ValueRef) throws(DBError) {
+        try interrupts.spend(Int(value.length) &>> 3)
+        try checkBounds()
+    }
+
     /// Counts a round of a loop; refuses evaluations whose intermediate values outgrow their
-    /// bound, and those that were ended.
-    mutating func checkBounds() throws(DBError) {
+    /// bound, and those that were ended. `growth`: bytes that are about to be added.
+    mutating func checkBounds(growth: Int = 0) throws(DBError) {
         try interrupts.spend(16)
-        let bytes = arena.byteCount + stack.count * MemoryLayout<ValueRef>.stride
+        let bytes = arena.byteCount + stack.count * MemoryLayout<ValueRef>.stride + growth
         if bytes > Self.arenaBytesMax {
             throw DBError(
                 .exceededMemoryLimit,
@@ -199,6 +223,23 @@ package struct EvaluationContext: ~Copyable {
     private func reference(_ type: BSONType, _ memory: UnsafeMutableRawBufferPointer) -> ValueRef {
         guard let base = memory.baseAddress else { return .null }
         return ValueRef(type, UnsafeRawPointer(base), memory.count)
+    }
+
+    /// Sorts the values on the stack from `start` on; equal ones keep their order. Counts the work.
+    mutating func sortStack(
+        from start: Int, _ order: (ValueRef, ValueRef) -> Int
+    ) throws(DBError) {
+        var meter = interrupts
+        do {
+            // The library's sort is stable.
+            try stack[start...].sort { left, right in
+                try meter.spend(4)
+                return order(left, right) < 0
+            }
+        } catch {
+            throw error as? DBError ?? DBError(.internalError, "\(error)")
+        }
+        interrupts = meter
     }
 
     private func decimalDigits(_ number: Int) -> Int {

@@ -187,6 +187,7 @@ package final class Expression: Sendable {
     ) throws(DBError) {
         for child in run.first..<run.first + run.count {
             let value = try evaluate(Int(children[Int(child)]), &context)
+            if value.length > EvaluationContext.largeBytes { try context.count(large: value) }
             context.stack.append(value)
         }
     }
@@ -217,6 +218,7 @@ package final class Expression: Sendable {
         let namesStart = context.names.count
         for offset in 0..<Int(run.count) {
             let value = try evaluate(Int(children[Int(run.first) + offset]), &context)
+            if value.length > EvaluationContext.largeBytes { try context.count(large: value) }
             let name = names[firstName + offset]
             context.stack.append(value)
             context.names.append(

@@ -16,6 +16,8 @@ package struct ExpressionScope: Sendable {
     package var metadata: MetadataKinds = []
     /// What the names of other collections mean, for pipelines; nil where names are all there is.
     package var collections: (any ForeignCollections)?
+    /// The collection that the pipeline reads; nil where none is known.
+    package var source: ForeignCollection?
     /// Variables bound around the expression and their slots.
     var slots: [String: Int] = [:]
 
@@ -34,7 +36,7 @@ package struct ExpressionScope: Sendable {
     ///
     /// Throws 9 for a bad name, 4890500 for one that reads the document.
     package mutating func bind(variables: DocumentView) throws(DBError) {
-        var context = EvaluationContext()
+        var context = EvaluationContext.forConstants()
         let empty = Document()
         var elements = variables.makeIterator()
         while let element = elements.next() {

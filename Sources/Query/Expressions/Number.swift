@@ -113,6 +113,18 @@ struct NumberSum {
 
     init() {}
 
+    /// What integers and doubles add up to; `sum + lost` is that of the doubles.
+    init(
+        integers: Int128, sum: Double, lost: Double, hasInt64: Bool, hasDouble: Bool, count: Int
+    ) {
+        self.integers = integers
+        self.sum = sum
+        self.lost = lost
+        self.hasInt64 = hasInt64
+        self.hasDouble = hasDouble
+        self.count = count
+    }
+
     /// Adds a value if it is a number.
     @inline(__always)
     mutating func add(_ value: ValueRef) {

@@ -150,6 +150,7 @@ enum RegexOperators {
             counted = range.lowerBound
             let match = found(range, index, input, search, &context)
             context.stack.append(match)
+            try context.interrupts.spend(range.upperBound - from)
             try context.checkBounds()
             from = range.isEmpty ? text.offset(ofCodePoint: 1, from: counted) : range.upperBound
         } while from < text.byteCount

@@ -44,10 +44,12 @@ enum SetOperators {
     // MARK: Sorted runs
 
     /// Sorts the values on the stack from `start` on and drops all but the first of equal ones.
-    private static func makeSet(_ start: Int, _ context: inout EvaluationContext) {
+    private static func makeSet(
+        _ start: Int, _ context: inout EvaluationContext
+    ) throws(DBError) {
         let collation = context.collation
-        // The library's sort is stable, so the first of equal values comes first.
-        context.stack[start...].sort { $0.compare($1, collation) < 0 }
+        // The first of equal values comes first.
+        try context.sortStack(from: start) { $0.compare($1, collation) }
         var end = start
         for index in start..<context.stack.count {
             let value = context.stack[index]
@@ -85,8 +87,9 @@ enum SetOperators {
         let start = context.stack.count
         for index in 0..<arguments.count {
             ArrayOperators.pushElements(of: arguments(index, context), &context)
+            try context.checkBounds()
         }
-        makeSet(start, &context)
+        try makeSet(start, &context)
         return context.makeArray(fromStack: start)
     }
 
@@ -100,11 +103,11 @@ enum SetOperators {
         let start = context.stack.count
         guard arguments.count > 0 else { return context.makeArray(fromStack: start) }
         ArrayOperators.pushElements(of: arguments(0, context), &context)
-        makeSet(start, &context)
+        try makeSet(start, &context)
         for index in 1..<max(arguments.count, 1) {
             let end = context.stack.count
             ArrayOperators.pushElements(of: arguments(index, context), &context)
-            makeSet(end, &context)
+            try makeSet(end, &context)
             let run = end..<context.stack.count
             var kept = start
             for place in start..<end where contains(run, context.stack[place], context) {
@@ -126,7 +129,7 @@ enum SetOperators {
         try checkArray(arguments(1, context), "The second operand of $setDifference", 17049)
         let start = context.stack.count
         ArrayOperators.pushElements(of: arguments(1, context), &context)
-        makeSet(start, &context)
+        try makeSet(start, &context)
         let run = start..<context.stack.count
         let kept = context.stack.count
         var elements = arguments(0, context).nested.makeIterator()
@@ -165,13 +168,13 @@ enum SetOperators {
         }
         let start = context.stack.count
         ArrayOperators.pushElements(of: arguments(0, context), &context)
-        makeSet(start, &context)
+        try makeSet(start, &context)
         let size = context.stack.count - start
         var areEqual = true
         for index in 1..<arguments.count where areEqual {
             let next = context.stack.count
             ArrayOperators.pushElements(of: arguments(index, context), &context)
-            makeSet(next, &context)
+            try makeSet(next, &context)
             areEqual = context.stack.count - next == size
             for offset in 0..<size where areEqual {
                 let order = context.stack[start + offset].compare(
@@ -204,7 +207,7 @@ enum SetOperators {
         try checkArray(arguments(1, context), "The second operand of $setIsSubset", 17042)
         let start = context.stack.count
         ArrayOperators.pushElements(of: arguments(1, context), &context)
-        makeSet(start, &context)
+        try makeSet(start, &context)
         let run = start..<context.stack.count
         var isSubset = true
         var elements = arguments(0, context).nested.makeIterator()

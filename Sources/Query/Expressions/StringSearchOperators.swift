@@ -91,7 +91,7 @@ enum StringSearchOperators {
         if input.isNullish || find.isNullish || replacement.isNullish { return .null }
         let text = input.utf8
         let needle = find.utf8
-        let offsets = occurrences(of: needle, in: text, all: all)
+        let offsets = try occurrences(of: needle, in: text, all: all, &context)
         guard !offsets.isEmpty else { return input }
         let size =
             text.byteCount + offsets.count * (replacement.utf8.byteCount - needle.byteCount)
@@ -117,11 +117,14 @@ enum StringSearchOperators {
     }
 
     /// Where `needle` begins, without overlaps; an empty one before every code point and at the end.
-    private static func occurrences(of needle: RawSpan, in text: RawSpan, all: Bool) -> [Int] {
+    private static func occurrences(
+        of needle: RawSpan, in text: RawSpan, all: Bool, _ context: inout EvaluationContext
+    ) throws(DBError) -> [Int] {
         var offsets: [Int] = []
         var from = 0
         while let offset = text.firstOffset(of: needle, from: from) {
             offsets.append(offset)
+            try context.checkBounds(growth: offsets.count * 8)
             if !all { break }
             from = offset + needle.byteCount
             if needle.byteCount == 0 {

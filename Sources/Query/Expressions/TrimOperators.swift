@@ -48,11 +48,13 @@ enum TrimOperators {
         var start = 0
         var end = text.byteCount
         while left, start < end {
+            try context.interrupts.spend(1 + set.byteCount &>> 3)
             let next = text.offset(ofCodePoint: 1, from: start)
             guard contains(set, text.extracting(start..<next)) else { break }
             start = next
         }
         while right, start < end {
+            try context.interrupts.spend(1 + set.byteCount &>> 3)
             var previous = end - 1
             while previous > start,
                 text.unsafeLoad(fromByteOffset: previous, as: UInt8.self) & 0xC0 == 0x80

@@ -24,19 +24,59 @@ extension RawSpan {
     }
 
     /// Where `needle` begins first at or after `start`; nil if nowhere. An empty one begins at once.
+    /// Linear in both sizes, whatever they hold.
     func firstOffset(of needle: RawSpan, from start: Int) -> Int? {
         let last = byteCount - needle.byteCount
-        guard needle.byteCount > 0 else { return start <= byteCount ? start : nil }
+        guard start <= last else { return nil }
+        guard needle.byteCount > 0 else { return start }
         let first = needle.unsafeLoad(as: UInt8.self)
+        // Comparing at each place is fastest for ordinary texts, and quadratic for others.
+        var left = Self.comparedMax
         var offset = start
         while offset <= last {
-            if unsafeLoad(fromByteOffset: offset, as: UInt8.self) == first,
-                extracting(unchecked: offset..<offset + needle.byteCount).equals(needle)
-            {
-                return offset
+            if unsafeLoad(fromByteOffset: offset, as: UInt8.self) == first {
+                if extracting(unchecked: offset..<offset + needle.byteCount).equals(needle) {
+                    return offset
+                }
+                left -= needle.byteCount
+                if left < 0 { return firstOffsetSlowPath(of: needle, from: offset + 1) }
             }
             offset += 1
         }
         return nil
+    }
+
+    /// Bytes that may be compared in vain before the search goes over to the steady way.
+    private static let comparedMax = 1 << 20
+
+    /// The search of Knuth, Morris and Pratt: no byte of the text is looked at twice.
+    @inline(never)
+    private func firstOffsetSlowPath(of needle: RawSpan, from start: Int) -> Int? {
+        let borders = needle.borders
+        var matched = 0
+        for offset in start..<max(start, byteCount) {
+            let byte = unsafeLoad(fromByteOffset: offset, as: UInt8.self)
+            while matched > 0, needle.unsafeLoad(fromByteOffset: matched, as: UInt8.self) != byte {
+                matched = Int(borders[matched - 1])
+            }
+            if needle.unsafeLoad(fromByteOffset: matched, as: UInt8.self) == byte { matched += 1 }
+            if matched == needle.byteCount { return offset + 1 - matched }
+        }
+        return nil
+    }
+
+    /// For each prefix of this the length of its longest proper prefix that also ends it.
+    private var borders: [Int32] {
+        var borders = [Int32](repeating: 0, count: byteCount)
+        var matched = 0
+        for offset in 1..<max(1, byteCount) {
+            let byte = unsafeLoad(fromByteOffset: offset, as: UInt8.self)
+            while matched > 0, unsafeLoad(fromByteOffset: matched, as: UInt8.self) != byte {
+                matched = Int(borders[matched - 1])
+            }
+            if unsafeLoad(fromByteOffset: matched, as: UInt8.self) == byte { matched += 1 }
+            borders[offset] = Int32(truncatingIfNeeded: matched)
+        }
+        return borders
     }
 }

@@ -14,6 +14,12 @@ package struct SortPattern: Sendable {
         package let path: FieldPath
         /// Whether large values come first.
         package let descending: Bool
+
+        /// A path and its direction.
+        package init(path: FieldPath, descending: Bool) {
+            self.path = path
+            self.descending = descending
+        }
     }
 
     /// The paths, most significant first.

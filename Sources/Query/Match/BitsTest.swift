@@ -81,13 +81,4 @@ extension ValueView {
         default: nil
         }
     }
-
-    /// Whether this is a NaN, double or decimal.
-    var isNaN: Bool {
-        switch type {
-        case .double: double?.isNaN ?? false
-        case .decimal128: decimal128?.isNaN ?? false
-        default: false
-        }
-    }
 }

@@ -22,6 +22,11 @@ package struct MatchScratch: ~Copyable, @unchecked Sendable {
         evaluation = EvaluationContext(interrupt)
     }
 
+    /// Lets `interrupt` end the matches from now on; nil for none.
+    package mutating func watch(_ interrupt: Interrupt?) {
+        evaluation.interrupts = InterruptMeter(interrupt)
+    }
+
     /// Counts a walk over so many bytes.
     @inline(__always)
     mutating func spend(byteCount: Int) throws(DBError) {

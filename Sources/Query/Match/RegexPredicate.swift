@@ -12,7 +12,7 @@ package final class RegexPredicate: @unchecked Sendable {
     // Unchecked: `code` is never written after `init`; PCRE2 lets threads share it.
 
     /// Longest pattern, in bytes (MongoDB's bound).
-    static let patternBytesMax = 32764
+    static let patternBytesMax = 16_384
 
     /// The pattern in UTF-8.
     package let pattern: [UInt8]

@@ -18,18 +18,20 @@ final class RegexSearch {
         memory = try RegexMemory(groups: count)
     }
 
-    /// Finds the first match at or after `start`, whose places `range(ofGroup:)` then tells.
+    /// Finds the first match at or after `start`, whose places `range(ofGroup:)` then tells. A
+    /// text is searched from 0 first: that checks its UTF-8, once.
     /// Throws 51156 when that takes too many steps.
     func find(in utf8: RawSpan, from start: Int) throws(DBError) -> Bool {
         let status = utf8.withUnsafeBytes { bytes in
             // SAFETY: PCRE2 reads the subject only during the call; the memory is this object's.
             let subject = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+            let flags = start > 0 ? PCRE2_NO_UTF_CHECK : 0
             let status = pcre2_match_8(
-                predicate.code, subject, bytes.count, start, 0, memory.data, memory.context)
+                predicate.code, subject, bytes.count, start, flags, memory.data, memory.context)
             // Machine code works on a small stack; the interpreter takes what the limits allow.
             guard status == PCRE2_ERROR_JIT_STACKLIMIT else { return status }
             return pcre2_match_8(
-                predicate.code, subject, bytes.count, start, PCRE2_NO_JIT, memory.data,
+                predicate.code, subject, bytes.count, start, PCRE2_NO_JIT | flags, memory.data,
                 memory.context)
         }
         if status >= 0 { return true }

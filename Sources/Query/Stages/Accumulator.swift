@@ -175,7 +175,7 @@ struct Accumulator: Sendable {
     ) throws(DBError) -> Expression {
         let expression = try Expression.parse(value, scope)
         if expression.requiredPaths?.isEmpty == true, scope.slots.isEmpty {
-            var context = EvaluationContext()
+            var context = EvaluationContext.forConstants()
             let empty = Document()
             _ = try count(try expression.evaluate(empty.view, &context), kind)
         }

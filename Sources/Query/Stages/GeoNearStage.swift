@@ -169,7 +169,7 @@ struct GeoNearStage {
         guard expression.requiredPaths?.isEmpty == true else {
             throw .location(code, "$geoNear requires a constant for '\(name)'")
         }
-        var context = EvaluationContext()
+        var context = EvaluationContext.forConstants()
         let empty = Document()
         let result = try expression.evaluate(empty.view, &context)
         return result.isMissing ? OwnedValue(.undefined) : OwnedValue(copying: result.view)

@@ -63,6 +63,9 @@ struct GroupInputs {
         return Source(kind: .evaluated, index: expressions.count - 1, constant: .missing)
     }
 
+    /// Whether some input needs the evaluation context.
+    var areEvaluated: Bool { !expressions.isEmpty }
+
     /// Finds the fields of the top level.
     @inline(__always)
     func locate(_ document: DocumentView) -> FieldSlots {

@@ -1,7 +1,8 @@
 // $group.
 //
 // The key expression's value is encoded (KeyEncoder: equal values encode equal, whatever their
-// numeric type) and looked up in a hash table, which gives the group's number. Each accumulator
+// numeric type) and looked up in a hash table, which gives the group's number; values met lately are
+// known by their bytes (RecentKeys). Each accumulator
 // keeps its state for all groups in arrays by that number, so a document costs no allocation; sums,
 // which are the most used, lie in one array (GroupState), the others in columns (Accumulators.swift).
 // The first-seen form of a key is what comes out.
@@ -122,6 +123,7 @@ struct GroupState: ~Copyable {
     private var context: EvaluationContext
     private var encoder = KeyEncoder()
     private var groups = KeyTable()
+    private var recent = RecentKeys()
     /// The keys as they came first.
     private var keys = ValueColumn()
     private var places: [Place] = []
@@ -164,17 +166,10 @@ struct GroupState: ~Copyable {
 
     /// Takes a document in; true now and then: time to compare `byteCount` with its bound.
     mutating func push(_ document: DocumentView) throws(DBError) -> Bool {
-        context.begin(document)
+        if inputs.areEvaluated { context.begin(document) }
         let slots = inputs.locate(document)
         let key = try inputs.value(0, document, slots, &context)
-        encoder.removeAll()
-        if let collation {
-            encoder.append(key.view, order: collation)
-        } else {
-            encoder.append(key.view)
-        }
-        let (group, isNew) = groups.insert(encoder.bytes)
-        if isNew { try addGroup(key) }
+        let group = try self.group(key)
         for index in places.indices {
             let value = try inputs.value(index + 1, document, slots, &context)
             let place = places[index]
@@ -189,6 +184,29 @@ struct GroupState: ~Copyable {
         if pushesUntilCheck > 0 { return false }
         pushesUntilCheck = 64
         return true
+    }
+
+    /// The number of the group of that key, which is added if it is new.
+    @inline(__always)
+    private mutating func group(_ key: ValueRef) throws(DBError) -> Int {
+        let value = key.view
+        guard let slot = recent.slot(of: value) else { return try encodedGroup(key) }
+        if let group = recent.group(slot, value) { return group }
+        let group = try encodedGroup(key)
+        recent.keep(value, group, in: slot)
+        return group
+    }
+
+    private mutating func encodedGroup(_ key: ValueRef) throws(DBError) -> Int {
+        encoder.removeAll()
+        if let collation {
+            encoder.append(key.view, order: collation)
+        } else {
+            encoder.append(key.view)
+        }
+        let (group, isNew) = groups.insert(encoder.bytes)
+        if isNew { try addGroup(key) }
+        return group
     }
 
     private mutating func addGroup(_ key: ValueRef) throws(DBError) {

@@ -19,7 +19,7 @@ struct KeyTable {
 
     /// The number of `key`, which is added if it is new. O(bytes of the key), amortised.
     mutating func insert(_ key: [UInt8]) -> (number: Int, isNew: Bool) {
-        let hash = Self.hash(key)
+        let hash = Self.hash(key.span.bytes)
         let mask = slots.count - 1
         var slot = Int(truncatingIfNeeded: hash) & mask
         while slots[slot] != 0 {
@@ -33,6 +33,19 @@ struct KeyTable {
         slots[slot] = UInt32(ends.count)
         if ends.count * 4 > slots.count * 3 { grow() }
         return (ends.count - 1, true)
+    }
+
+    /// The number of a key; nil for one that isn't there. O(bytes of the key).
+    func number(of key: RawSpan) -> Int? {
+        let hash = Self.hash(key)
+        let mask = slots.count - 1
+        var slot = Int(truncatingIfNeeded: hash) & mask
+        while slots[slot] != 0 {
+            let number = Int(slots[slot]) - 1
+            if hashes[number] == hash, self.key(number).equals(key) { return number }
+            slot = (slot + 1) & mask
+        }
+        return nil
     }
 
     /// The key of that number.
@@ -68,9 +81,8 @@ struct KeyTable {
     private static let seed = UInt64.random(in: .min ... .max)
 
     /// Eight bytes at a time: multiply to 128 bits, fold the halves.
-    private static func hash(_ key: [UInt8]) -> UInt64 {
-        let span = key.span.bytes
-        var hash = seed ^ UInt64(key.count)
+    private static func hash(_ span: RawSpan) -> UInt64 {
+        var hash = seed ^ UInt64(span.byteCount)
         var offset = 0
         while offset + 8 <= span.byteCount {
             // SAFETY: the eight bytes lie below `byteCount`.

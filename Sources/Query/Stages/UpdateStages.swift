@@ -61,9 +61,10 @@ package struct UpdateStages: UpdatePipeline {
 
     /// Appends what the stages make of `document`. Throws what their expressions throw.
     package func apply(
-        to document: DocumentView, time: WriteTime, into writer: inout DocumentWriter
+        to document: DocumentView, time: WriteTime, _ interrupt: Interrupt?,
+        into writer: inout DocumentWriter
     ) throws(DBError) {
-        var context = EvaluationContext()
+        var context = EvaluationContext(interrupt)
         // The references point into `variables`, which this value owns until the call returns.
         for variable in variables {
             context.variables.append(variable.map { ValueRef($0.view) } ?? .missing)

@@ -186,7 +186,7 @@ struct TextCompiler {
 
     /// The documents of an insert: each expression's value, or the elements of a list.
     private func documents(_ expressions: [TextExpression]) throws(DBError) -> [Document] {
-        var context = EvaluationContext()
+        var context = EvaluationContext.forConstants()
         let empty = Document()
         var documents: [Document] = []
         for expression in expressions {

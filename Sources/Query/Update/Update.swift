@@ -195,7 +195,8 @@ package final class Update: Sendable {
         into writer: inout DocumentWriter, _ scratch: inout UpdateScratch
     ) throws(DBError) -> Bool {
         scratch.interim.removeAll()
-        try pipeline.apply(to: document, time: time, into: &scratch.interim)
+        try pipeline.apply(
+            to: document, time: time, scratch.interrupt, into: &scratch.interim)
         let result = DocumentView(scratch.interim.bytes.span.bytes)
         return try Replacement.store(
             result, over: document, time: time, hasZeroTimestamp: true, into: &writer)
@@ -213,8 +214,10 @@ func checkIDUnchanged(_ old: DocumentView, _ new: DocumentView) throws(DBError) 
 
 /// A pipeline update, as the stages' side provides it.
 package protocol UpdatePipeline: Sendable {
-    /// Runs the stages on one document and appends the one result to `writer`.
+    /// Runs the stages on one document and appends the one result to `writer`; `interrupt` ends
+    /// them.
     func apply(
-        to document: DocumentView, time: WriteTime, into writer: inout DocumentWriter
+        to document: DocumentView, time: WriteTime, _ interrupt: Interrupt?,
+        into writer: inout DocumentWriter
     ) throws(DBError)
 }

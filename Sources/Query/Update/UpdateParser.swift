@@ -76,6 +76,9 @@ extension Update {
                 throw DBError(
                     .typeMismatch, "Each element of the 'pipeline' array must be an object")
             }
+            guard StageTable.isKnown(name) else {
+                throw DBError.location(40324, "Unrecognized pipeline stage name: '\(name)'")
+            }
             guard allowedStages.contains(name) else {
                 throw DBError(
                     .invalidOptions, "\(name) is not allowed to be used within an update")

@@ -31,8 +31,17 @@ package struct UpdateScratch: ~Copyable {
     var base = DocumentWriter()
     var interim = DocumentWriter()
 
+    /// Ends an update that takes long.
+    private(set) var interrupt: Interrupt?
+
     /// Empty memory.
     package init() {}
+
+    /// Lets `interrupt` end the updates from now on; nil for none.
+    package mutating func watch(_ interrupt: Interrupt?) {
+        self.interrupt = interrupt
+        match.watch(interrupt)
+    }
 
     /// Forgets what an update that failed has left on the stacks.
     mutating func reset() {

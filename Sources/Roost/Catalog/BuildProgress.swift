@@ -1,5 +1,7 @@
 // How far index builds are, for currentOp and the log.
 
+import BSON
+package import Query
 import Synchronization
 
 /// Counters of one index build; any thread may read them.
@@ -27,20 +29,38 @@ package final class BuildList: Sendable {
         package let namespace: Namespace
         package let indexes: [String]
         package let progress: BuildProgress
+        /// Ends the build, which then removes what it made.
+        package let interrupt: Interrupt
     }
 
-    private let items = Mutex<[Item]>([])
+    private struct State {
+        var items: [Item] = []
+        var isEnding = false
+    }
+
+    private let state = Mutex(State())
 
     /// All of them.
-    package var all: [Item] { items.withLock { $0 } }
+    package var all: [Item] { state.withLock { $0.items } }
 
-    func add(_ progress: BuildProgress, _ namespace: Namespace, _ indexes: [String]) {
-        items.withLock {
-            $0.append(Item(namespace: namespace, indexes: indexes, progress: progress))
+    func add(_ item: Item) {
+        let isEnding = state.withLock { state in
+            state.items.append(item)
+            return state.isEnding
         }
+        if isEnding { item.interrupt.kill(.interruptedAtShutdown) }
+    }
+
+    /// Ends all builds, also those to come: the store is being closed.
+    func endAll() {
+        let items = state.withLock { state in
+            state.isEnding = true
+            return state.items
+        }
+        for item in items { item.interrupt.kill(.interruptedAtShutdown) }
     }
 
     func remove(_ progress: BuildProgress) {
-        items.withLock { $0.removeAll { $0.progress === progress } }
+        state.withLock { $0.items.removeAll { $0.progress === progress } }
     }
 }

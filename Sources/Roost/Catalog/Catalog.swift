@@ -161,6 +161,7 @@ extension IndexEntry {
         self.init(
             name: specification.name, specification: specification.document,
             pattern: specification.pattern, table: table, isUnique: specification.isUnique,
+            preparesUnique: specification.preparesUnique,
             isSparse: specification.isSparse, partialFilter: specification.partialFilter,
             isHidden: specification.isHidden, isReady: isReady, flags: flags)
     }

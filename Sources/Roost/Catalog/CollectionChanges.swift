@@ -3,6 +3,13 @@
 package import BSON
 import Storage
 
+/// What `drop` removed.
+package enum DroppedNamespace: Sendable {
+    /// A collection, with as many indexes as commands count.
+    case collection(indexes: Int)
+    case view
+}
+
 extension RoostEngine {
     /// Answers an operation of the catalog, on the writer thread, after its commit.
     package typealias Completion<T> = @Sendable (Result<T, DBError>) -> Void
@@ -31,19 +38,21 @@ extension RoostEngine {
     }
 
     /// Removes a collection with its documents and indexes.
-    /// - Returns: through the completion, the number of indexes it had with the `_id` index; nil
-    ///   where there was no such collection.
+    /// - Returns: through the completion, what it was; nil where there was no such collection.
     /// - Throws: `collectionUUIDMismatch` (361) through the completion, where it has another UUID
     ///   than `uuid`.
     package func dropCollection(
-        _ namespace: Namespace, uuid: UUIDBytes? = nil, completion: @escaping Completion<Int?>
+        _ namespace: Namespace, uuid: UUIDBytes? = nil,
+        completion: @escaping Completion<DroppedNamespace?>
     ) {
         let writer = writer
         submit(OperationOptions(mayUseReserve: true)) { transaction in
             try uuid?.check(namespace, in: writer.catalog)
-            guard let entry = writer.catalog[namespace] else { return nil }
+            guard let entry = writer.catalog[namespace] else {
+                return try writer.dropViews(namespace, &transaction)
+            }
             try writer.drop(entry, &transaction)
-            return entry.indexes.count + 1
+            return entry.view == nil ? .collection(indexes: entry.indexCount) : .view
         } completion: {
             completion($0)
         }
@@ -90,8 +99,11 @@ extension RoostEngine {
             try entry.checkIsNoView()
             try WriterState.checkCase(of: target.database, in: writer.catalog)
             let occupant = writer.catalog[target]
-            if occupant != nil, !options.dropsTarget {
-                throw DBError(.namespaceExists, "target namespace exists")
+            if let occupant, !options.dropsTarget || occupant.view != nil {
+                throw DBError(
+                    .namespaceExists,
+                    occupant.view == nil
+                        ? "target namespace exists" : "a view already exists: \(target)")
             }
             guard entry.indexes.allSatisfy(\.isReady) else {
                 throw DBError(
@@ -113,6 +125,17 @@ extension WriterState {
     func drop(_ entry: CollectionEntry, _ transaction: inout WriteTransaction) throws {
         log.note(.drop, entry)
         try remove(tablesOf: entry, &transaction)
+    }
+
+    /// Removes a database's views where the name stands for all of them; nil where it doesn't, or
+    /// there is none.
+    fileprivate func dropViews(
+        _ namespace: Namespace, _ transaction: inout WriteTransaction
+    ) throws -> DroppedNamespace? {
+        guard namespace.isViewCatalog else { return nil }
+        let views = catalog.collections(of: namespace.database).filter { $0.view != nil }
+        for view in views { try drop(view, &transaction) }
+        return views.isEmpty ? nil : .collection(indexes: 1)
     }
 
     /// Removes a collection whose end the log tells otherwise: by what takes its place.

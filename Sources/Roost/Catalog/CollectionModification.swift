@@ -14,6 +14,8 @@ package struct CollectionModification: Sendable {
     package var cappedBytes: Int64?
     package var cappedDocuments: Int64?
     package var index: IndexModification?
+    /// The age at which a clustered collection's documents expire.
+    package var expiry: ExpiryModification?
     /// Whether change streams may show images of documents.
     package var showsImages: Bool?
     /// What a view is to show: `viewOn` and `pipeline`.
@@ -25,7 +27,7 @@ package struct CollectionModification: Sendable {
     var isEmpty: Bool {
         validator == nil && validationLevel == nil && validationAction == nil
             && cappedBytes == nil && cappedDocuments == nil && index == nil && view == nil
-            && showsImages == nil
+            && showsImages == nil && expiry == nil
     }
 
     /// The options with these changes.
@@ -48,6 +50,11 @@ package struct CollectionModification: Sendable {
         if let validator { set("validator", validator.isEmpty ? nil : .document(validator)) }
         if let validationLevel { set("validationLevel", .string(validationLevel)) }
         if let validationAction { set("validationAction", .string(validationAction)) }
+        switch expiry {
+        case .after(let seconds)?: set("expireAfterSeconds", .int64(seconds))
+        case .never?: set("expireAfterSeconds", nil)
+        case nil: break
+        }
         if let cappedBytes { set("size", CollectionOptions.number(cappedBytes)) }
         if let cappedDocuments { set("max", CollectionOptions.number(cappedDocuments)) }
         let given = Document { writer in
@@ -68,20 +75,37 @@ package struct CollectionModification: Sendable {
 
     private static let order = [
         "capped", "size", "max", "validator", "validationLevel", "validationAction",
+        "expireAfterSeconds",
     ]
 }
 
-/// What collMod asks of an index.
+/// When the documents of a clustered collection expire.
+package enum ExpiryModification: Sendable {
+    /// Seconds after the date in `_id`.
+    case after(Int64)
+    case never
+}
+
+/// What collMod asks of an index; nil leaves a setting as it is.
 package struct IndexModification: Sendable {
     /// Which index: one name, or a key pattern.
     package let selection: IndexSelection
-    package let expireAfterSeconds: Int64?
-    package let isHidden: Bool?
+    package var expireAfterSeconds: Int64?
+    package var isHidden: Bool?
+    /// Whether new documents may share no key.
+    package var preparesUnique: Bool?
+    /// Whether the index, prepared before, is to become unique.
+    package var becomesUnique = false
+    /// Whether becoming unique is only tried: nothing changes.
+    package var isDryRun = false
 
-    package init(_ selection: IndexSelection, expireAfterSeconds: Int64?, isHidden: Bool?) {
+    package init(_ selection: IndexSelection) {
         self.selection = selection
-        self.expireAfterSeconds = expireAfterSeconds
-        self.isHidden = isHidden
+    }
+
+    /// Whether no setting is named.
+    package var isEmpty: Bool {
+        expireAfterSeconds == nil && isHidden == nil && preparesUnique == nil && !becomesUnique
     }
 }
 
@@ -106,9 +130,34 @@ package enum CollectionOptions {
 extension RoostEngine {
     /// Changes a collection. The completion brings what the reply tells of: old and new values.
     /// - Throws: through the completion `namespaceNotFound` (26), `indexNotFound` (27),
-    ///   `invalidOptions` (72), and what a validator's parser throws.
+    ///   `invalidOptions` (72), `cannotConvertIndexToUnique` (359), and what a validator's parser
+    ///   throws.
     package func modifyCollection(
         _ namespace: Namespace, _ modification: CollectionModification,
+        completion: @escaping Completion<Document>
+    ) {
+        guard let wanted = modification.index, wanted.becomesUnique,
+            let entry = collection(namespace),
+            let index = try? entry.index(of: wanted.selection), !index.isUnique,
+            index.preparesUnique
+        else {
+            // Where there is nothing to search, the operation itself says what is wrong.
+            return modify(namespace, modification, searched: nil, completion: completion)
+        }
+        checkUniqueness(index, of: entry) { outcome in
+            switch outcome {
+            case .failure(let error): completion(.failure(error))
+            case .success where wanted.isDryRun: completion(.success(Document()))
+            case .success:
+                self.modify(namespace, modification, searched: index, completion: completion)
+            }
+        }
+    }
+
+    /// Changes a collection.
+    /// - Parameter searched: the index in which no two documents share a key.
+    private func modify(
+        _ namespace: Namespace, _ modification: CollectionModification, searched: IndexEntry?,
         completion: @escaping Completion<Document>
     ) {
         let writer = writer
@@ -121,6 +170,12 @@ extension RoostEngine {
                     throw DBError(.invalidOptions, "Collection must be capped.")
                 }
             }
+            if modification.expiry != nil, entry.traits.clusteredIndex == nil {
+                throw DBError(
+                    .invalidOptions,
+                    "'expireAfterSeconds' is only supported on time-series collections or when "
+                        + "the collection is clustered: \(namespace)")
+            }
             guard (modification.view == nil) == (entry.view == nil) || modification.isEmpty else {
                 throw DBError(
                     .invalidOptions,
@@ -131,10 +186,11 @@ extension RoostEngine {
             try WriterState.checkMayValidate(namespace, changed.traits)
             var report = Document()
             if let index = modification.index {
-                let outcome = try changed.modified(index)
+                let outcome = try changed.modified(index, searched: searched)
                 changed = outcome.entry
                 report = outcome.report
             }
+            if modification.index?.isDryRun == true { return report }
             writer.log.note(
                 .modify, entry,
                 ["after": .document(changed.options), "before": .document(entry.options)])
@@ -148,49 +204,62 @@ extension RoostEngine {
 
 extension CollectionEntry {
     /// The same collection with one index changed, and what the reply tells of it.
+    /// - Parameter searched: the index in which no two documents share a key.
     fileprivate func modified(
-        _ modification: IndexModification
+        _ modification: IndexModification, searched: IndexEntry?
     ) throws(DBError) -> (entry: CollectionEntry, report: Document) {
         let old = try index(of: modification.selection)
-        if modification.expireAfterSeconds != nil, old.pattern.parts.count != 1 {
-            throw DBError(
-                .invalidOptions,
-                "TTL indexes are single-field indexes, compound indexes do not support TTL")
-        }
         var specification = old.specification
-        let report = Document { writer in
-            if let seconds = modification.expireAfterSeconds {
-                let before = old.specification
-                if let before = before.view.value("expireAfterSeconds")?.wholeNumber {
-                    writer.append("expireAfterSeconds_old", before)
-                }
-                writer.append("expireAfterSeconds_new", seconds)
-                specification = specification.setting(
-                    "expireAfterSeconds", CollectionOptions.number(seconds))
+        var report: [(name: String, value: Value)] = []
+        if let seconds = modification.expireAfterSeconds {
+            try old.checkMayExpire()
+            let before = old.specification
+            if let before = before.view.value("expireAfterSeconds")?.wholeNumber {
+                report.append(("expireAfterSeconds_old", .int64(before)))
             }
-            if let isHidden = modification.isHidden, isHidden != old.isHidden {
-                writer.append("hidden_old", old.isHidden)
-                writer.append("hidden_new", isHidden)
-                specification = specification.setting("hidden", isHidden ? .bool(true) : nil)
-            }
+            report.append(("expireAfterSeconds_new", .int64(seconds)))
+            specification = specification.setting(
+                "expireAfterSeconds", CollectionOptions.number(seconds))
+        }
+        if let isHidden = modification.isHidden, isHidden != old.isHidden {
+            report.append(("hidden_old", .bool(old.isHidden)))
+            report.append(("hidden_new", .bool(isHidden)))
+            specification = specification.setting("hidden", isHidden ? .bool(true) : nil)
+        }
+        if let prepares = modification.preparesUnique, prepares != old.preparesUnique,
+            !old.isUnique
+        {
+            report.append(("prepareUnique_old", .bool(old.preparesUnique)))
+            report.append(("prepareUnique_new", .bool(prepares)))
+            specification = specification.setting("prepareUnique", prepares ? .bool(true) : nil)
+        }
+        if modification.becomesUnique, !old.isUnique {
+            try old.checkMayBecomeUnique(searched)
+            report.append(("unique_new", .bool(true)))
+            specification = specification.setting("prepareUnique", nil)
+                .setting("unique", .bool(true))
         }
         let new = IndexEntry(
             try IndexSpecification(specification.view), table: old.table, isReady: old.isReady,
             flags: old.flags)
-        return (with(indexes: indexes.map { $0 === old ? new : $0 }), report)
+        let fields = report
+        return (
+            with(indexes: indexes.map { $0 === old ? new : $0 }),
+            Document { writer in for (name, value) in fields { writer.append(name, value) } }
+        )
     }
 
-    private func index(of selection: IndexSelection) throws(DBError) -> IndexEntry {
+    fileprivate func index(of selection: IndexSelection) throws(DBError) -> IndexEntry {
         let found: [IndexEntry]
         let text: String
         switch selection {
         case .all: (found, text) = ([], "*")
         case .names(let names):
-            if names.contains("_id_") { throw Self.idIndexIsFixed }
+            if names.contains(where: isIDIndex) { throw idIndexIsFixed }
             found = indexes.filter { names.contains($0.name) }
             text = names.first ?? ""
         case .keyPattern(let pattern):
-            if pattern.isIDPattern { throw Self.idIndexIsFixed }
+            if pattern.isIDPattern { throw idIndexIsFixed }
             found = indexes.filter { $0.specification["key"] == .document(pattern) }
             text = ShellNotation.string(pattern.view)
         }
@@ -205,8 +274,40 @@ extension CollectionEntry {
         return first
     }
 
-    private static let idIndexIsFixed = DBError(
-        .invalidOptions, "can't hide _id index, nor can it expire documents")
+    private var idIndexIsFixed: DBError {
+        traits.clusteredIndex == nil
+            ? DBError(.invalidOptions, "can't hide _id index, nor can it expire documents")
+            : DBError(DBError.Code(rawValue: 6_011_800), "Cannot hide or unhide a clustered index")
+    }
+}
+
+extension IndexEntry {
+    /// Refuses ages for an index whose keys are not those of one field.
+    fileprivate func checkMayExpire() throws(DBError) {
+        guard pattern.parts.count == 1 else {
+            throw DBError(
+                .invalidOptions,
+                "TTL indexes are single-field indexes, compound indexes do not support TTL")
+        }
+        guard pattern.text == nil, pattern.parts[0].kind != .wildcard else {
+            throw DBError(.invalidOptions, "Text and wildcard indexes do not support TTL")
+        }
+    }
+
+    /// Refuses an index that is not prepared, or not the one that was searched.
+    fileprivate func checkMayBecomeUnique(_ searched: IndexEntry?) throws(DBError) {
+        guard preparesUnique else {
+            throw DBError(
+                .invalidOptions,
+                "Cannot make the index \(name) unique before new duplicates are refused: first "
+                    + "run collMod with {index: {name: '\(name)', prepareUnique: true}}")
+        }
+        guard searched === self else {
+            throw DBError(
+                .conflictingOperationInProgress,
+                "The index \(name) changed while it was searched for duplicates; try again")
+        }
+    }
 }
 
 extension Document {

@@ -13,6 +13,10 @@ package struct CollectionTraits: Sendable {
     package let collation: Collation?
     /// Whether change streams may show documents as they were before and after a change.
     package let showsImages: Bool
+    /// How the `_id` index is presented; nil where it is an index like others.
+    package let clusteredIndex: ClusteredIndex?
+    /// Age in seconds at which the documents of a clustered collection expire by their `_id`.
+    package let expireAfterSeconds: Int64?
 
     /// Reads a collection's options.
     /// - Throws: what the validator's parser throws; `invalidOptions` (72) and `badValue` (2)
@@ -23,6 +27,8 @@ package struct CollectionTraits: Sendable {
         capped = try CappedLimits(view)
         showsImages =
             view.value("changeStreamPreAndPostImages")?.document?.value("enabled")?.isTruthy == true
+        clusteredIndex = ClusteredIndex(view)
+        expireAfterSeconds = view.value("expireAfterSeconds")?.wholeNumber
         if let document = view.value("collation")?.document {
             collation = try Collation.parse(document)
         } else {

@@ -100,6 +100,9 @@ extension RoostEngine {
     package func deleteExpired(at millis: Int64) -> Int {
         var deleted = 0
         for entry in catalog.collections.values {
+            if entry.traits.clusteredIndex != nil, let seconds = entry.traits.expireAfterSeconds {
+                deleted += deleteExpired(nil, entry, before: millis - seconds * 1_000)
+            }
             for index in entry.indexes where index.isReady {
                 let specification = index.specification
                 guard let seconds = specification.view.value("expireAfterSeconds")?.wholeNumber
@@ -111,22 +114,24 @@ extension RoostEngine {
         return deleted
     }
 
+    /// Deletes what an index, or without one the collection's own order, says has expired.
     private func deleteExpired(
-        _ index: IndexEntry, _ entry: CollectionEntry, before cutoff: Int64
+        _ index: IndexEntry?, _ entry: CollectionEntry, before cutoff: Int64
     ) -> Int {
-        guard let part = index.pattern.parts.first else { return 0 }
+        let path = index.map { $0.pattern.parts.first?.path.dotted } ?? "_id"
+        guard let path else { return 0 }
         let condition = Document { writer in
-            let range = writer.openDocument(part.path.dotted)
+            let range = writer.openDocument(path)
             writer.append("$lte", dateMillis: cutoff)
             writer.close(range)
-            if case .document(let partial)? = index.specification["partialFilterExpression"] {
+            if case .document(let partial)? = index?.specification["partialFilterExpression"] {
                 writer.append("$and", [.document(partial)])
             }
         }
         do throws(DBError) {
             let target = WriteTarget(
                 filter: try Filter.parse(condition.view), filterDocument: condition,
-                hint: index.isHidden ? nil : .string(index.name))
+                hint: index.flatMap { $0.isHidden ? nil : .string($0.name) })
             var request = WriteRequest(entry.namespace, time: writeTime)
             request.statements = [.delete(DeleteStatement(target: target, isMulti: true))]
             return try writeAndWait(request).results.reduce(0) { $0 + $1.n }

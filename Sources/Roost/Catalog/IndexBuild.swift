@@ -25,17 +25,19 @@ final class IndexBuild: @unchecked Sendable {
     private let engine: RoostEngine
     private let namespace: Namespace
     private let indexes: [IndexEntry]
+    private let interrupt: Interrupt
     private let completion: @Sendable (DBError?) -> Void
     /// How far the build is.
     let progress = BuildProgress()
 
     init(
         _ engine: RoostEngine, _ namespace: Namespace, _ indexes: [IndexEntry],
-        completion: @escaping @Sendable (DBError?) -> Void
+        _ interrupt: Interrupt, completion: @escaping @Sendable (DBError?) -> Void
     ) {
         self.engine = engine
         self.namespace = namespace
         self.indexes = indexes
+        self.interrupt = interrupt
         self.completion = completion
     }
 
@@ -45,7 +47,10 @@ final class IndexBuild: @unchecked Sendable {
     }
 
     private func run() {
-        engine.builds.add(progress, namespace, indexes.map(\.name))
+        engine.builds.add(
+            BuildList.Item(
+                namespace: namespace, indexes: indexes.map(\.name), progress: progress,
+                interrupt: interrupt))
         defer { engine.builds.remove(progress) }
         do {
             let reader = try engine.store.makeReader()
@@ -119,6 +124,8 @@ final class IndexBuild: @unchecked Sendable {
         _ keys: inout IndexKeys, _ scratch: inout MatchScratch
     ) throws {
         for (index, sorter) in zip(indexes, sorters) {
+            // A large document may mean many entries.
+            try interrupt.check()
             keys.removeAll()
             if let filter = index.partialFilter, try !filter.matches(document, &scratch) {
                 continue
@@ -143,6 +150,7 @@ final class IndexBuild: @unchecked Sendable {
         let namespace = namespace
         var merge = try sorter.sorted()
         while true {
+            try interrupt.check()
             let chunk = try merge.next(Self.entriesPerOperation)
             if chunk.isEmpty { break }
             try engine.submitAndWait { transaction in

@@ -1,7 +1,7 @@
 // createIndexes and dropIndexes.
 
 package import BSON
-import Query
+package import Query
 import Storage
 
 /// What createIndexes did.
@@ -24,12 +24,13 @@ package enum IndexSelection: Sendable {
 
 extension RoostEngine {
     /// Makes indexes and, where the collection holds documents, builds them in the background of
-    /// other commands; answers when all are ready.
+    /// other commands; answers when all are ready. `interrupt` ends a build, at its time limit or
+    /// from outside; its indexes are removed.
     /// - Throws: `indexOptionsConflict` (85), `indexKeySpecsConflict` (86), `cannotCreateIndex`
     ///   (67), `duplicateKey` (11000) when a unique one can't be built; nothing is made then.
     package func createIndexes(
         _ namespace: Namespace, _ specifications: [IndexSpecification],
-        completion: @escaping Completion<IndexesCreated>
+        _ interrupt: Interrupt = Interrupt(), completion: @escaping Completion<IndexesCreated>
     ) {
         let writer = writer
         submit { transaction in
@@ -42,7 +43,7 @@ extension RoostEngine {
                     completion(.success(plan.created))
                     return
                 }
-                IndexBuild(self, namespace, plan.toBuild) { error in
+                IndexBuild(self, namespace, plan.toBuild, interrupt) { error in
                     completion(error.map { .failure($0) } ?? .success(plan.created))
                 }.start()
             }
@@ -73,7 +74,7 @@ extension RoostEngine {
                     indexes: entry.indexes.filter { names.contains($0.name) }
                         .map(\.specification)))
             try writer.save(entry.with(indexes: kept), &transaction)
-            return entry.indexes.count + 1
+            return entry.indexCount
         } completion: {
             completion($0)
         }
@@ -113,15 +114,15 @@ extension WriterState {
                 builds.begin(index.table)
             }
         }
+        let changed = entry.with(indexes: indexes)
         let created = IndexesCreated(
-            before: (existing?.indexes.count ?? 0) + 1, after: indexes.count + 1,
-            madeCollection: existing == nil)
+            before: entry.indexCount, after: changed.indexCount, madeCollection: existing == nil)
         if !wanted.isEmpty {
             // A build says so when it is done.
             if isEmpty {
                 log.note(.createIndexes, entry, .listing(indexes: wanted.map(\.document)))
             }
-            try save(entry.with(indexes: indexes), &transaction)
+            try save(changed, &transaction)
         }
         return IndexPlan(created: created, toBuild: toBuild)
     }
@@ -247,9 +248,7 @@ extension CollectionEntry {
         case .all: return Set(indexes.map(\.name))
         case .names(let names):
             for name in names {
-                if name == "_id_" {
-                    throw DBError(.invalidOptions, "cannot drop _id index")
-                }
+                if isIDIndex(name) { throw idIndexStays }
                 guard index(named: name) != nil else {
                     throw DBError(
                         .indexNotFound, "index not found with name [\(name)]")
@@ -257,9 +256,7 @@ extension CollectionEntry {
             }
             return Set(names)
         case .keyPattern(let pattern):
-            if pattern == ["_id": 1] {
-                throw DBError(.invalidOptions, "cannot drop _id index")
-            }
+            if pattern.view.compare(Self.idPattern.view) == 0 { throw idIndexStays }
             let matching = indexes.filter {
                 $0.specification["key"] == .document(pattern)
             }
@@ -276,5 +273,13 @@ extension CollectionEntry {
             }
             return [first.name]
         }
+    }
+
+    private static let idPattern: Document = ["_id": 1]
+
+    private var idIndexStays: DBError {
+        traits.clusteredIndex == nil
+            ? DBError(.invalidOptions, "cannot drop _id index")
+            : DBError(DBError.Code(rawValue: 5_979_800), "Cannot drop the clustered index")
     }
 }

@@ -21,6 +21,8 @@ package final class IndexEntry: Sendable {
     package let table: TableID
     /// Whether two documents may not share a key.
     package let isUnique: Bool
+    /// Whether it is on its way to be unique: new entries may not share a key, old ones may.
+    package let preparesUnique: Bool
     /// Whether documents that have none of the paths are left out.
     package let isSparse: Bool
     /// Documents that don't match are left out; nil where all are in.
@@ -35,14 +37,15 @@ package final class IndexEntry: Sendable {
 
     package init(
         name: String, specification: Document, pattern: IndexKeyPattern, table: TableID,
-        isUnique: Bool, isSparse: Bool, partialFilter: Filter?, isHidden: Bool, isReady: Bool,
-        flags: IndexFlags
+        isUnique: Bool, preparesUnique: Bool, isSparse: Bool, partialFilter: Filter?,
+        isHidden: Bool, isReady: Bool, flags: IndexFlags
     ) {
         self.name = name
         self.specification = specification
         self.pattern = pattern
         self.table = table
         self.isUnique = isUnique
+        self.preparesUnique = preparesUnique
         self.isSparse = isSparse
         self.partialFilter = partialFilter
         self.isHidden = isHidden
@@ -50,12 +53,15 @@ package final class IndexEntry: Sendable {
         self.flags = flags
     }
 
+    /// Whether a new entry must be alone with its key.
+    var refusesDuplicates: Bool { isUnique || preparesUnique }
+
     /// The same index, its build finished.
     package func ready() -> IndexEntry {
         IndexEntry(
             name: name, specification: specification, pattern: pattern, table: table,
-            isUnique: isUnique, isSparse: isSparse, partialFilter: partialFilter,
-            isHidden: isHidden, isReady: true, flags: flags)
+            isUnique: isUnique, preparesUnique: preparesUnique, isSparse: isSparse,
+            partialFilter: partialFilter, isHidden: isHidden, isReady: true, flags: flags)
     }
 }
 

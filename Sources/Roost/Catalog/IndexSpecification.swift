@@ -12,9 +12,11 @@ package struct IndexSpecification: Sendable {
     /// `v`, `key`, `name`, then the options in their given order.
     package let document: Document
     /// Parsed key pattern.
-    let pattern: IndexKeyPattern
+    package let pattern: IndexKeyPattern
     /// Whether two documents may not share a key.
     let isUnique: Bool
+    /// Whether new documents may share no key, so that the index can become unique.
+    let preparesUnique: Bool
     /// Whether documents without any of the paths are left out.
     let isSparse: Bool
     /// Whether the planner must not choose it.
@@ -67,6 +69,7 @@ package struct IndexSpecification: Sendable {
         self.key = pattern.storedKey(key)
         saysCollation = draft.saysCollation
         isUnique = draft.isUnique
+        preparesUnique = draft.preparesUnique
         isSparse = draft.isSparse
         isHidden = draft.isHidden
         if let partial = draft.partialFilter {
@@ -142,13 +145,14 @@ package struct IndexSpecification: Sendable {
         if saysWeights, !kinds.contains(.text) {
             throw DBError(.cannotCreateIndex, "the field 'weights' is only for text indexes")
         }
-        if kinds.contains(.hashed), isUnique {
+        if kinds.contains(.hashed), isUnique || preparesUnique {
             throw DBError(
                 DBError.Code(rawValue: 16764),
                 "Currently hashed indexes cannot guarantee uniqueness. Use a regular index")
         }
         if kinds.contains(.wildcard) {
-            guard !isUnique, !isSparse, expireAfterSeconds == nil, version == 2 else {
+            guard !isUnique, !preparesUnique, !isSparse, expireAfterSeconds == nil, version == 2
+            else {
                 throw DBError(
                     .cannotCreateIndex,
                     "Wildcard indexes take neither unique, sparse nor expireAfterSeconds, and are "
@@ -194,6 +198,7 @@ extension IndexSpecification {
         var name: String?
         var options = Document()
         var isUnique = false
+        var preparesUnique = false
         var isSparse = false
         var isHidden = false
         var partialFilter: Document?
@@ -219,6 +224,8 @@ extension IndexSpecification {
                 name = string
             case "unique":
                 isUnique = try flag(element)
+            case "prepareUnique":
+                preparesUnique = try flag(element)
             case "sparse":
                 isSparse = try flag(element)
             case "hidden":
@@ -255,7 +262,7 @@ extension IndexSpecification {
                 collation = try Collation.parse(document)
                 saysCollation = true
                 if let collation { keep(collation) }
-            case "storageEngine", "prepareUnique", "clustered":
+            case "storageEngine", "clustered":
                 throw DBError(
                     .cannotCreateIndex,
                     "This version of Roost does not support the index option '\(field)'")

@@ -157,6 +157,7 @@ struct ChangeEventWriter: ~Copyable {
         let document = DocumentView(after.span.bytes)
         switch request.fullDocument {
         case .none: break
+        case .always: writer.append("fullDocument", document)
         case .updateLookup:
             guard let id = document.value("_id"),
                 let entry = engine.collection(record.namespace), entry.uuid == record.uuid,

@@ -5,6 +5,7 @@
 //             log's table. Nothing is written for an operation that failed.
 //   reading   ChangeFollower goes over the records behind a position, whenever it wants; TailWatch
 //             tells it when there are new ones in its scope.
+//   old ones  LogCompression puts old records together, deflated; LogCursor goes over both kinds.
 //   trimming  LogRetention removes the oldest records, by age and size, and keeps for each
 //             collection how far they are gone.
 //
@@ -42,6 +43,8 @@ final class ChangeLog {
     /// Whose transaction the operation under way is; reset by `discard` and `finish`.
     var session: Session?
 
+    /// Collections whose deleted documents live queries ask for.
+    let observed: ObservedNames
     private let clock: LogicalClock
     private var end: End
     private var committed: End
@@ -54,8 +57,9 @@ final class ChangeLog {
     private var groupTouched: Set<Namespace> = []
     private var key = [UInt8](repeating: 0, count: LogPosition.keyBytes)
 
-    init(_ clock: LogicalClock, end: End) {
+    init(_ clock: LogicalClock, end: End, _ observed: ObservedNames = ObservedNames()) {
         self.clock = clock
+        self.observed = observed
         self.end = end
         committed = end
     }
@@ -89,10 +93,11 @@ final class ChangeLog {
 
     /// A document was removed.
     func delete(_ document: RawSpan, _ entry: CollectionEntry) {
-        let flags = Self.flags(entry)
+        var flags = Self.flags(entry)
+        if observed.contains(entry.namespace) { flags.insert(.keepsDocument) }
         begin(.delete, entry, flags)
-        // Deletes must pass when space is short: only what is shown is kept.
-        if flags.contains(.showsImages) {
+        // Deletes must pass when space is short: only what is asked for is kept.
+        if !flags.isDisjoint(with: [.showsImages, .keepsDocument]) {
             pending.append(copying: document)
         } else {
             appendKey(of: document)

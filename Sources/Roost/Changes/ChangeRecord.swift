@@ -9,8 +9,8 @@
 //     uuid        16 bytes, the collection's; zeros where the record is about a database
 //     names       UInt8 and UInt8, lengths; the names of database and collection
 //     session     where the flag says so: a document, the session's id; Int64, its transaction
-//     payload     insert, image: the document; delete: the document where the collection shows
-//                 images, else one of its _id alone
+//     payload     insert, image: the document; delete: the document where a flag says so, else one
+//                 of its _id alone
 //                 update, replace: UInt32 prefix, UInt32 suffix, UInt32 length of what is between,
 //                     that; the document before, unless an `image` record with it lies before
 //                 others: a document with details
@@ -50,6 +50,8 @@ struct ChangeFlags: OptionSet, Sendable {
     static let hasSession = ChangeFlags(rawValue: 2)
     /// The document before is in the record before this.
     static let imageIsApart = ChangeFlags(rawValue: 4)
+    /// A delete has the whole document, though change streams may not show it.
+    static let keepsDocument = ChangeFlags(rawValue: 8)
 }
 
 /// The fixed places in a record.
@@ -145,6 +147,13 @@ struct ChangeRecordView: ~Escapable {
     /// The collection's name, copied.
     var namespace: Namespace { Namespace(String(utf8: database), String(utf8: collection)) }
 
+    /// The collections that it is about: a rename's old and new name, else one.
+    var namespaces: [Namespace] {
+        guard kind == .rename, let to = document.value("to")?.document else { return [namespace] }
+        let target = Namespace(to.value("db")?.text ?? "", to.value("coll")?.text ?? "")
+        return [namespace, target]
+    }
+
     /// The session whose transaction it is part of.
     var session: DocumentView? {
         @_lifetime(copy self)
@@ -178,6 +187,11 @@ struct ChangeRecordView: ~Escapable {
         guard kind == .update || kind == .replace else { return document.value("_id") }
         guard let before = before(try delta()) else { return nil }
         return DocumentView(before).value("_id")
+    }
+
+    /// Whether a delete has the whole document.
+    var holdsDocument: Bool {
+        flags.contains(.showsImages) || flags.contains(.keepsDocument)
     }
 
     /// What an update or replacement exchanged.

@@ -15,6 +15,8 @@ package struct ChangeStreamRequest: Sendable {
         case whenAvailable
         /// As the log has it, an error where the collection shows no images.
         case required
+        /// As the log has it, whatever the collection shows: for readers of the log itself.
+        case always
     }
 
     /// Where a stream begins.
@@ -91,6 +93,17 @@ package struct ChangeStreamRequest: Sendable {
             }
         }
         try check(starts, isForCluster)
+    }
+
+    /// A stream over everything from a time on, in which documents are whole.
+    package init(logFrom time: Timestamp, _ namespace: Namespace, pipeline: Pipeline) {
+        self.namespace = namespace
+        scope = .server
+        self.pipeline = pipeline
+        splitsLargeEvents = false
+        fullDocument = .always
+        showsExpandedEvents = true
+        start = .at(time)
     }
 
     private func check(_ starts: [StaticString], _ isForCluster: Bool) throws(DBError) {

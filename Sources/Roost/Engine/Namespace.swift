@@ -108,6 +108,10 @@ public struct Namespace: Hashable, Sendable, CustomStringConvertible {
     /// Whether the name is one of those that belong to the server.
     package var isSystem: Bool { collection.utf8.starts(with: "system.".utf8) }
 
+    /// Whether the name is that under which MongoDB keeps a database's views. Here they are entries
+    /// of the catalog, and the name stands for all of them.
+    package var isViewCatalog: Bool { collection == "system.views" }
+
     /// Whether the name is one of those that MongoDB keeps its log under.
     package var isOplog: Bool {
         database == "local" && collection.utf8.starts(with: "oplog.".utf8)

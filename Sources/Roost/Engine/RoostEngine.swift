@@ -46,6 +46,8 @@ package final class RoostEngine: Sendable {
     package let retention: LogRetention
     /// Who waits for capped collections to grow, and for changes.
     package let tails: TailWatch
+    /// Results that are kept up to date.
+    package let live: LiveQueries
     /// What open transactions mean to change.
     let intents: IntentTable
     /// The transactions that have not ended.
@@ -86,6 +88,7 @@ package final class RoostEngine: Sendable {
         intents = opened.intents
         mayLose = options.durability == .relaxed
         transactions = OpenTransactions(options.transactions, quotaBytes: options.quotaBytes)
+        live = opened.live
         temporaryFolder = path + "/tmp"
         do {
             readerPool = try ReaderPool(store: opened.store, threads: options.readerThreads)
@@ -109,10 +112,13 @@ package final class RoostEngine: Sendable {
         retention.stop()
         for transaction in transactions.all { transaction.abort() }
         transactions.stop()
+        live.stop()
+        builds.endAll()
+        // A build waits for the writer; reads may be asked for by neither any more.
+        background.join()
         readerPool.close()
         if mayLose { removeLossMark() }
         store.close()
-        background.join()
     }
 
     // MARK: Catalog
@@ -124,6 +130,10 @@ package final class RoostEngine: Sendable {
     package func collection(_ namespace: Namespace) -> CollectionEntry? {
         published.collection(namespace)
     }
+
+    /// Grows with each committed change of the catalog: what was looked up behind the same number
+    /// still holds.
+    package var catalogVersion: Int { published.version }
 
     // MARK: Operations on the writer thread
 
@@ -170,7 +180,7 @@ package final class RoostEngine: Sendable {
             return transaction.write(request, completion: completion)
         }
         do throws(DBError) {
-            for namespace in request.namespaces {
+            for namespace in request.namespaces where !request.refusesViewsByStatement {
                 try collection(namespace)?.checkIsNoView()
             }
         } catch {
@@ -209,12 +219,20 @@ package final class RoostEngine: Sendable {
             metadata: ["error": "\(error)"])
     }
 
-    func noteExpiryFailure(_ error: DBError, _ index: IndexEntry, _ entry: CollectionEntry) {
+    func noteExpiryFailure(_ error: DBError, _ index: IndexEntry?, _ entry: CollectionEntry) {
         logger.warning(
             "expired documents could not be deleted; the next pass tries again",
             metadata: [
-                "collection": "\(entry.namespace)", "index": "\(index.name)", "error": "\(error)",
+                "collection": "\(entry.namespace)",
+                "index": "\(index?.name ?? CollectionEntry.idIndexName)",
+                "error": "\(error)",
             ])
+    }
+
+    func noteLiveFailure(_ error: any Error) {
+        logger.error(
+            "live queries end: the change log could not be followed",
+            metadata: ["error": "\(error)"])
     }
 
     func noteRetentionFailure(_ error: any Error) {
@@ -224,13 +242,14 @@ package final class RoostEngine: Sendable {
     }
 
     /// Runs a pipeline and writes its results where its last stage says; answers on the writer or a
-    /// pool thread. The target's database is the request's where the stage names none.
+    /// pool thread. The target's database is the request's where the stage names none. `interrupt`
+    /// ends it, at the request's time limit or from outside.
     /// - Throws: what reading and writing throw, and the stage's own errors, through the completion.
     package func write(
         resultsOf request: AggregateRequest, to destination: PipelineDestination,
-        completion: @escaping @Sendable (Result<Void, DBError>) -> Void
+        _ interrupt: Interrupt, completion: @escaping @Sendable (Result<Void, DBError>) -> Void
     ) {
-        ResultWriteJob(self, request, destination, completion: completion).run()
+        ResultWriteJob(self, request, destination, interrupt, completion: completion).run()
     }
 
     /// Checks that a pipeline's results may be written where its last stage says, as `write` does.
@@ -298,6 +317,7 @@ private struct Opened {
     let intents = IntentTable()
     let logEpoch: UInt64
     let retention: LogRetention
+    let live: LiveQueries
 
     init(path: String, options: EngineOptions) throws {
         var storeOptions = Store.Options()
@@ -317,16 +337,18 @@ private struct Opened {
         clock = LogicalClock(startingAt: log.end.position.sequence)
         logEpoch = log.header.epoch
         writer = WriterState(
-            catalog, TailWatch(logEnd: log.end.position.sequence), ChangeLog(clock, end: log.end),
-            intents)
+            catalog, TailWatch(logEnd: log.end.position.sequence),
+            ChangeLog(clock, end: log.end, ObservedNames()), intents)
+        live = LiveQueries(epoch: logEpoch, writer.log.observed)
         retention = LogRetention(options.changeLog, quotaBytes: options.quotaBytes)
-        let (writer, retention, completions) = (writer, retention, completions)
+        let (writer, retention, completions, live) = (writer, retention, completions, live)
         store.setGroupHooks(
             GroupHooks(
                 willCommit: { transaction in try writer.prepareCommit(&transaction) },
                 didCommit: { _ in
                     writer.commit()
                     retention.note(logEnd: writer.log.endOffset)
+                    live.noteCommit()
                 },
                 didAbort: { writer.rollBack() },
                 completer: { place, body in completions.run(place, body) }))

@@ -18,7 +18,23 @@ enum Acceptance {
     case deferred
 }
 
+/// What a slice asks for each document, held once a slice: read from the cursor, an object, each
+/// document would count references.
+struct SliceScope {
+    let plan: QueryPlan
+    let filter: Filter
+    /// Nil where matches don't go to a pipeline.
+    let pipeline: PipelineExecution?
+}
+
 extension QueryCursor {
+    /// The scope of this slice for one access path.
+    func scope(of plan: QueryPlan) -> SliceScope {
+        let pipeline: PipelineExecution? =
+            if case .pipeline(let execution) = output { execution } else { nil }
+        return SliceScope(plan: plan, filter: filter, pipeline: pipeline)
+    }
+
     /// Scans until the batch is full, the budget spent or the input at its end.
     func slice<Sink: DocumentSink>(
         _ transaction: borrowing ReadTransaction, _ meter: inout BudgetMeter, _ sink: inout Sink
@@ -64,18 +80,19 @@ extension QueryCursor {
         _ sink: inout Sink
     ) throws -> ReadStatus? {
         switch plan.access {
-        case .table: try scanTable(plan, transaction, &meter, &sink)
-        case .index(let index): try scanIndex(index, plan, transaction, &meter, &sink)
+        case .table: try scanTable(scope(of: plan), transaction, &meter, &sink)
+        case .index(let index): try scanIndex(index, scope(of: plan), transaction, &meter, &sink)
         case .nothing, .union: nil
         }
     }
 
     /// The collection's own table. Nil at the end of the input.
     private func scanTable<Sink: DocumentSink>(
-        _ plan: QueryPlan, _ transaction: borrowing ReadTransaction, _ meter: inout BudgetMeter,
+        _ scope: SliceScope, _ transaction: borrowing ReadTransaction, _ meter: inout BudgetMeter,
         _ sink: inout Sink
     ) throws -> ReadStatus? {
         guard let collection else { return nil }
+        let plan = scope.plan
         if plan.isFullScan, try countWhole(collection, transaction) { return nil }
         let needsDocuments = !plan.impliesMatch || !countsOnly
         var cursor = transaction.cursor(collection.table)
@@ -87,8 +104,8 @@ extension QueryCursor {
             } else {
                 acceptance =
                     needsDocuments
-                    ? try examine(try cursor.value(), plan, &sink)
-                    : try accept(DocumentView(Self.emptyDocument.span.bytes), &sink)
+                    ? try examine(try cursor.value(), scope, &sink)
+                    : try accept(DocumentView(Self.emptyDocument.span.bytes), scope, &sink)
                 if plan.deduplicates { note(cursor.key, acceptance) }
             }
             switch acceptance {
@@ -117,10 +134,11 @@ extension QueryCursor {
 
     /// An index's entries and the documents they name. Nil at the end of the input.
     private func scanIndex<Sink: DocumentSink>(
-        _ index: IndexEntry, _ plan: QueryPlan, _ transaction: borrowing ReadTransaction,
+        _ index: IndexEntry, _ scope: SliceScope, _ transaction: borrowing ReadTransaction,
         _ meter: inout BudgetMeter, _ sink: inout Sink
     ) throws -> ReadStatus? {
         guard let collection else { return nil }
+        let plan = scope.plan
         let needsDocuments = !plan.impliesMatch || !countsOnly
         // Later snapshots may hold values that keys don't give back.
         if let covered, !covered.holds(index) { self.covered = nil }
@@ -129,7 +147,7 @@ extension QueryCursor {
         while isFound {
             counters.keysExamined += 1
             let acceptance = try visit(
-                cursor.key, collection, plan, needsDocuments: needsDocuments, transaction, &sink)
+                cursor.key, collection, scope, needsDocuments: needsDocuments, transaction, &sink)
             switch acceptance {
             case .taken: break
             case .takenBatchFull:
@@ -156,61 +174,63 @@ extension QueryCursor {
 
     /// One index entry: its document, if it wasn't met before, matches and is wanted.
     private func visit<Sink: DocumentSink>(
-        _ key: RawSpan, _ collection: CollectionEntry, _ plan: QueryPlan, needsDocuments: Bool,
+        _ key: RawSpan, _ collection: CollectionEntry, _ scope: SliceScope, needsDocuments: Bool,
         _ transaction: borrowing ReadTransaction, _ sink: inout Sink
     ) throws -> Acceptance {
         guard let record = IndexEntryKey.record(in: key) else {
             throw DBError(
                 .dataCorruptionDetected, "An index of \(namespace) holds a damaged key")
         }
-        if plan.deduplicates {
+        if scope.plan.deduplicates {
             // A document that was refused for want of room comes again: it isn't noted yet.
             guard !seen.contains(record) else { return .taken }
         }
         let acceptance =
-            try takeCovered(key, plan, needsDocuments: needsDocuments, &sink)
+            try takeCovered(key, scope, needsDocuments: needsDocuments, &sink)
             ?? take(
-                record, collection, plan, needsDocuments: needsDocuments, transaction, &sink)
-        if plan.deduplicates { note(record, acceptance) }
+                record, collection, scope, needsDocuments: needsDocuments, transaction, &sink)
+        if scope.plan.deduplicates { note(record, acceptance) }
         return acceptance
     }
 
     /// Nil where the key doesn't say all that is asked for.
     private func takeCovered<Sink: DocumentSink>(
-        _ key: RawSpan, _ plan: QueryPlan, needsDocuments: Bool, _ sink: inout Sink
+        _ key: RawSpan, _ scope: SliceScope, needsDocuments: Bool, _ sink: inout Sink
     ) throws -> Acceptance? {
         guard covered != nil, needsDocuments else { return nil }
-        return try takeCoveredSlowPath(key, plan, &sink)
+        return try takeCoveredSlowPath(key, scope, &sink)
     }
 
     @inline(never)
     private func takeCoveredSlowPath<Sink: DocumentSink>(
-        _ key: RawSpan, _ plan: QueryPlan, _ sink: inout Sink
+        _ key: RawSpan, _ scope: SliceScope, _ sink: inout Sink
     ) throws -> Acceptance? {
         guard covered?.read(key) == true, let bytes = covered?.bytes else { return nil }
         let document = DocumentView(bytes.span.bytes)
-        if !plan.impliesMatch {
-            guard try filter.matches(document, &scratch) else { return .taken }
+        if !scope.plan.impliesMatch {
+            guard try scope.filter.matches(document, &scratch) else { return .taken }
         }
-        return try accept(document, &sink)
+        return try accept(document, scope, &sink)
     }
 
     /// The document of a record key, which an index names.
     func take<Sink: DocumentSink>(
-        _ record: RawSpan, _ collection: CollectionEntry, _ plan: QueryPlan, needsDocuments: Bool,
+        _ record: RawSpan, _ collection: CollectionEntry, _ scope: SliceScope, needsDocuments: Bool,
         _ transaction: borrowing ReadTransaction, _ sink: inout Sink
     ) throws -> Acceptance {
         guard needsDocuments else {
-            return try accept(DocumentView(Self.emptyDocument.span.bytes), &sink)
+            return try accept(DocumentView(Self.emptyDocument.span.bytes), scope, &sink)
         }
         guard let value = try transaction.value(collection.table, record) else {
             throw danglingEntry
         }
-        return try examine(value, plan, &sink)
+        return try examine(value, scope, &sink)
     }
 
     /// The error for an index entry without its document.
-    var danglingEntry: DBError {
+    var danglingEntry: DBError { Self.danglingEntry(namespace) }
+
+    static func danglingEntry(_ namespace: Namespace) -> DBError {
         DBError(
             .dataCorruptionDetected,
             "An index of \(namespace) names a document that isn't there; run 'roost verify'")
@@ -226,15 +246,15 @@ extension QueryCursor {
 
     /// One document: the filter, and the results if it matches.
     func examine<Sink: DocumentSink>(
-        _ bytes: RawSpan, _ plan: QueryPlan, _ sink: inout Sink
+        _ bytes: RawSpan, _ scope: SliceScope, _ sink: inout Sink
     ) throws -> Acceptance {
-        if filter.stepsMax(byteCount: bytes.byteCount) > stepsMax { return .deferred }
+        if scope.filter.stepsMax(byteCount: bytes.byteCount) > stepsMax { return .deferred }
         counters.documentsExamined += 1
         let document = DocumentView(bytes)
-        if !plan.impliesMatch || needsArrayPosition {
-            guard try filter.matches(document, &scratch) else { return .taken }
+        if !scope.plan.impliesMatch || needsArrayPosition {
+            guard try scope.filter.matches(document, &scratch) else { return .taken }
         }
-        return try accept(document, &sink)
+        return try accept(document, scope, &sink)
     }
 
     // MARK: Results
@@ -267,8 +287,16 @@ extension QueryCursor {
 
     /// A document passed the filter.
     private func accept<Sink: DocumentSink>(
-        _ document: DocumentView, _ sink: inout Sink
+        _ document: DocumentView, _ scope: SliceScope, _ sink: inout Sink
     ) throws -> Acceptance {
+        if let pipeline = scope.pipeline {
+            counters.matched += 1
+            let wantsMore = try push(document, to: pipeline)
+            if pipeline.readyCount > 0, try drain(&sink) {
+                return wantsMore ? .takenBatchFull : .finished
+            }
+            return wantsMore ? .taken : .finished
+        }
         switch output {
         case .direct:
             if toSkip > 0 {
@@ -281,13 +309,8 @@ extension QueryCursor {
             wanted -= 1
             if wanted == 0 { return .finished }
             return batch.isFull ? .takenBatchFull : .taken
-        case .pipeline(let execution):
-            counters.matched += 1
-            let wantsMore = try push(document, to: execution)
-            if try drain(&sink) { return wantsMore ? .takenBatchFull : .finished }
-            return wantsMore ? .taken : .finished
         case .counting: return acceptCounted()
-        case .unplanned, .finished: return .finished
+        case .pipeline, .unplanned, .finished: return .finished
         }
     }
 

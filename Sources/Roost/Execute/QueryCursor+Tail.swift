@@ -57,10 +57,11 @@ extension QueryCursor {
         guard let collection, let plan else { return .exhausted }
         // Behind its limit the cursor stays open and gives nothing, as in MongoDB.
         if wanted == 0 { return .batchFull }
+        let scope = scope(of: plan)
         var cursor = transaction.cursor(collection.table)
         var isFound = try startTail(&cursor)
         while isFound {
-            switch try examine(try cursor.value(), plan, &sink) {
+            switch try examine(try cursor.value(), scope, &sink) {
             case .taken: break
             case .takenBatchFull:
                 tailKey = [UInt8](copying: cursor.key)

@@ -84,11 +84,12 @@ extension QueryCursor {
             try place(index, plans[index], order, collection, transaction)
         }
         let needsDocuments = !plan.impliesMatch || !countsOnly
+        let scope = scope(of: plan)
         while let index = union.first {
             let record = union.branches[index].record
             if !seen.contains(record.span.bytes) {
                 let acceptance = try take(
-                    record.span.bytes, collection, plan, needsDocuments: needsDocuments,
+                    record.span.bytes, collection, scope, needsDocuments: needsDocuments,
                     transaction, &sink)
                 note(record.span.bytes, acceptance)
                 switch acceptance {

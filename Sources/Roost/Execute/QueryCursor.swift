@@ -153,6 +153,12 @@ package final class QueryCursor: @unchecked Sendable {
         return status
     }
 
+    /// Whether everything was read.
+    package var isAtEnd: Bool { isInputEnded || hasEnough }
+
+    /// The collection that was read, as it was when the read was planned.
+    package var readCollection: CollectionEntry? { collection }
+
     /// Whether the read has a time limit.
     package var hasTimeLimit: Bool { interrupt.hasTimeLimit }
 

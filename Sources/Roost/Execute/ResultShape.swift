@@ -16,7 +16,8 @@ struct ResultShape {
         guard case .find(let request) = source, request.returnsKey || request.showsRecordID else {
             return nil
         }
-        showsRecordID = request.showsRecordID
+        // A key comes alone, whatever else is asked for.
+        showsRecordID = request.showsRecordID && !request.returnsKey
         guard request.returnsKey else {
             keyPaths = nil
             return

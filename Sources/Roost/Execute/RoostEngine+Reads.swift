@@ -2,24 +2,33 @@
 // while that is quick (`ReadBudget.inPlace`), else on the reader pool (`ReadBudget.slice`).
 
 package import BSON
-import Query
+package import Query
 
 extension RoostEngine {
     /// A cursor over a find's results. Nothing is read yet; a collection that doesn't exist has no
-    /// documents.
-    package func openCursor(_ request: FindRequest) throws(DBError) -> QueryCursor {
-        QueryCursor(self, .find(request))
+    /// documents. `interrupt`: what ends the operation that the read is a part of.
+    package func openCursor(
+        _ request: FindRequest, partOf interrupt: Interrupt? = nil
+    ) throws(DBError) -> QueryCursor {
+        QueryCursor(self, .find(request), partOf: interrupt)
     }
 
-    /// A cursor over a pipeline's results. Nothing is read yet.
-    package func openCursor(_ request: AggregateRequest) throws(DBError) -> QueryCursor {
-        QueryCursor(self, .aggregate(request, leading: request.pipeline.leading))
+    /// A cursor over a pipeline's results. Nothing is read yet. `interrupt`: what ends the
+    /// operation that the read is a part of.
+    package func openCursor(
+        _ request: AggregateRequest, partOf interrupt: Interrupt? = nil
+    ) throws(DBError) -> QueryCursor {
+        QueryCursor(
+            self, .aggregate(request, leading: request.pipeline.leading), partOf: interrupt)
     }
 
     /// A change stream. Nothing is read yet, but what is committed from now on is seen.
     package func openCursor(_ request: ChangeStreamRequest) -> QueryCursor {
         QueryCursor(self, .changes(request))
     }
+
+    /// The time of the newest change that is kept in the log.
+    package var newestLogTime: Timestamp { tails.progress(.server).logEnd }
 
     /// Counts documents. Without a filter that is one look-up; where an index's bounds say all that
     /// the filter does, only its entries are counted.

@@ -201,15 +201,10 @@ enum KeyBytes {
     /// The smallest byte string behind all that begin with `prefix`; empty (to the end) when
     /// there is none.
     static func successor(_ prefix: [UInt8]) -> [UInt8] {
-        var result = prefix
-        while let last = result.last {
-            if last != 0xFF {
-                result[result.count - 1] = last + 1
-                return result
-            }
-            result.removeLast()
-        }
-        return []
+        var key = KeyEncoder()
+        key.append(copying: prefix.span.bytes)
+        key.moveBehind()
+        return key.bytes
     }
 
     /// The interval of a descending part: its encodings are stored with all bits inverted.

@@ -53,7 +53,7 @@ struct Planner {
             try checkDemand(plan)
             return Outcome(winner: plan, rejected: [])
         }
-        if let demand = SpecialDemand(conjuncts) {
+        if let demand = try SpecialDemand(conjuncts) {
             return try choose(try demanded(demand), transaction)
         }
         if let isBackward = question.naturalIsBackward {
@@ -300,7 +300,7 @@ struct Planner {
             return collectionScan(
                 isBackward: question.naturalIsBackward ?? isBackward, providesSort: isSorted)
         case .index(let name):
-            if name == "_id_" { return tablePlan() }
+            if collection.isIDIndex(name) { return tablePlan() }
             if let index = collection.index(named: name), isUsable(index) {
                 return try hintedPlan(index)
             }

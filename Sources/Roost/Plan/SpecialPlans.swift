@@ -9,20 +9,28 @@ enum SpecialDemand {
     case near(path: String, GeoPredicate)
 
     /// What the conditions demand; nil for nothing.
-    init?(_ conjuncts: [Conjunct]) {
+    /// - Throws: `badValue` (2) where they demand two things that no index gives together.
+    init?(_ conjuncts: [Conjunct]) throws(DBError) {
+        var found: SpecialDemand?
         for conjunct in conjuncts {
+            let demand: SpecialDemand
             switch conjunct.node {
-            case .text:
-                self = .text
-                return
+            case .text: demand = .text
             case .geo(let path, let predicate) where predicate.near != nil:
-                self = .near(path: path.dotted, predicate)
-                return
-            default: break
+                demand = .near(path: path.dotted, predicate)
+            default: continue
             }
+            if let found, found.isText != demand.isText {
+                throw DBError(
+                    .badValue, "text and geoNear not allowed in same query: ask for one of them")
+            }
+            found = found ?? demand
         }
-        return nil
+        guard let found else { return nil }
+        self = found
     }
+
+    private var isText: Bool { if case .text = self { true } else { false } }
 
     /// Whether an index can answer it.
     func isMet(by index: IndexEntry) -> Bool {
@@ -71,10 +79,13 @@ extension Planner {
 
     /// Refuses a hint at an index that can't answer the query.
     func checkDemand(_ plan: QueryPlan) throws(DBError) {
-        guard let demand = SpecialDemand(conjuncts) else { return }
+        guard let demand = try SpecialDemand(conjuncts) else { return }
+        if case .text = demand {
+            throw DBError(.badValue, "A hint and $text can't be used in one query")
+        }
         guard case .index(let index) = plan.access else {
             if case .nothing = plan.access { return }
-            throw demand.failure
+            throw DBError(.badValue, "A hint at $natural can't be used with $near or $geoNear")
         }
         guard demand.isMet(by: index) else { throw demand.failure }
     }

@@ -5,6 +5,7 @@
 // goes on when the transaction has ended.
 
 import BSON
+import Query
 import Storage
 import Synchronization
 
@@ -23,7 +24,7 @@ struct BlockedByTransaction: Error {
 /// Who means to change what, and who waits for that.
 final class IntentTable: Sendable {
     fileprivate struct Waiter {
-        let deadline: ContinuousClock.Instant?
+        let interrupt: Interrupt?
         let resume: @Sendable () -> Void
     }
 
@@ -78,39 +79,39 @@ final class IntentTable: Sendable {
 
     // MARK: Waiting
 
-    /// Runs `resume` when the transaction has ended or the deadline is past, at once where it is so
-    /// already; on the thread that ends it.
+    /// Runs `resume` when the transaction has ended, on the thread that ends it, or at once where it
+    /// has ended before; also when the write is to end, which it must check.
     func wait(
-        for owner: UInt64, deadline: ContinuousClock.Instant?,
+        for owner: UInt64, _ interrupt: Interrupt?,
         resume: @escaping @Sendable () -> Void
     ) {
         let isWaiting = state.withLock { state in
             guard state.waiters[owner] != nil else { return false }
-            state.waiters[owner]?.append(Waiter(deadline: deadline, resume: resume))
+            state.waiters[owner]?.append(Waiter(interrupt: interrupt, resume: resume))
             return true
         }
         if !isWaiting { resume() }
     }
 
-    /// Lets those go on whose deadline is past.
-    func resumeOverdue(at now: ContinuousClock.Instant) {
+    /// Lets those go on that are to end: their time is up, or they were killed.
+    func resumeInterrupted() {
         let overdue = state.withLock { state in
             var overdue: [Waiter] = []
             for (owner, waiters) in state.waiters {
-                let due = waiters.filter { $0.isOverdue(at: now) }
+                let due = waiters.filter(\.isInterrupted)
                 guard !due.isEmpty else { continue }
                 overdue += due
-                state.waiters[owner] = waiters.filter { !$0.isOverdue(at: now) }
+                state.waiters[owner] = waiters.filter { !$0.isInterrupted }
             }
             return overdue
         }
         for waiter in overdue { waiter.resume() }
     }
 
-    /// The first deadline of those who wait; nil where none has one.
-    var nextDeadline: ContinuousClock.Instant? {
+    /// Whether anybody waits who may be told to end.
+    var hasInterruptible: Bool {
         state.withLock { state in
-            state.waiters.values.joined().compactMap(\.deadline).min()
+            state.waiters.values.contains { $0.contains { $0.interrupt != nil } }
         }
     }
 
@@ -121,7 +122,12 @@ final class IntentTable: Sendable {
 }
 
 extension IntentTable.Waiter {
-    fileprivate func isOverdue(at now: ContinuousClock.Instant) -> Bool {
-        deadline.map { $0 <= now } ?? false
+    fileprivate var isInterrupted: Bool {
+        do throws(DBError) {
+            try interrupt?.check()
+            return false
+        } catch {
+            return true
+        }
     }
 }

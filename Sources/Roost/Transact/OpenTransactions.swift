@@ -5,6 +5,7 @@
 // snapshot are too many it ends before its time. A thread looks twice a second while there are any.
 
 import BSON
+import Query
 import Storage
 import Synchronization
 
@@ -45,6 +46,8 @@ package final class OpenTransactions: Sendable {
 
     /// How often the thread looks while there are any.
     private static let passMillis: UInt64 = 500
+    /// How often it looks whether a write that waits is to end.
+    private static let interruptMillis: UInt64 = 10
 
     init(_ limits: TransactionLimits, quotaBytes: UInt64?) {
         self.limits = limits
@@ -98,7 +101,7 @@ package final class OpenTransactions: Sendable {
         }
     }
 
-    /// Has the thread look anew at who waits until when.
+    /// Has the thread look anew at who waits.
     func noteWait() {
         state.withLock { $0.changes += 1 }
         state.wake()
@@ -110,14 +113,12 @@ package final class OpenTransactions: Sendable {
         state.wake()
     }
 
-    /// Waits for the next pass; false when there will be none. `deadline`: of a write that waits.
-    func waitForPass(_ deadline: () -> ContinuousClock.Instant?) -> Bool {
+    /// Waits for the next pass; false when there will be none.
+    /// - Parameter mayBeInterrupted: whether a write waits that may be told to end.
+    func waitForPass(_ mayBeInterrupted: () -> Bool) -> Bool {
         let seen = state.withLock { $0.changes }
         var pause: UInt64? = count == 0 ? nil : Self.passMillis
-        if let deadline = deadline() {
-            let rest = ContinuousClock.now.duration(to: deadline) / .milliseconds(1)
-            pause = min(Self.passMillis, UInt64(max(1, rest.rounded(.up))))
-        }
+        if mayBeInterrupted() { pause = Self.interruptMillis }
         return state.wait(timeoutMillis: pause) { state -> Bool? in
             if state.isStopped { return false }
             return state.changes != seen ? true : nil
@@ -130,9 +131,9 @@ extension RoostEngine {
     func startTransactionKeeper() {
         let (transactions, intents) = (transactions, intents)
         background.start { [weak self] in
-            while transactions.waitForPass({ intents.nextDeadline }) {
+            while transactions.waitForPass({ intents.hasInterruptible }) {
                 guard let self else { return }
-                intents.resumeOverdue(at: .now)
+                intents.resumeInterrupted()
                 self.endExpiredTransactions()
                 if transactions.count > 0 || !self.snapshots.isEmpty {
                     self.readerPool.submit { reader in self.endCostlySnapshots(reader) }
@@ -141,13 +142,13 @@ extension RoostEngine {
         }
     }
 
-    /// Runs `resume` when the transaction has ended or the deadline is past.
+    /// Runs `resume` when the transaction has ended, or when the write is to end.
     func wait(
-        for transaction: UInt64, _ deadline: ContinuousClock.Instant?,
+        for transaction: UInt64, _ interrupt: Interrupt?,
         resume: @escaping @Sendable () -> Void
     ) {
-        intents.wait(for: transaction, deadline: deadline, resume: resume)
-        if deadline != nil { transactions.noteWait() }
+        intents.wait(for: transaction, interrupt, resume: resume)
+        if interrupt != nil { transactions.noteWait() }
     }
 
     /// Ends the transactions that last too long.

@@ -95,6 +95,7 @@ package final class Transaction: @unchecked Sendable {
             try self.checkMayWrite(request.namespaces)
             for position in request.statements.indices {
                 let result = try self.apply(position, of: request, reader)
+                if let error = result.error, error.code.endsCommand { throw error }
                 outcome.results.append(result)
                 if result.error != nil { break }
             }
@@ -112,7 +113,7 @@ package final class Transaction: @unchecked Sendable {
         run(completion) { reader in
             try self.checkMayWrite([request.namespace])
             let keys = try self.keys(
-                of: target, request.namespace, isMulti: false, deadline: request.deadline, reader)
+                of: target, request.namespace, isMulti: false, interrupt: request.interrupt, reader)
             let isReplacement = request.statement.isReplacement
             return try self.edit(
                 request.namespace, reader, isReplacement: isReplacement
@@ -212,13 +213,13 @@ package final class Transaction: @unchecked Sendable {
             }
         }
         let keys = try keys(
-            of: target, namespace, isMulti: isMulti, deadline: request.deadline, reader)
+            of: target, namespace, isMulti: isMulti, interrupt: request.interrupt, reader)
         let isReplacement = statement.isReplacement
         return try edit(namespace, reader, isReplacement: isReplacement) { transaction in
             try self.writer.runScan(
                 statement, keys, namespace, time: request.time, mayUpsert: keys.isEmpty,
-                &transaction
-            ).0
+                interrupt: request.interrupt, timeMax: nil, &transaction
+            ).result
         }
     }
 
@@ -226,14 +227,14 @@ package final class Transaction: @unchecked Sendable {
     /// change.
     private func keys(
         of target: WriteTarget, _ namespace: Namespace, isMulti: Bool,
-        deadline: ContinuousClock.Instant?, _ reader: Reader
+        interrupt: Interrupt?, _ reader: Reader
     ) throws -> [[UInt8]] {
         if let point = target.point {
             view.reads?.note(namespace, key: point)
             return [point]
         }
         let search = try DocumentSearch(
-            engine, namespace, target, isMulti: isMulti, deadline: deadline, chunkMax: .max,
+            engine, namespace, target, isMulti: isMulti, interrupt: interrupt, chunkMax: .max,
             view: view)
         return try search.all(reader)
     }

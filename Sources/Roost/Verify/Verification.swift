@@ -6,7 +6,7 @@
 // leaves no room for an entry without a document.
 
 package import BSON
-import Query
+package import Query
 import Storage
 
 /// Something wrong in a folder.
@@ -48,9 +48,12 @@ package struct VerificationReport: Sendable {
 }
 
 extension RoostEngine {
-    /// Checks every collection, or only one. Holds one snapshot while it runs.
+    /// Checks every collection, or only one, until `interrupt` ends it. Holds one snapshot while it
+    /// runs.
     /// - Throws: `DBError` when the check itself can't go on; faults are in the report.
-    package func verify(_ namespace: Namespace? = nil) throws(DBError) -> VerificationReport {
+    package func verify(
+        _ namespace: Namespace? = nil, _ interrupt: Interrupt? = nil
+    ) throws(DBError) -> VerificationReport {
         do {
             let reader = try store.makeReader()
             var report = VerificationReport()
@@ -58,7 +61,7 @@ extension RoostEngine {
             where namespace == nil || entry.namespace == namespace {
                 report.collections += 1
                 try reader.read { transaction in
-                    var check = CollectionCheck(entry)
+                    var check = CollectionCheck(entry, interrupt)
                     try check.run(transaction, &report)
                 }
             }
@@ -80,8 +83,11 @@ private struct CollectionCheck: ~Copyable {
     var keys = IndexKeys()
     var scratch = MatchScratch()
 
-    init(_ entry: CollectionEntry) {
+    var interrupts: InterruptMeter
+
+    init(_ entry: CollectionEntry, _ interrupt: Interrupt?) {
         self.entry = entry
+        interrupts = InterruptMeter(interrupt)
         expected = [UInt64](repeating: 0, count: entry.indexes.count)
     }
 
@@ -91,6 +97,7 @@ private struct CollectionCheck: ~Copyable {
         var cursor = transaction.cursor(entry.table)
         while try cursor.next() {
             report.documents += 1
+            try interrupts.spend(256)
             do {
                 try check(DocumentView(try cursor.value()), cursor.key, transaction, &report)
             } catch let error as StorageError {
@@ -152,7 +159,7 @@ private struct CollectionCheck: ~Copyable {
     }
 
     /// An index's entries: readable, in order, as many as the documents call for.
-    private func checkEntries(
+    private mutating func checkEntries(
         _ ordinal: Int, _ index: IndexEntry, _ transaction: borrowing ReadTransaction,
         _ report: inout VerificationReport
     ) throws {
@@ -161,6 +168,7 @@ private struct CollectionCheck: ~Copyable {
         var count: UInt64 = 0
         while try cursor.next() {
             count += 1
+            try interrupts.spend(64)
             do {
                 _ = try cursor.value()
             } catch {

@@ -23,22 +23,22 @@ final class DocumentSearch: @unchecked Sendable {
     private var sink: RecordKeySink
 
     /// - Parameters:
+    ///   - interrupt: what ends the search; nil for nothing.
     ///   - chunkMax: most documents found at once.
     ///   - view: the snapshot to search; nil for the newest at each slice.
     /// - Throws: what planning throws.
     init(
         _ engine: RoostEngine, _ namespace: Namespace, _ target: WriteTarget, isMulti: Bool,
-        deadline: ContinuousClock.Instant?, chunkMax: Int, view: ReadView? = nil
+        interrupt: Interrupt?, chunkMax: Int, view: ReadView? = nil
     ) throws(DBError) {
         var find = FindRequest(namespace, filter: target.filter)
         find.sort = target.sort
         find.hint = target.hint
-        find.deadline = deadline
         if !isMulti { find.limit = 1 }
         find.view = view
         collation = engine.collection(namespace)?.collation
         sink = RecordKeySink(collation)
-        cursor = try engine.openCursor(find)
+        cursor = try engine.openCursor(find, partOf: interrupt)
         limits = BatchLimits(documentsMax: chunkMax)
     }
 

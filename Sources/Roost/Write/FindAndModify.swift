@@ -13,7 +13,8 @@ package struct FindAndModifyRequest: Sendable {
     package let returnsNew: Bool
     /// Which fields to return.
     package let projection: Projection?
-    package let deadline: ContinuousClock.Instant?
+    /// Ends the request, at its time limit or from outside.
+    package let interrupt: Interrupt
     /// Where the completion runs, as the engine's completer counts; nil: on the writer thread.
     package var completionPlace: Int?
     /// Under what the outcome is kept, so that a repetition is answered with it.
@@ -25,13 +26,13 @@ package struct FindAndModifyRequest: Sendable {
 
     package init(
         namespace: Namespace, statement: WriteStatement, returnsNew: Bool,
-        projection: Projection?, deadline: ContinuousClock.Instant?, time: WriteTime
+        projection: Projection?, interrupt: Interrupt, time: WriteTime
     ) {
         self.namespace = namespace
         self.statement = statement
         self.returnsNew = returnsNew
         self.projection = projection
-        self.deadline = deadline
+        self.interrupt = interrupt
         self.time = time
     }
 }
@@ -70,8 +71,9 @@ final class FindAndModifyJob: @unchecked Sendable {
 
     private func look() {
         do throws(DBError) {
+            try request.interrupt.check()
             let search = try DocumentSearch(
-                engine, request.namespace, target, isMulti: false, deadline: request.deadline,
+                engine, request.namespace, target, isMulti: false, interrupt: request.interrupt,
                 chunkMax: 1)
             search.next(engine.readerPool) { outcome in
                 switch outcome {
@@ -88,9 +90,6 @@ final class FindAndModifyJob: @unchecked Sendable {
     /// - Parameter isCertain: whether a mismatch means that there is no document, so that an
     ///   upsert may follow; else the search is repeated.
     private func apply(_ keys: [[UInt8]], isCertain: Bool) {
-        if let deadline = request.deadline, ContinuousClock.now > deadline {
-            return completion(.failure(.timeExpired))
-        }
         let writer = engine.writer
         let request = request
         var options = OperationOptions()
@@ -100,8 +99,8 @@ final class FindAndModifyJob: @unchecked Sendable {
         } completion: { outcome in
             switch outcome {
             case .success(let found) where found.result.blockedBy != nil:
-                self.engine.wait(for: found.result.blockedBy ?? 0, self.request.deadline) {
-                    self.apply(keys, isCertain: isCertain)
+                self.engine.wait(for: found.result.blockedBy ?? 0, self.request.interrupt) {
+                    self.goOn(keys, isCertain: isCertain)
                 }
             case .failure(let error) where error.code == .duplicateKey && keys.isEmpty:
                 self.again(or: .failure(error))
@@ -109,6 +108,16 @@ final class FindAndModifyJob: @unchecked Sendable {
                 self.again(or: .success(found))
             default: self.completion(outcome)
             }
+        }
+    }
+
+    /// Goes on when the transaction has ended that was in the way.
+    private func goOn(_ keys: [[UInt8]], isCertain: Bool) {
+        do throws(DBError) {
+            try request.interrupt.check()
+            apply(keys, isCertain: isCertain)
+        } catch {
+            completion(.failure(error))
         }
     }
 
@@ -146,6 +155,7 @@ extension WriterState {
         _ request: FindAndModifyRequest, _ keys: [[UInt8]], mayUpsert: Bool,
         _ transaction: inout WriteTransaction
     ) throws -> FindAndModifyOutcome {
+        watch(request.interrupt)
         var images = DocumentImages.wanted
         var result = StatementResult()
         switch request.statement {

@@ -42,6 +42,12 @@ struct RecordWriter: ~Copyable {
         self.intents = intents
     }
 
+    /// Lets `interrupt` end what the operation at hand evaluates; nil for none.
+    mutating func watch(_ interrupt: Interrupt?) {
+        scratch.watch(interrupt)
+        updateScratch.watch(interrupt)
+    }
+
     /// Whether unique indexes are checked by `checkDeferred` and not at each change.
     var defersUniqueness = false
     private var unchecked: [UncheckedEntry] = []
@@ -97,7 +103,7 @@ struct RecordWriter: ~Copyable {
             entry.table, key: recordKey.bytes.span.bytes, value: document.bytes)
         for position in 0..<added.count {
             let index = entry.indexes[added.ordinal(position)]
-            if index.isUnique {
+            if index.refusesDuplicates {
                 try transaction.put(index.table, key: added.key(position), value: RawSpan())
             } else {
                 deferred.append(added, position, table: index.table)
@@ -360,7 +366,7 @@ struct RecordWriter: ~Copyable {
     ) throws {
         for position in 0..<added.count {
             let index = entry.indexes[added.ordinal(position)]
-            guard index.isUnique else { continue }
+            guard index.refusesDuplicates else { continue }
             if let intents, let parts = IndexEntryKey.parts(in: added.key(position)) {
                 try intents.check(index.table, parts, for: owner)
             }

@@ -23,6 +23,7 @@ final class ResultWriteJob: @unchecked Sendable {
     private let engine: RoostEngine
     private let request: AggregateRequest
     private let destination: PipelineDestination
+    private let interrupt: Interrupt
     private let completion: @Sendable (Result<Void, DBError>) -> Void
     private let target: Namespace
     private let time: WriteTime
@@ -44,11 +45,12 @@ final class ResultWriteJob: @unchecked Sendable {
 
     init(
         _ engine: RoostEngine, _ request: AggregateRequest, _ destination: PipelineDestination,
-        completion: @escaping @Sendable (Result<Void, DBError>) -> Void
+        _ interrupt: Interrupt, completion: @escaping @Sendable (Result<Void, DBError>) -> Void
     ) {
         self.engine = engine
         self.request = request
         self.destination = destination
+        self.interrupt = interrupt
         self.completion = completion
         target = Namespace(
             destination.database ?? request.namespace.database, destination.collection)
@@ -60,7 +62,7 @@ final class ResultWriteJob: @unchecked Sendable {
             let entry = engine.collection(target)
             acceptsNull = try Self.check(destination, target, entry)
             recordCollation = entry?.collation
-            cursor = try engine.openCursor(request)
+            cursor = try engine.openCursor(request, partOf: interrupt)
             if case .out = destination { beginReplacement() } else { look() }
         } catch {
             completion(.failure(error))
@@ -132,7 +134,7 @@ final class ResultWriteJob: @unchecked Sendable {
         var write = WriteRequest(replacement?.temporary ?? target, time: time)
         // Like MongoDB, $merge goes on with the rest of a chunk after an error.
         if case .merge = destination { write.isOrdered = false }
-        write.deadline = request.deadline
+        write.interrupt = interrupt
         write.bypassesValidation = request.bypassesValidation
         for document in documents {
             switch destination {
@@ -206,6 +208,11 @@ final class ResultWriteJob: @unchecked Sendable {
 
     private func finish() {
         guard let replacement else { return completion(.success(())) }
+        do throws(DBError) {
+            try interrupt.check()
+        } catch {
+            return fail(error)
+        }
         let (writer, target) = (engine.writer, target)
         engine.submit { transaction in
             try writer.finish(replacement, of: target, &transaction)

@@ -20,6 +20,9 @@ final class WriteJob: @unchecked Sendable {
         static let bytesMax = 4 * 1024 * 1024
         /// Documents that a multi-document statement hands over at once.
         static let chunkMax = 1_000
+        /// How long the writer is at a chunk before others have their turn; a document is never
+        /// left half done.
+        static let chunkTimeMax = Duration.milliseconds(10)
         /// How often a single-document statement looks again for a document that changed under it.
         static let attemptsMax = 100
     }
@@ -43,9 +46,10 @@ final class WriteJob: @unchecked Sendable {
 
     /// Goes on with the next statements.
     func run() {
-        if let deadline = request.deadline, ContinuousClock.now > deadline {
-            completion(.failure(.timeExpired))
-            return
+        do throws(DBError) {
+            try request.interrupt?.check()
+        } catch {
+            return completion(.failure(error))
         }
         let end = endOfDirectRun()
         if end > next {
@@ -98,19 +102,19 @@ final class WriteJob: @unchecked Sendable {
                 self.results += results
                 self.next += results.count
                 if let blocked {
-                    self.engine.wait(for: blocked, self.request.deadline) { self.run() }
-                } else if self.isEndedByError {
-                    self.finish()
-                } else {
-                    self.run()
+                    return self.engine.wait(for: blocked, self.request.interrupt) { self.run() }
                 }
+                if let error = results.last?.error, error.code.endsCommand {
+                    return self.completion(.failure(error))
+                }
+                if self.isEndedByError { self.finish() } else { self.run() }
             }
         }
     }
 
     /// The store refused: what was acknowledged before stands, the rest does not run.
     private func fail(_ error: DBError) {
-        guard !results.isEmpty else {
+        guard !results.isEmpty, !error.code.endsCommand else {
             completion(.failure(error))
             return
         }
@@ -159,7 +163,7 @@ final class WriteJob: @unchecked Sendable {
             } else {
                 search = try DocumentSearch(
                     engine, request.namespaces[scan.target.collection], scan.target,
-                    isMulti: scan.isMulti, deadline: request.deadline,
+                    isMulti: scan.isMulti, interrupt: request.interrupt,
                     chunkMax: Bounds.chunkMax)
             }
             scan.search = search
@@ -201,37 +205,28 @@ final class WriteJob: @unchecked Sendable {
             return
         }
         let retry = request.retry.map { ($0, position: next) }
+        let interrupt = request.interrupt
         var options = OperationOptions()
         if case .delete = statement { options.mayUseReserve = true }
         engine.submit(options) { transaction in
             try writer.runScan(
                 statement, keys, namespace, time: time, mayUpsert: mayUpsert, retry: retry,
-                &transaction)
+                interrupt: interrupt, &transaction)
         } completion: { outcome in
             switch outcome {
             case .failure(let error): self.end(error: error)
-            case .success((let result, let done)):
-                self.applied(result, isLast: isLast, had: keys.count)
-                if let blocked = result.blockedBy {
-                    self.engine.wait(for: blocked, self.request.deadline) {
-                        self.goOn(Array(keys[done...]), isLast: isLast)
-                    }
-                }
+            case .success(let chunk):
+                self.applied(
+                    chunk.result, rest: keys.suffix(from: chunk.handled), isLast: isLast,
+                    had: keys.count)
             }
         }
     }
 
-    /// Hands the rest of a chunk to the writer thread, when the transaction has ended that was in
-    /// the way.
-    private func goOn(_ keys: [[UInt8]], isLast: Bool) {
-        if let deadline = request.deadline, ContinuousClock.now > deadline {
-            end(error: .timeExpired)
-        } else {
-            apply(keys, isLast: isLast)
-        }
-    }
-
-    private func applied(_ result: StatementResult, isLast: Bool, had count: Int) {
+    /// - Parameter rest: what the writer's time did not reach, or a transaction blocks.
+    private func applied(
+        _ result: StatementResult, rest: ArraySlice<[UInt8]>, isLast: Bool, had count: Int
+    ) {
         guard var scan else { return }
         scan.result.n += result.n
         scan.result.modified += result.modified
@@ -239,12 +234,14 @@ final class WriteJob: @unchecked Sendable {
         scan.result.isReplayed = result.isReplayed
         if result.blockedBy == nil { scan.attempts += 1 }
         self.scan = scan
-        if result.blockedBy != nil { return }
-        if let error = result.error {
+        if let blocked = result.blockedBy {
+            engine.wait(for: blocked, request.interrupt) { self.goOn(rest, isLast: isLast) }
+        } else if let error = result.error {
             // A document that appeared since the search: look again, it may match now.
             let mayRetry = count == 0 && error.code == .duplicateKey && scan.attempts < 2
             if mayRetry { look() } else { end(error: error) }
         } else if scan.isMulti {
+            if !rest.isEmpty { return goOn(rest, isLast: isLast) }
             if isLast { end(error: nil) } else { look() }
         } else if scan.result.n == 0, count > 0, scan.attempts < Bounds.attemptsMax {
             look()
@@ -253,7 +250,18 @@ final class WriteJob: @unchecked Sendable {
         }
     }
 
+    /// Hands over the rest of a chunk, unless the statement was ended.
+    private func goOn(_ rest: ArraySlice<[UInt8]>, isLast: Bool) {
+        do throws(DBError) {
+            try request.interrupt?.check()
+            apply(Array(rest), isLast: isLast)
+        } catch {
+            end(error: error)
+        }
+    }
+
     private func end(error: DBError?) {
+        if let error, error.code.endsCommand { return completion(.failure(error)) }
         var result = scan?.result ?? StatementResult()
         result.error = error
         scan = nil
@@ -265,17 +273,20 @@ final class WriteJob: @unchecked Sendable {
 
 extension WriterState {
     /// Applies a statement to the documents that a search found, as far as they still match.
-    /// - Returns: what came of it, and how many of the keys it is done with: where a transaction
-    ///   blocks a document, those before it.
+    /// - Returns: what came of it, and how many documents it got to within `timeMax` (nil: all), or
+    ///   before one that a transaction blocks.
     func runScan(
         _ statement: WriteStatement, _ keys: [[UInt8]], _ namespace: Namespace, time: WriteTime,
         mayUpsert: Bool, retry: (identity: RetryIdentity, position: Int)? = nil,
+        interrupt: Interrupt?, timeMax: Duration? = WriteJob.Bounds.chunkTimeMax,
         _ transaction: inout WriteTransaction
-    ) throws -> (StatementResult, done: Int) {
+    ) throws -> (result: StatementResult, handled: Int) {
         let known = try retry.map { try KnownOutcomes($0.identity, transaction) }
         if let retry, let result = known?.result(retry.position) { return (result, keys.count) }
+        let end = timeMax.map { ContinuousClock.now + $0 }
+        watch(interrupt)
+        var handled = 0
         var total = StatementResult()
-        var done = 0
         var images = DocumentImages()
         do {
             for key in keys {
@@ -292,7 +303,8 @@ extension WriterState {
                 }
                 total.n += one.n
                 total.modified += one.modified
-                done += 1
+                handled += 1
+                if let end, ContinuousClock.now > end { break }
             }
             if mayUpsert, case .update(let update) = statement, update.isUpsert {
                 total = try upsert(update, namespace, time: time, images: &images, &transaction)
@@ -306,7 +318,7 @@ extension WriterState {
         if let retry, total.n > 0, total.error == nil, total.blockedBy == nil {
             try known?.save([total], from: retry.position, &transaction)
         }
-        return (total, done)
+        return (total, handled)
     }
 }
 

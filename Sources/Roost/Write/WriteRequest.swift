@@ -18,8 +18,12 @@ package struct WriteRequest: Sendable {
     package var isOrdered: Bool
     /// Whether inserts are stored without asking the collection's validator.
     package var bypassesValidation = false
+    /// Whether statements on views have been refused one by one, so that the others may run.
+    package var refusesViewsByStatement = false
     /// When the request gives up with `maxTimeMSExpired`, on the monotonic clock.
     package var deadline: ContinuousClock.Instant?
+    /// Ends the request from outside, within a document's change too; see `prepareInterrupt`.
+    package var interrupt: Interrupt?
     /// Where the completion runs, as the engine's completer counts; nil: on the writer thread.
     package var completionPlace: Int?
     /// Under what the outcome is kept, so that a repetition is answered with it.
@@ -47,6 +51,14 @@ package struct WriteRequest: Sendable {
         statements.append(.insert(collection: collection, document: start..<documents.count))
     }
 
+    /// What can end the request; nil for one that soon ends by itself, as plain inserts do.
+    package mutating func prepareInterrupt() -> Interrupt? {
+        if interrupt == nil, deadline != nil || statements.contains(where: \.mayTakeLong) {
+            interrupt = Interrupt(deadline: deadline)
+        }
+        return interrupt
+    }
+
     /// Adds a statement that is refused when its turn comes, so that an error found while
     /// preparing keeps its place among the others.
     package mutating func refuse(_ error: DBError) {
@@ -61,6 +73,17 @@ package enum WriteStatement: Sendable {
     case update(UpdateStatement)
     case delete(DeleteStatement)
     case refused(DBError)
+
+    /// Whether the statement looks for its documents, or evaluates expressions.
+    var mayTakeLong: Bool {
+        switch self {
+        case .insert, .refused: false
+        case .update(let update):
+            update.target.point == nil || update.update.kind == .pipeline
+                || update.target.filter.loops
+        case .delete(let delete): delete.target.point == nil || delete.target.filter.loops
+        }
+    }
 }
 
 /// Which documents a statement is about.

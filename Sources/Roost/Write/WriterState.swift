@@ -180,6 +180,7 @@ final class WriterState: @unchecked Sendable {
         _ range: Range<Int>, of request: WriteRequest, _ transaction: inout WriteTransaction
     ) throws -> [StatementResult] {
         records.discard()
+        records.watch(request.interrupt)
         var results: [StatementResult] = []
         results.reserveCapacity(range.count)
         var blocked: StatementResult?
@@ -199,7 +200,8 @@ final class WriterState: @unchecked Sendable {
                 break
             }
             results.append(result)
-            if result.error != nil, request.isOrdered { break }
+            guard let error = result.error else { continue }
+            if request.isOrdered || error.code.endsCommand { break }
         }
         try records.flush(&transaction)
         try known?.save(results, from: range.lowerBound, &transaction)
@@ -293,6 +295,11 @@ final class WriterState: @unchecked Sendable {
         return result
     }
 
+    /// Lets `interrupt` end what the operation at hand evaluates; nil for none.
+    func watch(_ interrupt: Interrupt?) {
+        records.watch(interrupt)
+    }
+
     /// Applies an update to one document by its record key, if it still matches.
     func apply(
         _ update: UpdateStatement, to key: RawSpan, _ namespace: Namespace, time: WriteTime,
@@ -380,10 +387,15 @@ final class WriterState: @unchecked Sendable {
 /// The catalog that readers see.
 final class PublishedCatalog: Sendable {
     private let current: Mutex<CatalogSnapshot>
+    private let currentVersion: Atomic<Int>
 
     init(_ snapshot: CatalogSnapshot) {
         current = Mutex(snapshot)
+        currentVersion = Atomic(snapshot.version)
     }
+
+    /// The version of the newest one, or of the one before while that is being published.
+    var version: Int { currentVersion.load(ordering: .acquiring) }
 
     /// The newest committed version.
     var snapshot: CatalogSnapshot { current.withLock { $0 } }
@@ -395,5 +407,6 @@ final class PublishedCatalog: Sendable {
 
     func publish(_ snapshot: CatalogSnapshot) {
         current.withLock { $0 = snapshot }
+        currentVersion.store(snapshot.version, ordering: .releasing)
     }
 }

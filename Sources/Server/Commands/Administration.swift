@@ -51,7 +51,8 @@ enum Fsync {
 /// top: no times are kept for each collection.
 enum Top {
     static let definition = CommandDefinition(
-        "top", .adminOnly, help: "shows time spent for each collection; not measured"
+        "top", [.adminOnly, .takesAnyField],
+        help: "shows time spent for each collection; not measured"
     ) { _, reply throws(DBError) in
         reply.append("totals", ["note": "all times in microseconds"])
         return .done
@@ -129,6 +130,23 @@ enum ConfigureFailPoint {
                     DBError.Code(rawValue: 249), "\(name) is not a fail point of this server")
             }
         }
+        return .done
+    }
+}
+
+/// testVersion2: with --test-commands, a command outside the stable API, for drivers' own tests.
+enum TestVersion2 {
+    static let definition = CommandDefinition(
+        "testVersion2", .testOnly, help: "does nothing, outside the stable API"
+    ) { _, _ throws(DBError) in .done }
+}
+
+/// lockInfo: readers hold no locks, and the one writer is a thread.
+enum LockInfo {
+    static let definition = CommandDefinition(
+        "lockInfo", .adminOnly, help: "lists locks; there are none"
+    ) { _, reply throws(DBError) in
+        reply.append("lockInfo", .array([]))
         return .done
     }
 }

@@ -61,6 +61,7 @@ enum Aggregate {
             namespace: namespace, owner: call.cursorOwner,
             limits: BatchLimits(documentsMax: batchSize ?? BatchLimits.firstBatchDocuments))
         plan.isKeptWhenIdle = false
+        plan.staysOpen = batchSize == 0
         plan.snapshotTime = call.special.givenSnapshotTime
         let cursor = try call.core.engine.openCursor(request)
         return try BatchRun.start(cursor, plan, call, &reply)
@@ -79,7 +80,9 @@ enum Aggregate {
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         let namespace = try namespace(call)
-        call.core.engine.write(resultsOf: request, to: destination) { outcome in
+        let interrupt = Interrupt(deadline: request.deadline)
+        call.mayEnd(interrupt)
+        call.core.engine.write(resultsOf: request, to: destination, interrupt) { outcome in
             ticket.answer { reply throws(DBError) in
                 try outcome.get()
                 let cursor = reply.openDocument("cursor")
@@ -122,11 +125,12 @@ enum Aggregate {
         }
         var namespace = namespace
         let pipeline: Pipeline
-        if let listed = try ServerStages.replacing(stages, call) {
+        if let listed = try ServerStages.replacing(stages, on: namespace, call) {
             pipeline = try compiler.pipeline(listed)
         } else if let view = try call.core.engine.resolveView(namespace) {
             namespace = view.namespace
-            pipeline = try compiler.pipeline(view.stages + ViewRead.values(stages))
+            pipeline = try ViewRead.pipeline(
+                view.stages + ViewRead.values(stages), view, compiler, call)
         } else {
             pipeline = try compiler.pipeline(stages)
             let first = stages.first?.value.document?.first
@@ -154,9 +158,6 @@ enum Aggregate {
 }
 
 extension ValueView {
-    /// Whether this is the number 1, of whichever type.
-    fileprivate var isOne: Bool {
-        let one = OwnedValue(.int32(1))
-        return isNumeric && compare(one.view) == 0
-    }
+    /// Whether this is the number 1, of whichever type; as a double where it is a decimal.
+    fileprivate var isOne: Bool { anyDouble == 1 }
 }

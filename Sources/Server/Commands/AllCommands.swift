@@ -9,7 +9,7 @@ private let documentCommands: [CommandDefinition] = [
     Find.definition, GetMore.definition, KillCursors.definition, Insert.definition,
     UpdateCommand.definition, Delete.definition, FindAndModify.definition, Count.definition,
     Distinct.definition, PlanCacheCommands.clear, Aggregate.definition, BulkWrite.definition,
-    Explain.definition, QueryCommand.definition,
+    Explain.definition, QueryCommand.definition, Live.definition,
 ]
 
 /// Collections and indexes.
@@ -34,6 +34,7 @@ private let diagnosticCommands: [CommandDefinition] = [
     ReplSetGetStatus.definition, Top.definition, CurrentOp.definition, KillOp.definition,
     UsersInfo.definition, RolesInfo.definition, GetFreeMonitoringStatus.definition,
     Features.definition, Profile.definition, ConfigureFailPoint.definition, Fsync.definition,
+    TestVersion2.definition, LockInfo.definition, DataSize.definition,
 ]
 
 /// Sessions.

@@ -34,6 +34,7 @@ enum BulkWrite {
         var request = WriteRequest(
             first, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.namespaces = collections.map(\.namespace)
+        request.refusesViewsByStatement = true
         request.deadline = call.special.deadline
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         var kinds: [Kind] = []
@@ -46,7 +47,9 @@ enum BulkWrite {
             kinds: kinds, errorsOnly: call.truth("errorsOnly") == true,
             batchSize: try call.cursorBatchSize(), core: call.core, owner: call.cursorOwner,
             concern: call.special.writeConcern)
+        let interrupt = request.prepareInterrupt()
         let ticket = call.ticket()
+        if let interrupt { call.mayEnd(interrupt) }
         call.core.engine.write(request) { outcome in
             ticket.answer { reply throws(DBError) in try answer.write(try outcome.get(), &reply) }
         }
@@ -56,7 +59,7 @@ enum BulkWrite {
     /// An element of nsInfo.
     private struct Collection {
         let namespace: Namespace
-        /// Why its statements are refused: it has another UUID than was said.
+        /// Why its statements are refused: it is a view, or has another UUID than was said.
         var refusal: DBError?
     }
 
@@ -76,14 +79,14 @@ enum BulkWrite {
             let namespace = Namespace(
                 String(name[..<dot]), String(name[name.index(after: dot)...]))
             try namespace.validate()
+            var uuid: UUIDBytes?
+            if let value = document.value("collectionUUID") { uuid = try UUIDBytes(value) }
             var collection = Collection(namespace: namespace)
-            if let value = document.value("collectionUUID") {
-                let uuid = try UUIDBytes(value)
-                do throws(DBError) {
-                    try uuid.check(namespace, in: call.core.engine.catalog)
-                } catch {
-                    collection.refusal = error
-                }
+            do throws(DBError) {
+                try uuid?.check(namespace, in: call.core.engine.catalog)
+                try call.core.engine.collection(namespace)?.checkIsNoView()
+            } catch {
+                collection.refusal = error
             }
             collections.append(collection)
         }

@@ -11,28 +11,27 @@ enum CollMod {
             FieldSpec("index", .document), FieldSpec("validator", .document),
             FieldSpec("validationLevel", .string), FieldSpec("validationAction", .string),
             FieldSpec("viewOn", .string), FieldSpec("pipeline", .array),
-            FieldSpec("expireAfterSeconds", .any), FieldSpec("timeseries", .document),
+            FieldSpec("expireAfterSeconds", [.number, .string]),
+            FieldSpec("timeseries", .document),
             FieldSpec("changeStreamPreAndPostImages", .document),
             FieldSpec("cappedSize", .number), FieldSpec("cappedMax", .number),
             FieldSpec("dryRun", .truth),
         ], help: "changes a collection's options", run: run)
-
-    /// Options of collections that are not there yet: each is refused by its name.
-    private static let unsupported: [StaticString] = [
-        "expireAfterSeconds", "timeseries",
-    ]
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         let namespace = try call.namespace()
         try namespace.validate()
+        guard !namespace.isViewCatalog else {
+            throw DBError(.invalidOptions, "cannot modify \(namespace): modify the views")
+        }
         guard let entry = call.core.engine.collection(namespace) else {
             throw DBError(.namespaceNotFound, "ns does not exist: \(namespace)")
         }
-        for option in unsupported where call.value(option) != nil {
+        if call.document("timeseries") != nil {
             throw DBError(
-                .notImplemented, "collMod with the option '\(option)' is not supported yet")
+                .invalidOptions, "collMod.timeseries is only supported on time-series collections")
         }
         var modification = CollectionModification()
         modification.validator = call.ownedDocument("validator")
@@ -53,12 +52,15 @@ enum CollMod {
                     "option not supported on a view: changeStreamPreAndPostImages")
             }
         }
-        if call.truth("dryRun") == true {
-            throw DBError(
-                .invalidOptions,
-                "dryRun is only for turning an index into a unique one, which is not supported yet")
-        }
+        modification.expiry = try expiry(call)
         if let index = call.document("index") { modification.index = try read(index) }
+        if call.truth("dryRun") == true {
+            guard modification.index?.becomesUnique == true else {
+                throw DBError(
+                    .invalidOptions, "dryRun is only for turning an index into a unique one")
+            }
+            modification.index?.isDryRun = true
+        }
         if call.string("viewOn") != nil || call.value("pipeline")?.array != nil {
             modification.view = try view(call, entry)
         }
@@ -74,24 +76,37 @@ enum CollMod {
         return .deferred
     }
 
+    /// A view's options with what is to change; the other of `viewOn` and `pipeline` stays.
     private static func view(
         _ call: borrowing CommandCall, _ entry: CollectionEntry
     ) throws(DBError) -> Document {
-        guard entry.view != nil, call.string("viewOn") != nil,
-            call.value("pipeline")?.array != nil
-        else {
+        guard let view = entry.view else {
             throw DBError(
-                .invalidOptions, "a view is changed by 'viewOn' and 'pipeline' together")
+                .invalidOptions, "'viewOn' and 'pipeline' are only supported on a view")
         }
-        if call.string("viewOn") == "" { throw DBError(.badValue, "'viewOn' cannot be empty") }
-        return try Create.viewOptions(call, entry.namespace)
+        return try Create.viewOptions(call, entry.namespace, changing: view)
+    }
+
+    /// The new age of a clustered collection's documents, or "off".
+    private static func expiry(
+        _ call: borrowing CommandCall
+    ) throws(DBError) -> ExpiryModification? {
+        guard let value = call.value("expireAfterSeconds") else { return nil }
+        if let seconds = value.truncatedInteger {
+            try ClusteredIndex.check(expireAfterSeconds: seconds)
+            return .after(seconds)
+        }
+        guard value.string == "off" else {
+            throw DBError(
+                .invalidOptions, "'expireAfterSeconds' must be a number or \"off\"")
+        }
+        return .never
     }
 
     private static let indexFields = [
         FieldSpec("name", .string), FieldSpec("keyPattern", .document),
         FieldSpec("expireAfterSeconds", .number), FieldSpec("hidden", .truth),
         FieldSpec("unique", .truth), FieldSpec("prepareUnique", .truth),
-        FieldSpec("forceNonUnique", .truth),
     ]
 
     private static func read(_ index: DocumentView) throws(DBError) -> IndexModification {
@@ -105,19 +120,28 @@ enum CollMod {
         case (nil, nil):
             throw DBError(.invalidOptions, "Must specify either index name or key pattern.")
         }
-        for option: StaticString in ["unique", "prepareUnique", "forceNonUnique"]
-        where index.value(option) != nil {
-            throw DBError(
-                .notImplemented, "collMod of an index with '\(option)' is not supported yet")
+        var modification = IndexModification(selection)
+        modification.expireAfterSeconds = try seconds(index)
+        modification.isHidden = truth("hidden", index)
+        modification.preparesUnique = truth("prepareUnique", index)
+        if let isUnique = truth("unique", index) {
+            guard isUnique else {
+                throw DBError(.badValue, "An index can't be made non-unique: drop and create it")
+            }
+            modification.becomesUnique = true
         }
-        let seconds = try seconds(index)
-        let isHidden = index.value("hidden")?.isTruthy
-        guard seconds != nil || isHidden != nil else {
+        guard !modification.isEmpty else {
             throw DBError(
                 .invalidOptions,
                 "no expireAfterSeconds, hidden, unique, or prepareUnique field")
         }
-        return IndexModification(selection, expireAfterSeconds: seconds, isHidden: isHidden)
+        return modification
+    }
+
+    /// A flag; nil where it is not sent or null.
+    private static func truth(_ name: StaticString, _ index: DocumentView) -> Bool? {
+        guard let value = index.value(name), !value.isNullish else { return nil }
+        return value.isTruthy
     }
 
     /// The new age at which documents expire; what is beyond int32 becomes its end.

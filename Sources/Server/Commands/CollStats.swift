@@ -55,7 +55,7 @@ enum CollStats {
                 append("max", Int(capped.documentsMax ?? 0))
                 append("maxSize", Int(capped.bytesMax) / scale)
             }
-            append("nindexes", entry.indexes.count + 1)
+            append("nindexes", entry.indexCount)
             writer.append("indexBuilds", .array([]))
             append("totalIndexSize", numbers.indexBytes / scale)
             append("totalSize", (numbers.dataBytes + numbers.indexBytes) / scale)
@@ -99,23 +99,29 @@ enum DBStats {
         var dataBytes = 0
         var indexes = 0
         var indexBytes = 0
-        for entry in entries {
+        for entry in entries where entry.view == nil {
             let numbers = try engine.numbers(of: entry, call.connection.loop.reader)
             documents += numbers.documents
             dataBytes += numbers.dataBytes
-            indexes += entry.indexes.count + 1
+            indexes += entry.indexCount
             indexBytes += numbers.indexBytes
         }
         reply.append("db", database)
-        reply.append("collections", Int64(entries.count))
-        reply.append("views", Int64(0))
+        let views = entries.count { $0.view != nil }
+        reply.append("collections", Int64(entries.count - views))
+        reply.append("views", Int64(views))
         reply.append("objects", Int64(documents))
         reply.append("avgObjSize", documents == 0 ? 0.0 : Double(dataBytes) / Double(documents))
         reply.append("dataSize", Double(dataBytes) / scale)
         reply.append("storageSize", Double(dataBytes) / scale)
+        // Freed pages are the file's, whichever collection they were; none counts as one's own.
+        let tellsFree = call.truth("freeStorage") == true
+        if tellsFree { reply.append("freeStorageSize", 0.0) }
         reply.append("indexes", Int64(indexes))
         reply.append("indexSize", Double(indexBytes) / scale)
+        if tellsFree { reply.append("indexFreeStorageSize", 0.0) }
         reply.append("totalSize", Double(dataBytes + indexBytes) / scale)
+        if tellsFree { reply.append("totalFreeStorageSize", 0.0) }
         reply.append("scaleFactor", Int64(try CollStats.scale(call)))
         reply.append("fsUsedSize", Double(engine.fileBytes) / scale)
         reply.append("fsTotalSize", Double(engine.quotaBytes) / scale)

@@ -10,6 +10,10 @@ enum ConvertToCapped {
         help: "makes a collection capped; its newest documents stay, its indexes go"
     ) { call, _ throws(DBError) in
         let namespace = try call.namespace()
+        guard !namespace.collection.contains("$") else {
+            throw DBError(
+                .namespaceNotFound, "source collection \(namespace) does not exist")
+        }
         try namespace.validate()
         return run(namespace, to: namespace, bytesMax: try size(call), call)
     }

@@ -16,17 +16,15 @@ enum Create {
             FieldSpec("indexOptionDefaults", .document), FieldSpec("viewOn", .string),
             FieldSpec("pipeline", .array), FieldSpec("collation", .document),
             FieldSpec("changeStreamPreAndPostImages", .document),
-            FieldSpec("timeseries", .document), FieldSpec("clusteredIndex", .any),
-            FieldSpec("expireAfterSeconds", .any), FieldSpec("encryptedFields", .document),
+            FieldSpec("timeseries", .document),
+            FieldSpec("clusteredIndex", [.document, .truth], refusesNull: true),
+            FieldSpec("expireAfterSeconds", .number), FieldSpec("encryptedFields", .document),
             FieldSpec("temp", .truth), FieldSpec("flags", .number),
         ], help: "makes a collection", run: run)
 
     /// Options that change what a collection does and that are not there yet: each is refused by
     /// its name, since ignoring it would be a lie.
-    private static let unsupported: [StaticString] = [
-        "timeseries", "clusteredIndex", "expireAfterSeconds",
-        "encryptedFields",
-    ]
+    private static let unsupported: [StaticString] = ["timeseries", "encryptedFields"]
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
@@ -34,11 +32,17 @@ enum Create {
         let namespace = try call.namespace()
         try namespace.validate()
         try CreateChecks.check(call)
+        let clusteredIndex = try CreateClustered.clusteredIndex(call)
+        let seconds = try CreateClustered.expireAfterSeconds(
+            call, isClustered: clusteredIndex != nil)
         for option in unsupported where call.value(option) != nil {
             throw DBError(
                 .notImplemented, "create with the option '\(option)' is not supported yet")
         }
-        let options = try keptOptions(call, namespace)
+        let options = try keptOptions(call, namespace) { writer in
+            if let clusteredIndex { writer.append("clusteredIndex", clusteredIndex) }
+            if let seconds { writer.append("expireAfterSeconds", seconds) }
+        }
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         let answer = { @Sendable (outcome: Result<Void, DBError>) in
@@ -55,21 +59,26 @@ enum Create {
         return .deferred
     }
 
-    /// The options of a view; empty where none is meant.
+    /// The options of a view; empty where none is meant. `changing`: a view that keeps what is not
+    /// named.
     static func viewOptions(
-        _ call: borrowing CommandCall, _ namespace: Namespace
+        _ call: borrowing CommandCall, _ namespace: Namespace, changing view: ViewDefinition? = nil
     ) throws(DBError) -> Document {
-        guard let source = call.string("viewOn") else {
+        guard let source = call.string("viewOn") ?? view?.source else {
             guard call.value("pipeline") == nil else {
                 throw DBError(.invalidOptions, "'pipeline' requires 'viewOn' to also be specified")
             }
             return Document()
         }
+        guard !source.isEmpty else { throw DBError(.badValue, "'viewOn' cannot be empty") }
         try Namespace(call.database, source).validate()
         try call.core.engine.checkView(namespace, on: source)
-        var stages: [Value] = []
-        if let list = call.value("pipeline")?.array { stages = ViewRead.values(list) }
-        let pipeline = try QueryCompiler(call).pipeline(stages)
+        var stages = view?.stages ?? []
+        // MongoDB leaves out what is null.
+        if let list = call.value("pipeline")?.array {
+            stages = ViewRead.values(list).filter { $0 != .null }
+        }
+        let pipeline = try ServerStages.viewPipeline(stages, call)
         if let destination = pipeline.destination {
             throw DBError(
                 .optionNotSupportedOnView,
@@ -81,7 +90,8 @@ enum Create {
     /// The options as they are kept and listed.
     /// - Throws: what `Collation.parse` throws; 2 for an `_id` index with another collation.
     private static func keptOptions(
-        _ call: borrowing CommandCall, _ namespace: Namespace
+        _ call: borrowing CommandCall, _ namespace: Namespace,
+        _ appendMore: (inout DocumentWriter) -> Void
     ) throws(DBError) -> Document {
         let view = try viewOptions(call, namespace)
         let collation = try collation(call)
@@ -91,6 +101,7 @@ enum Create {
             Document { writer in
                 writer.appendFields(of: given.view)
                 if let collation { writer.append("collation", collation.document) }
+                appendMore(&writer)
             })
         // What makes no sense is refused here, whether or not the collection is there already.
         _ = try CollectionTraits(options)

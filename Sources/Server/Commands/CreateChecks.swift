@@ -8,7 +8,18 @@ enum CreateChecks {
     /// Checks `idIndex`, `storageEngine`, `indexOptionDefaults` and
     /// `changeStreamPreAndPostImages`.
     static func check(_ call: borrowing CommandCall) throws(DBError) {
-        if let index = call.document("idIndex") { try IDIndexCheck.check(index) }
+        if let index = call.document("idIndex") {
+            guard call.value("viewOn") == nil else {
+                throw DBError(.invalidOptions, "'idIndex' is not allowed with 'viewOn'")
+            }
+            try IDIndexCheck.check(index)
+        }
+        try checkReadConcern(call)
+        try check(
+            call.string("validationLevel"), of: "validationLevel", ["off", "strict", "moderate"])
+        try check(
+            call.string("validationAction"), of: "validationAction",
+            ["error", "warn", "errorAndLog"])
         if let engine = call.document("storageEngine") { try check(engine: engine) }
         if let defaults = call.document("indexOptionDefaults") {
             let place = "create.indexOptionDefaults"
@@ -24,6 +35,26 @@ enum CreateChecks {
                     "changeStreamPreAndPostImages cannot be enabled on a view")
             }
         }
+    }
+
+    /// Outside transactions create knows only the read concern that it has anyhow.
+    private static func checkReadConcern(_ call: borrowing CommandCall) throws(DBError) {
+        guard call.special.transaction == nil,
+            let level = call.document("readConcern")?.value("level")?.string
+        else { return }
+        guard level == "local" else {
+            throw DBError(
+                .invalidOptions, "create does not support the read concern level '\(level)'")
+        }
+    }
+
+    private static func check(
+        _ value: String?, of option: String, _ known: [String]
+    ) throws(DBError) {
+        guard let value, !known.contains(value) else { return }
+        throw DBError(
+            .badValue,
+            "Enumeration value '\(value)' for field 'create.\(option)' is not a valid value.")
     }
 
     /// Reads the option `changeStreamPreAndPostImages`.

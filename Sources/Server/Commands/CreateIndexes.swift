@@ -1,6 +1,7 @@
 // createIndexes: makes indexes and waits until they are built.
 
 import BSON
+import Query
 import Roost
 import Wire
 
@@ -57,7 +58,10 @@ enum CreateIndexes {
         if let transaction = call.special.transaction {
             transaction.createIndexes(namespace, specifications, completion: answer)
         } else {
-            call.core.engine.createIndexes(namespace, specifications, completion: answer)
+            let interrupt = Interrupt(deadline: call.special.deadline)
+            call.mayEnd(interrupt)
+            call.core.engine.createIndexes(
+                namespace, specifications, interrupt, completion: answer)
         }
         return .deferred
     }

@@ -100,7 +100,7 @@ enum CurrentOp {
     }
 }
 
-/// killOp: a read ends at its next check; a write is about to be committed and ends by itself.
+/// killOp: what may last ends at its next check; a plain write is about to be committed.
 enum KillOp {
     static let definition = CommandDefinition(
         "killOp", .adminOnly, fields: [FieldSpec("op", .number, required: true)],

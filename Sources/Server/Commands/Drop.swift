@@ -26,8 +26,10 @@ enum Drop {
         call.core.engine.dropCollection(namespace, uuid: uuid) { outcome in
             ticket.answer { reply throws(DBError) in
                 // Dropping what isn't there succeeds, and says less.
-                if let indexes = try outcome.get() {
-                    reply.append("nIndexesWas", Int32(clamping: indexes))
+                if let dropped = try outcome.get() {
+                    if case .collection(let indexes) = dropped {
+                        reply.append("nIndexesWas", Int32(clamping: indexes))
+                    }
                     reply.append("ns", namespace.description)
                 }
                 WriteReply.appendConcern(concern, &reply)

@@ -34,14 +34,25 @@ enum Find {
         call.core.counters.queries.wrappingAdd(1, ordering: .relaxed)
         let namespace = try call.namespace()
         if try runPoint(call, namespace, &reply) { return .done }
+        if let outcome = try OplogRead.run(call, namespace, &reply) { return outcome }
         if let view = try call.core.engine.resolveView(namespace) {
             let cursor = try call.core.engine.openCursor(try ViewRead.find(call, view))
             return try BatchRun.start(cursor, try plan(call, namespace), call, &reply)
         }
         let request = try findRequest(call, namespace)
         let cursor = try call.core.engine.openCursor(request)
-        return try BatchRun.start(cursor, try plan(call, namespace), call, &reply)
+        let outcome = try BatchRun.start(cursor, try plan(call, namespace), call, &reply)
+        if case .done = outcome, cursor.isAtEnd, !call.arguments.hasSpecialCommonFields,
+            call.arguments.hasOnly(repeatableFields), call.integer("limit") ?? 0 >= 0
+        {
+            call.connection.repeatedRead = RepeatedRead(call, cursor, namespace)
+        }
+        return outcome
     }
+
+    /// The fields of finds whose like may be answered without a plan of their own.
+    private static let repeatableFields = PlaceSet(
+        ["filter", "sort", "limit", "singleBatch"], of: fields)
 
     // MARK: By _id
 
@@ -56,14 +67,23 @@ enum Find {
         else { return false }
         let found = call.core.engine.collection(namespace)
         guard found?.view == nil else { return false }
+        try answerPoint(id, of: found, namespace, call.connection.loop, &reply)
+        call.connection.repeatedRead = RepeatedRead(call, id: id, namespace)
+        return true
+    }
+
+    /// Answers with the document of that `_id`, or none; nil stands for a collection that isn't
+    /// there.
+    static func answerPoint(
+        _ id: ValueView, of collection: CollectionEntry?, _ namespace: Namespace,
+        _ loop: LoopState, _ reply: inout ReplyWriter
+    ) throws(DBError) {
         let document = reply.openDocument("cursor")
         let batch = reply.openArray("firstBatch")
-        if let entry = found {
-            let loop = call.connection.loop
-            _ = try loop.pointRead.read(id, of: entry, loop.reader, into: &reply)
+        if let collection {
+            _ = try loop.pointRead.read(id, of: collection, loop.reader, into: &reply)
         }
         BatchRun.writeEnd(id: 0, namespace, &reply, cursorMark: document, batchMark: batch)
-        return true
     }
 
     /// The fields that don't keep a find by `_id` from being the simple one.

@@ -29,9 +29,10 @@ enum FindAndModify {
         try check(call, isRemove: isRemove, returnsNew: returnsNew)
         let compiler = try QueryCompiler(call, namespace, isUpdate: true)
         let projection = try compiler.projection(call.document("fields"))
+        let interrupt = Interrupt(deadline: call.special.deadline)
         var request = FindAndModifyRequest(
             namespace: namespace, statement: try statement(call, compiler, isRemove: isRemove),
-            returnsNew: returnsNew, projection: projection, deadline: call.special.deadline,
+            returnsNew: returnsNew, projection: projection, interrupt: interrupt,
             time: call.core.engine.writeTime)
         request.transaction = call.special.transaction
         request.retry = try call.retry(statements: 1)
@@ -40,12 +41,22 @@ enum FindAndModify {
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         let core = call.core
+        call.mayEnd(interrupt)
         core.engine.findAndModify(request) { outcome in
             let isNew = (try? outcome.get())?.result.isReplayed == false
             if ticket.losesAnswer(core, statements: isNew ? 1 : 0) { return }
-            ticket.answer { reply throws(DBError) in
-                try write(
-                    try outcome.get(), projection, isRemove: isRemove, concern, &reply)
+            let answer = { @Sendable () in
+                ticket.answer { reply throws(DBError) in
+                    try write(
+                        try outcome.get(), projection, isRemove: isRemove, concern, interrupt,
+                        &reply)
+                }
+            }
+            // The writer thread evaluates nothing that may last.
+            if let projection, projection.loops {
+                core.engine.readerPool.submit { _ in answer() }
+            } else {
+                answer()
             }
         }
         return .deferred
@@ -103,7 +114,7 @@ enum FindAndModify {
 
     private static func write(
         _ outcome: FindAndModifyOutcome, _ projection: Projection?, isRemove: Bool,
-        _ concern: WriteConcern, _ reply: inout ReplyWriter
+        _ concern: WriteConcern, _ interrupt: Interrupt, _ reply: inout ReplyWriter
     ) throws(DBError) {
         if let error = outcome.result.error { throw error }
         let last = reply.openDocument("lastErrorObject")
@@ -116,7 +127,7 @@ enum FindAndModify {
         reply.close(last)
         if let document = outcome.document {
             if let projection {
-                reply.append("value", document: try projected(document, projection))
+                reply.append("value", document: try projected(document, projection, interrupt))
             } else {
                 reply.append("value", document: document)
             }
@@ -127,10 +138,10 @@ enum FindAndModify {
     }
 
     private static func projected(
-        _ document: Document, _ projection: Projection
+        _ document: Document, _ projection: Projection, _ interrupt: Interrupt
     ) throws(DBError) -> Document {
         var writer = DocumentWriter()
-        var context = EvaluationContext()
+        var context = EvaluationContext(interrupt)
         try projection.apply(document.view, arrayPosition: nil, into: &writer, &context)
         return Document(unchecked: writer.take())
     }

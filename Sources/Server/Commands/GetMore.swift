@@ -46,13 +46,23 @@ enum GetMore {
                 core.cursors.remove(id)
                 throw .timeExpired
             }
-            var plan = BatchPlan(
-                namespace: namespace, owner: open.owner, cursorID: id,
-                limits: BatchLimits(documentsMax: size ?? .max))
-            plan.batchSize = open.batchSize
-            plan.isKeptWhenIdle = open.isKeptWhenIdle
-            plan.isExhaust = call.request.flags.contains(.exhaustAllowed)
-            return try BatchRun.start(cursor, plan, call, &reply)
+            return try BatchRun.start(
+                cursor, plan(open, id, batchSize: size, call), call, &reply)
+        case .live(let cursor):
+            return try LiveBatch.start(
+                cursor, plan(open, id, batchSize: size, call), call, &reply)
         }
+    }
+
+    private static func plan(
+        _ open: OpenCursor, _ id: Int64, batchSize: Int?, _ call: borrowing CommandCall
+    ) -> BatchPlan {
+        var plan = BatchPlan(
+            namespace: open.namespace, owner: open.owner, cursorID: id,
+            limits: BatchLimits(documentsMax: batchSize ?? .max))
+        plan.batchSize = open.batchSize
+        plan.isKeptWhenIdle = open.isKeptWhenIdle
+        plan.isExhaust = call.request.flags.contains(.exhaustAllowed)
+        return plan
     }
 }

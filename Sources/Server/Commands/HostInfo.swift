@@ -12,8 +12,16 @@ enum HostInfo {
         reply.append("currentTime", dateMillis: Clock.wallMillis)
         reply.append("hostname", hostName)
         reply.append("cpuAddrSize", Int32(64))
-        reply.append("memSizeMB", Int64((sysconf(Int32(_SC_PHYS_PAGES)) * pageBytes) >> 20))
-        reply.append("numCores", Int32(clamping: sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        let memory = Int64((sysconf(Int32(_SC_PHYS_PAGES)) * pageBytes) >> 20)
+        let cores = Int32(clamping: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        reply.append("memSizeMB", memory)
+        reply.append("memLimitMB", memory)
+        reply.append("numCores", cores)
+        reply.append("numCoresAvailableToProcess", cores)
+        // How they lie on the board isn't looked up.
+        reply.append("numPhysicalCores", cores)
+        reply.append("numCpuSockets", Int32(1))
+        reply.append("numNumaNodes", Int32(1))
         reply.append("cpuArch", architecture)
         reply.append("numaEnabled", false)
         reply.close(system)
@@ -23,6 +31,7 @@ enum HostInfo {
         reply.append("version", kernelVersion)
         reply.close(os)
         let extra = reply.openDocument("extra")
+        reply.append("versionString", "Linux version \(kernelVersion)")
         reply.append("pageSize", Int64(pageBytes))
         reply.close(extra)
         return .done
@@ -58,13 +67,15 @@ enum HostInfo {
         }
     }
 
-    /// Memory of this process that lies in RAM, file-backed pages included, in bytes.
-    static var residentBytes: Int {
-        guard let file = fopen("/proc/self/statm", "r") else { return 0 }
+    /// Memory of this process in bytes: addresses in use, and what of them lies in RAM, file-backed
+    /// pages included.
+    static var processMemory: (virtual: Int, resident: Int) {
+        guard let file = fopen("/proc/self/statm", "r") else { return (0, 0) }
         defer { fclose(file) }
         var line = [UInt8](repeating: 0, count: 128)
         let count = fread(&line, 1, line.count, file)
-        let fields = String(decoding: line[..<count], as: UTF8.self).split(separator: " ")
-        return fields.count > 1 ? (Int(fields[1]) ?? 0) * pageBytes : 0
+        let pages = String(decoding: line[..<count], as: UTF8.self).split(separator: " ")
+            .map { Int($0) ?? 0 }
+        return pages.count > 1 ? (pages[0] * pageBytes, pages[1] * pageBytes) : (0, 0)
     }
 }

@@ -51,7 +51,9 @@ enum ListCollections {
             writer.append("readOnly", isView)
             if !isView { writer.append("uuid", entry.uuid.value) }
             writer.close(information)
-            if !isView { writer.append("idIndex", ListIndexes.idIndex(of: entry)) }
+            if !isView, entry.traits.clusteredIndex == nil {
+                writer.append("idIndex", entry.idIndexSpecification)
+            }
         }
     }
 }

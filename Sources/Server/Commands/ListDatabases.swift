@@ -16,7 +16,8 @@ enum ListDatabases {
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
-        let filter = try QueryCompiler(call).filter(call.document("filter"))
+        let filter = try QueryCompiler(call).filter(
+            call.document("filter"), in: .validator)
         let namesOnly = call.truth("nameOnly") == true
         let engine = call.core.engine
         let catalog = engine.catalog

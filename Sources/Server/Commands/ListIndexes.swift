@@ -13,37 +13,37 @@ enum ListIndexes {
             FieldSpec("includeIndexBuildInfo", .truth),
         ], help: "lists a collection's indexes", run: run)
 
-    /// The index that every collection has.
-    static func idIndex(of entry: CollectionEntry) -> Document {
-        Document { writer in
-            writer.append("v", 2 as Int32)
-            writer.append("key", ["_id": 1] as Document)
-            writer.append("name", "_id_")
-            if let collation = entry.collation {
-                writer.append("collation", collation.document)
-            }
-        }
-    }
-
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         let namespace = try call.namespace()
         try namespace.validate()
-        guard let entry = call.core.engine.collection(namespace) else {
-            throw DBError(.namespaceNotFound, "ns does not exist: \(namespace)")
-        }
-        try entry.checkIsNoView()
         var list = DocumentWriter()
-        let idIndex = idIndex(of: entry)
-        list.appendRaw(copying: idIndex.view.bytes)
-        for index in entry.indexes {
-            let specification = index.specification
+        for specification in try specifications(namespace, call.core.engine) {
             list.appendRaw(copying: specification.view.bytes)
         }
         try ListReply.write(
             list.take(), namespace, batchSize: try call.cursorBatchSize(), call.core,
             call.cursorOwner, &reply)
         return .done
+    }
+
+    /// The specifications of a collection's indexes, the `_id` index first.
+    private static func specifications(
+        _ namespace: Namespace, _ engine: RoostEngine
+    ) throws(DBError) -> [Document] {
+        let catalog = engine.catalog
+        if let entry = catalog[namespace] {
+            try entry.checkIsNoView()
+            // MongoDB's profile has no index at all.
+            if namespace.collection == Profiler.collection { return [] }
+            return [entry.idIndexSpecification] + entry.indexes.map(\.specification)
+        }
+        if namespace.isViewCatalog,
+            catalog.collections(of: namespace.database).contains(where: { $0.view != nil })
+        {
+            return [["v": 2, "key": ["_id": 1], "name": "_id_"]]
+        }
+        throw DBError(.namespaceNotFound, "ns does not exist: \(namespace)")
     }
 }

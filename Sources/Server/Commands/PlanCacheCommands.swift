@@ -9,8 +9,9 @@ enum PlanCacheCommands {
     static let clear = CommandDefinition(
         "planCacheClear", [],
         fields: [
-            FieldSpec("query", .document), FieldSpec("sort", .document),
-            FieldSpec("projection", .document), FieldSpec("collation", .document),
+            // As in MongoDB, a sort or projection of another type counts as none.
+            FieldSpec("query", .document), FieldSpec("sort", .any),
+            FieldSpec("projection", .any), FieldSpec("collation", .document),
         ], help: "forgets chosen plans"
     ) { call, _ throws(DBError) in
         let namespace = try call.namespace()
@@ -35,8 +36,10 @@ enum PlanCacheCommands {
     }
 
     /// One document a shape.
-    static func statistics(_ call: borrowing CommandCall) throws(DBError) -> [Value] {
-        guard let entry = call.core.engine.collection(try call.namespace()) else { return [] }
+    static func statistics(
+        _ namespace: Namespace, _ call: borrowing CommandCall
+    ) throws(DBError) -> [Value] {
+        guard let entry = call.core.engine.collection(namespace) else { return [] }
         try entry.checkIsNoView()
         return call.core.engine.plans.entries(of: entry).map { plan in
             let hash = Value.string(QueryShape.hash(plan.shape))
@@ -45,6 +48,8 @@ enum PlanCacheCommands {
                 "isActive": true, "works": .int64(Int64(plan.works)), "worksType": "works",
                 "timeOfCreation": .date(plan.createdMillis), "hits": .int64(Int64(plan.hits)),
                 "createdFromQuery": ["shape": .string(plan.shape)],
+                "estimatedSizeBytes": .int64(
+                    Int64(plan.shape.utf8.count + plan.summary.utf8.count)),
                 "cachedPlan": ["summary": .string(plan.summary)], "indexFilterSet": false,
                 "host": .string(HostInfo.hostName),
             ]

@@ -120,7 +120,9 @@ enum QueryCommand {
         switch command {
         case .createIndex(_, let specification):
             let index = try IndexSpecification(specification.view)
-            engine.createIndexes(namespace, [index]) { answer.send($0) }
+            let interrupt = Interrupt(deadline: call.special.deadline)
+            call.mayEnd(interrupt)
+            engine.createIndexes(namespace, [index], interrupt) { answer.send($0) }
         case .dropIndex(_, let name):
             engine.dropIndexes(namespace, .names([name])) { answer.send($0) }
         case .createCollection(_, let options):

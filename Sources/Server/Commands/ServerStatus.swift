@@ -39,6 +39,10 @@ enum ServerStatus {
         }
         if wants("metrics", call) { appendMetrics(core, &reply) }
         if wants("store", call) { reply.append("store", document: core.engine.statistics) }
+        if wants("live", call) {
+            reply.append(
+                "live", document: core.engine.live.statistics(newest: core.engine.clock.newest))
+        }
         if wants("repl", call), let name = core.topology.setName {
             let repl = reply.openDocument("repl")
             reply.append("setName", name)
@@ -47,10 +51,13 @@ enum ServerStatus {
             reply.append("hosts", .array([.string(core.topology.address)]))
             reply.close(repl)
         }
+        if wants("catalogStats", call) { appendCatalog(core.engine.catalog, &reply) }
         if wants("mem", call) {
             let memory = reply.openDocument("mem")
             reply.append("bits", Int32(64))
-            reply.append("resident", Int32(clamping: HostInfo.residentBytes >> 20))
+            let bytes = HostInfo.processMemory
+            reply.append("resident", Int32(clamping: bytes.resident >> 20))
+            reply.append("virtual", Int32(clamping: bytes.virtual >> 20))
             reply.append("supported", true)
             reply.close(memory)
         }
@@ -72,6 +79,17 @@ enum ServerStatus {
             count: core.counters.rejectedConnections.load(ordering: .relaxed))
         reply.append("active", count: core.connectionCount)
         reply.close(connections)
+    }
+
+    private static func appendCatalog(_ catalog: CatalogSnapshot, _ reply: inout ReplyWriter) {
+        let entries = catalog.collections.values
+        let views = entries.count { $0.view != nil }
+        let statistics = reply.openDocument("catalogStats")
+        reply.append("collections", count: entries.count - views)
+        reply.append("capped", count: entries.count { $0.traits.capped != nil })
+        reply.append("clustered", count: entries.count { $0.traits.clusteredIndex != nil })
+        reply.append("views", count: views)
+        reply.close(statistics)
     }
 
     private static func appendMetrics(_ core: ServerCore, _ reply: inout ReplyWriter) {

@@ -48,6 +48,8 @@ enum UpdateCommand {
                         try statement(
                             document, compiler, bypassesValidation: request.bypassesValidation)))
             } catch {
+                // A stage that nobody knows fails the command, not only its statement.
+                if error.code.rawValue == 40324 { throw error }
                 request.refuse(error)
             }
         }

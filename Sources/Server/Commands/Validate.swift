@@ -1,6 +1,7 @@
 // validate: checks a collection's documents and indexes against each other.
 
 import BSON
+import Query
 import Roost
 import Wire
 
@@ -35,38 +36,53 @@ enum Validate {
                 .namespaceNotFound, "Collection '\(namespace)' does not exist to validate.")
         }
         try entry.checkIsNoView()
+        let showsRecords = call.truth("metadata") != true
         let ticket = call.ticket()
+        let interrupt = Interrupt(deadline: call.special.deadline)
+        call.mayEnd(interrupt)
         engine.readerPool.submit { reader in
             ticket.answer { reply throws(DBError) in
-                let report = try engine.verify(namespace)
+                let report = try engine.verify(namespace, interrupt)
                 let numbers = try engine.numbers(of: entry, reader)
-                write(report, numbers, namespace, &reply)
+                write(report, numbers, entry, showsRecords: showsRecords, &reply)
             }
         }
         return .deferred
     }
 
     private static func write(
-        _ report: VerificationReport, _ numbers: CollectionNumbers, _ namespace: Namespace,
-        _ reply: inout ReplyWriter
+        _ report: VerificationReport, _ numbers: CollectionNumbers, _ entry: CollectionEntry,
+        showsRecords: Bool, _ reply: inout ReplyWriter
     ) {
         let isValid = report.faults.isEmpty
-        reply.append("ns", namespace.description)
-        reply.append("nInvalidDocuments", Int32(0))
-        reply.append("nNonCompliantDocuments", Int32(0))
-        reply.append("nrecords", count: report.documents)
-        reply.append("nIndexes", count: numbers.entries.count + 1)
-        let keys = Document { writer in
-            writer.append("_id_", Int64(numbers.documents))
-            for (name, count) in numbers.entries { writer.append(name, Int64(count)) }
+        reply.append("ns", entry.namespace.description)
+        reply.append("uuid", entry.uuid.value)
+        if showsRecords {
+            reply.append("nInvalidDocuments", Int32(0))
+            reply.append("nNonCompliantDocuments", Int32(0))
+            reply.append("nrecords", count: report.documents)
         }
-        reply.append("keysPerIndex", document: keys)
+        reply.append("nIndexes", count: entry.indexCount)
+        let specifications = [entry.idIndexSpecification] + entry.indexes.map(\.specification)
+        if showsRecords {
+            let counts = [numbers.documents] + numbers.entries.map(\.count)
+            let keys = Document { writer in
+                for (specification, count) in zip(specifications, counts) {
+                    writer.append(name(of: specification), count.smallestValue)
+                }
+            }
+            reply.append("keysPerIndex", document: keys)
+        }
         let details = Document { writer in
-            for name in ["_id_"] + numbers.entries.map(\.name) {
-                writer.append(name, ["valid": .bool(isValid)] as Value)
+            for specification in specifications {
+                let detail = writer.openDocument(name(of: specification))
+                writer.append("valid", isValid)
+                writer.append("spec", specification)
+                writer.close(detail)
             }
         }
         reply.append("indexDetails", document: details)
+        reply.append("repairMode", "None")
         reply.append("valid", isValid)
         reply.append("repaired", false)
         reply.append("warnings", .array([]))
@@ -74,5 +90,9 @@ enum Validate {
         reply.append("extraIndexEntries", .array([]))
         reply.append("missingIndexEntries", .array([]))
         reply.append("corruptRecords", .array([]))
+    }
+
+    private static func name(of specification: Document) -> String {
+        if case .string(let name)? = specification["name"] { name } else { "" }
     }
 }

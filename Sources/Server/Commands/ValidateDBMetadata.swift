@@ -1,6 +1,7 @@
 // validateDBMetadata: says which indexes go beyond the stable API: sparse ones do, and text ones.
 
 import BSON
+import Query
 import Roost
 import Wire
 
@@ -13,8 +14,9 @@ enum ValidateDBMetadata {
         ], help: "says what goes beyond the stable API", run: run)
 
     private static let parameterFields = [
-        FieldSpec("version", .string, required: true), FieldSpec("strict", .bool),
-        FieldSpec("deprecationErrors", .bool),
+        FieldSpec("version", .string, required: true),
+        FieldSpec("strict", .bool, refusesNull: true),
+        FieldSpec("deprecationErrors", .bool, refusesNull: true),
     ]
 
     private static func run(
@@ -43,7 +45,7 @@ enum ValidateDBMetadata {
         for name in catalog.databases where database == nil || name == database {
             for entry in catalog.collections(of: name)
             where collection == nil || entry.namespace.collection == collection {
-                for index in entry.indexes where index.isSparse {
+                for index in entry.indexes where index.isSparse || index.pattern.text != nil {
                     let element = reply.openElement()
                     reply.append("ns", entry.namespace.description)
                     reply.append("code", DBError.Code.apiStrictError.rawValue)
@@ -62,10 +64,10 @@ enum ValidateDBMetadata {
         guard !database.isEmpty else {
             throw DBError(DBError.Code(rawValue: 28_539), "The database's name is empty")
         }
-        guard !database.utf8.contains(0), !database.contains(".") else {
+        guard !database.utf8.contains(0), !database.contains("."), database.utf8.count < 64 else {
             throw DBError(.invalidNamespace, "Invalid database name: '\(database)'")
         }
-        guard !database.contains(where: { " /\\\"".contains($0) }), database.utf8.count < 64 else {
+        guard !database.contains(where: { " /\\\"".contains($0) }) else {
             throw DBError(
                 DBError.Code(rawValue: 13_280), "invalid db name: \(database)")
         }

@@ -17,7 +17,7 @@ struct RunningOperation: Sendable {
     /// When it began, on the monotonic clock, in nanoseconds.
     let startedAt: UInt64
     let request: Request
-    /// Ends it; nil where it ends soon by itself, as writes do.
+    /// Ends it; nil where it ends soon by itself, as plain inserts do.
     var interrupt: Interrupt?
 }
 

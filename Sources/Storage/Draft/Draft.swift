@@ -13,6 +13,13 @@ package struct DraftChange: Sendable {
     package let key: [UInt8]
     /// The value now; nil where the key was removed.
     package let value: [UInt8]?
+
+    /// A change of a table's entry.
+    package init(table: TableID, key: [UInt8], value: [UInt8]?) {
+        self.table = table
+        self.key = key
+        self.value = value
+    }
 }
 
 /// Changes in memory. Confined to the thread that uses its reader.

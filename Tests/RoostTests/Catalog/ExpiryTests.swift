@@ -50,11 +50,31 @@ import Testing
         try await fixture.insert(Self.names, [["_id": 1, "at": Self.date(0)]])
         #expect(fixture.engine.deleteExpired(at: 100_000) == 0)
         var change = CollectionModification()
-        change.index = IndexModification(.names(["at"]), expireAfterSeconds: 60, isHidden: nil)
+        var index = IndexModification(.names(["at"]))
+        index.expireAfterSeconds = 60
+        change.index = index
         #expect(
             try await fixture.modify(Self.names, change)
                 == ["expireAfterSeconds_new": .int64(60)])
         #expect(fixture.engine.deleteExpired(at: 59_999) == 0)
         #expect(fixture.engine.deleteExpired(at: 60_000) == 1)
+    }
+
+    @Test func clusteredCollectionsExpireByTheirID() async throws {
+        let fixture = try ReadFixture()
+        try await withCheckedThrowingContinuation { continuation in
+            fixture.engine.createCollection(
+                Self.names,
+                options: [
+                    "clusteredIndex": .document(ClusteredIndex.option(name: nil)),
+                    "expireAfterSeconds": .int64(10),
+                ]
+            ) { continuation.resume(with: $0) }
+        }
+        try await fixture.insert(
+            Self.names, [["_id": Self.date(0)], ["_id": Self.date(10_000)], ["_id": 0]])
+        #expect(fixture.engine.deleteExpired(at: 10_000) == 1)
+        #expect(fixture.engine.deleteExpired(at: 20_000) == 1)
+        #expect(try fixture.count(Self.names) == 1)
     }
 }

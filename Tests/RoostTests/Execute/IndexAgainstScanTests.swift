@@ -1,5 +1,4 @@
 import BSON
-import Foundation
 import Query
 import Testing
 import TestSupport
@@ -53,10 +52,6 @@ import TestSupport
         ],
     ]
 
-    /// How many times as many cases as in the test command; tools/differential sets it.
-    private static let scale = max(
-        1, ProcessInfo.processInfo.environment["ROOST_DIFFERENTIAL_SCALE"].flatMap(Int.init) ?? 1)
-
     private static let names = Namespace("test", "small")
 
     private static func ids(_ documents: [Document]) -> [Int32] {
@@ -68,10 +63,12 @@ import TestSupport
 
     @Test(arguments: 0..<indexes.count)
     func answersAreThoseOfTheScan(position: Int) async throws {
+        defer { Differential.report() }
         let index = Self.indexes[position]
         let fixture = try ReadFixture()
-        for round in 0..<6 * Self.scale {
-            var small = SmallDocuments(seed: UInt64(position * 1_000_000 + round))
+        for round in 0..<3 * Differential.scale {
+            let seed = Differential.seed + UInt64(position * 1_000_000 + round)
+            var small = SmallDocuments(seed: seed)
             var specification: [(String, Value)] = []
             for key in index.specification.keys {
                 specification.append((key, index.specification[key] ?? .null))
@@ -115,8 +112,9 @@ import TestSupport
     @Test(arguments: 0..<sets.count)
     func unionsAreThoseOfTheScan(position: Int) async throws {
         let fixture = try ReadFixture()
-        for round in 0..<4 * Self.scale {
-            var small = SmallDocuments(seed: UInt64(0xABCD + position * 1_000_000 + round))
+        for round in 0..<2 * Differential.scale {
+            let seed = Differential.seed + UInt64(0xABCD + position * 1_000_000 + round)
+            var small = SmallDocuments(seed: seed)
             for (number, index) in Self.sets[position].enumerated() {
                 let specification = Document { writer in
                     writer.appendFields(of: index.view)
@@ -180,6 +178,7 @@ import TestSupport
         _ fixture: ReadFixture, _ small: inout SmallDocuments, _ filter: Document,
         hints: [Value?], isComplete: Bool
     ) throws {
+        Differential.count()
         let sort = small.random.oneIn(2) ? small.sort() : nil
         let natural: Value = ["$natural": 1]
         let scan = try fixture.find(fixture.request(Self.names, filter, hint: natural))

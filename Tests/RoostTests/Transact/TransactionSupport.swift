@@ -48,6 +48,7 @@ extension ReadFixture {
         request.transaction = transaction
         request.deadline = seconds.map { .now + .seconds($0) }
         for form in forms { try Self.statement(form, into: &request) }
+        _ = request.prepareInterrupt()
         let (engine, begun) = (engine, request)
         return Task {
             let result = await withCheckedContinuation { continuation in

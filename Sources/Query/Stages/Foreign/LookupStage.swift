@@ -1,9 +1,14 @@
 // $lookup.
 //
-// For each document the condition on the other collection is made of the values at the local field
-// ({$eq: value}, {$in: elements} for an array) and the variables of `let`. Documents with the same
-// values as the one before get the same result without a read, which for a pipeline that depends on
-// nothing is all of them.
+// Joins by equality alone take many documents at once (JoinBatch). In others, for each document the
+// condition on the other collection is made of the values at the local field ({$eq: value},
+// {$in: elements} for an array) and the variables of `let`. Documents with the same values as the
+// one before get the same result without a read, which for a pipeline that depends on nothing is
+// all of them.
+//
+// Batches grow from one document to many, so that a query that wants few results joins few. While
+// one batch is handed on, the next is filled: at least two leave for each that comes, and more as
+// long as they are small, so that large joins are laid out few at a time.
 
 import BSON
 
@@ -18,8 +23,20 @@ final class LookupStage: StageExecution {
     private var inputs = DocumentWriter()
     private var writer = DocumentWriter()
 
+    /// Documents that wait to be joined; nil where each is joined when it comes.
+    private var waiting: JoinBatch?
+    /// How many may wait.
+    private var waitingMax = 1
+    /// Documents that are joined, and how many of them are handed on.
+    private var leaving: JoinBatch?
+    private var leftCount = 0
+    /// Whether no document has to come any more.
+    private var isInputEnded = false
+
     /// Most bytes of documents joined to one, as in MongoDB.
     static let joinedBytesMax = 100 * 1024 * 1024
+    /// How many bytes of results are handed on for one document that comes.
+    private static let leavingBytes = 256 * 1024
 
     init(
         _ specification: LookupSpecification, _ resources: ExecutionResources,
@@ -28,12 +45,114 @@ final class LookupStage: StageExecution {
         self.specification = specification
         self.resources = resources
         context = EvaluationContext(resources.interrupt)
+        waiting = JoinBatch(specification)
+        leaving = JoinBatch(specification)
         super.init(next)
     }
 
-    override var memoryBytes: Int { joined.count + batch.byteCount }
+    override var memoryBytes: Int {
+        joined.count + batch.byteCount + (waiting?.byteCount ?? 0) + (leaving?.byteCount ?? 0)
+    }
 
     override func push(_ document: DocumentView, arrayPosition: Int?) throws(DBError) -> Bool {
+        guard waiting != nil, let equality = specification.equality else {
+            return try joinAlone(document)
+        }
+        if let value = LookupCondition.scalar(at: equality.localField, in: document),
+            JoinBatch.isPlain(value)
+        {
+            waiting?.append(document, value)
+        } else {
+            waiting?.append(document)
+        }
+        guard try passLeaving(atLeast: 2) else { return false }
+        guard let count = waiting?.count, let isFull = waiting?.isFull else { return true }
+        guard isFull || count >= waitingMax, leftCount == leaving?.count else { return true }
+        waitingMax = min(2 * waitingMax, JoinBatch.documentsMax)
+        try joinWaiting()
+        return try passLeaving(atLeast: 1)
+    }
+
+    override func endInput() throws(DBError) {
+        isInputEnded = true
+    }
+
+    override func drainOne() throws(DBError) -> Bool {
+        guard isInputEnded, waiting != nil else { return false }
+        if leftCount == leaving?.count {
+            guard let count = waiting?.count, count > 0 else { return false }
+            try joinWaiting()
+        }
+        guard try passNext() else {
+            waiting?.removeAll()
+            leaving?.removeAll()
+            leftCount = 0
+            return false
+        }
+        return true
+    }
+
+    // MARK: Many at once
+
+    /// Reads what belongs to the documents that wait, which then leave.
+    private func joinWaiting() throws(DBError) {
+        swap(&waiting, &leaving)
+        waiting?.removeAll()
+        leftCount = 0
+        guard let condition = leaving?.filter else { return }
+        leaving?.beginForeign()
+        let source = specification.source
+        let pipeline = try filtered(source.compiled, condition)
+        var isTooMuch = false
+        try resources.forEach(source.collection, pipeline, &batch) { document throws(DBError) in
+            isTooMuch = try leaving?.take(foreign: document) == false
+            return !isTooMuch
+        }
+        if isTooMuch { leaving?.separate() }
+    }
+
+    /// Hands on so many joined documents, more while they are small.
+    private func passLeaving(atLeast count: Int) throws(DBError) -> Bool {
+        var count = count
+        var bytes = 0
+        while leftCount < leaving?.count ?? 0, count > 0 || bytes < Self.leavingBytes {
+            guard try passNext() else { return false }
+            count -= 1
+            bytes += writer.count
+        }
+        return true
+    }
+
+    /// Hands on the next joined document.
+    private func passNext() throws(DBError) -> Bool {
+        let index = leftCount
+        leftCount += 1
+        // Out of its place, so that what follows may use it.
+        guard let leaving else { return true }
+        guard let value = leaving.value(of: index) else {
+            return try joinAlone(leaving.local[index])
+        }
+        joinedInputs = nil
+        joined.removeAll()
+        let start = joined.openDocument()
+        leaving.write(joinedTo: value, into: &joined)
+        joined.close(start)
+        return try passJoined(to: leaving.local[index])
+    }
+
+    /// Hands a document on with the array in `joined`.
+    private func passJoined(to document: DocumentView) throws(DBError) -> Bool {
+        writer.removeAll()
+        let array = joined.bytes
+        writer.write(
+            document, setting: specification.output, to: ValueRef(.array, array.span.bytes))
+        let bytes = writer.bytes
+        return try passOn(DocumentView(bytes.span.bytes), arrayPosition: nil)
+    }
+
+    // MARK: One by one
+
+    private func joinAlone(_ document: DocumentView) throws(DBError) -> Bool {
         inputs.removeAll()
         let inputsStart = inputs.openDocument()
         let condition = try specification.equality.map { equality throws(DBError) in
@@ -48,12 +167,7 @@ final class LookupStage: StageExecution {
             try read(condition, variables)
             joinedInputs = inputs.bytes
         }
-        writer.removeAll()
-        let array = joined.bytes
-        writer.write(
-            document, setting: specification.output, to: ValueRef(.array, array.span.bytes))
-        let bytes = writer.bytes
-        return try passOn(DocumentView(bytes.span.bytes), arrayPosition: nil)
+        return try passJoined(to: document)
     }
 
     /// The values of `let`, which are added to the inputs.
@@ -97,13 +211,19 @@ final class LookupStage: StageExecution {
         if variables.isEmpty {
             guard let condition else { return source.compiled }
             if !source.hasViewStages, !source.compiled.isCollectionless {
-                var options = FilterOptions()
-                options.collation = specification.collation
-                let filter = try Filter.parse(condition.view, options)
-                return source.compiled.preceded(by: filter)
+                return try filtered(source.compiled, condition)
             }
         }
         return try source.pipeline(binding: variables, condition: condition)
+    }
+
+    /// A pipeline over the documents that match a condition.
+    private func filtered(
+        _ pipeline: Pipeline, _ condition: Document
+    ) throws(DBError) -> Pipeline {
+        var options = FilterOptions()
+        options.collation = specification.collation
+        return pipeline.preceded(by: try Filter.parse(condition.view, options))
     }
 
     private var tooLarge: DBError {
@@ -138,7 +258,7 @@ enum LookupCondition {
 
     /// A value on a path through objects alone that is no array; nil for any other case.
     @_lifetime(copy document)
-    private static func scalar(at path: FieldPath, in document: DocumentView) -> ValueView? {
+    static func scalar(at path: FieldPath, in document: DocumentView) -> ValueView? {
         var level = document
         for (index, segment) in path.segments.enumerated() {
             guard let value = level.value(segment.name.span.bytes) else { return nil }

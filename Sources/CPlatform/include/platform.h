@@ -1,0 +1,9 @@
+#ifndef ROOST_PLATFORM_H
+#define ROOST_PLATFORM_H
+
+// What glibc declares only under _GNU_SOURCE, which Swift's Glibc module is built without.
+
+/// How many processors the calling process's affinity mask allows; 0 where it can't be told.
+int roost_allowed_processors(void);
+
+#endif

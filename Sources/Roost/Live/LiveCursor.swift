@@ -1,0 +1,311 @@
+// A live query as its client reads it: the result, then what becomes of it, in batches of events.
+
+package import BSON
+import Query
+import Storage
+import Synchronization
+
+/// The reading end of one subscription. One thread at a time uses it; `kill`, `wait` and
+/// `cancelWait` may be called from any.
+// Unchecked: all mutable state belongs to the one thread that is in `advance`; the owner hands the
+// cursor on only between calls.
+package final class LiveCursor: @unchecked Sendable {
+    /// Where a batch stands.
+    package enum Status: Sendable {
+        /// There are events in it.
+        case filled
+        /// There is nothing yet: `wait`.
+        case empty
+        /// Call again, from a thread that has the time.
+        case again
+    }
+
+    private enum Phase {
+        /// The result is to be read; `reason` where the client holds another one, which is that
+        /// of `known` if it can still be told.
+        case begins(reason: String?, known: LiveToken?)
+        /// The result is being read.
+        case reads(QueryCursor, ReadView, Timestamp)
+        case follows
+    }
+
+    /// The collection.
+    package var namespace: Namespace { request.namespace }
+
+    private let engine: RoostEngine
+    private let request: LiveRequest
+    private let interrupt = Interrupt()
+    private let projection: LiveProjection
+    private var phase: Phase
+    /// Replaced when the result is read anew.
+    private let current: Mutex<LiveSubscription?> = Mutex(nil)
+    private let group = Mutex<LiveGroup?>(nil)
+    /// Events of the result that were not handed out yet.
+    private var events = LiveEventWriter()
+    private var offset = 0
+    private var documents = LiveDocuments()
+    private var frames: [LiveFrame] = []
+    /// The newest command that a client with all events so far knows of; nil before `ready`.
+    private var position: Timestamp?
+
+    package init(_ engine: RoostEngine, _ request: LiveRequest) {
+        self.engine = engine
+        self.request = request
+        projection = LiveProjection(request.projection, request.filter)
+        phase = .begins(reason: nil, known: request.resumeAfter)
+    }
+
+    deinit {
+        close()
+    }
+
+    /// Makes the call that runs now, or the next one, throw `cursorKilled`, soon.
+    package func kill() {
+        interrupt.kill()
+        close()
+    }
+
+    private func close() {
+        current.withLock { $0 }?.close()
+        let left = group.withLock { group in
+            defer { group = nil }
+            return group
+        }
+        if let left { engine.live.leave(left) }
+    }
+
+    /// Memory held, in bytes; roughly.
+    package var memoryBytes: Int { 1_024 + events.byteCount }
+
+    /// What a client that has all events so far resumes with; nil before `ready`.
+    package var token: LiveToken? {
+        position.map { request.token($0, epoch: engine.logEpoch) }
+    }
+
+    // MARK: Waiting
+
+    /// Calls `wake` once when there is more; answers a number to cancel by, or nil where there is
+    /// more already.
+    package func wait(_ wake: @escaping @Sendable () -> Void) -> UInt64? {
+        current.withLock { $0 }?.wait(wake)
+    }
+
+    /// Gives up waiting; false where the call was made or is being made.
+    package func cancelWait(_ number: UInt64) -> Bool {
+        current.withLock { $0 }?.cancelWait(number) ?? false
+    }
+
+    // MARK: Reading
+
+    /// Appends events to a batch. Of the result's at most `documentsMax`; later ones come as they
+    /// belong together.
+    /// - Parameter reader: that of a thread that has the time to read a result; without one,
+    ///   nothing is read.
+    /// - Throws: `cursorKilled` (237), what the query throws. The cursor is at its end then.
+    package func advance<Sink: DocumentSink>(
+        _ reader: Reader?, documentsMax: Int, into sink: inout Sink
+    ) throws(DBError) -> Status {
+        do throws(DBError) {
+            try interrupt.check()
+            while true {
+                if try hand(documentsMax, &sink) { return .filled }
+                switch phase {
+                case .begins(let reason, let known):
+                    guard let reader else { return .again }
+                    try begin(reason, known, reader)
+                case .reads(let cursor, let view, let end):
+                    guard let reader else { return .again }
+                    try read(cursor, view, end, reader)
+                case .follows:
+                    guard try follow() else { return .empty }
+                }
+            }
+        } catch {
+            close()
+            throw error
+        }
+    }
+
+    /// Moves events to the batch; false where there are none.
+    private func hand<Sink: DocumentSink>(
+        _ documentsMax: Int, _ sink: inout Sink
+    ) throws(DBError) -> Bool {
+        if offset < events.byteCount {
+            offset = LiveFrame.append(
+                events.writer.bytes, from: offset, documentsMax: documentsMax, to: &sink)
+            if offset == events.byteCount {
+                events.removeAll()
+                offset = 0
+            }
+            return true
+        }
+        guard !frames.isEmpty else { return false }
+        var bytes = 0
+        var count = 0
+        for frame in frames {
+            if count > 0, bytes + frame.bytes.count > Limits.documentBytesMax { break }
+            _ = LiveFrame.append(frame.bytes, from: 0, documentsMax: .max, to: &sink)
+            bytes += frame.bytes.count
+            count += 1
+            position = frame.end
+        }
+        frames.removeFirst(count)
+        return true
+    }
+
+    /// Looks what the matcher has put in; false for nothing.
+    private func follow() throws(DBError) -> Bool {
+        guard let subscription = current.withLock({ $0 }) else { return false }
+        let told = engine.live.position
+        switch subscription.take() {
+        case .nothing(let isCurrent):
+            if isCurrent, let position, position < told { self.position = told }
+            return false
+        case .frames(let frames): self.frames = frames
+        case .behind(let reason): phase = .begins(reason: reason, known: token)
+        case .failed(let error): throw error
+        }
+        return true
+    }
+
+    // MARK: The result
+
+    /// Joins the group and begins to read the result, or what differs from the one that is known.
+    private func begin(
+        _ reason: String?, _ known: LiveToken?, _ reader: Reader
+    ) throws(DBError) {
+        let group = try joined(reader)
+        let subscription = LiveSubscription()
+        current.withLock { $0 = subscription }
+        if interrupt.isKilled { subscription.close() }
+        position = nil
+        let view = try ReadView(engine)
+        do {
+            let end = try view.use { reader, _ in
+                try reader.read { transaction in try transaction.logEnd() }
+            }
+            let start = end ?? Timestamp(rawValue: 0)
+            var past = LivePast(engine, request, view)
+            var why = reason
+            if let known { why = try past.collect(since: known, until: start) }
+            if group.keepsRows {
+                try keep(known, why, &past, subscription, group, view, start, reader)
+            } else if known != nil, why == nil {
+                try past.writeRows(projection, into: &events)
+                finish(start)
+                engine.live.arrive(subscription, group, start)
+            } else {
+                reset(why)
+                phase = .reads(QueryCursor(engine, request.source(view)), view, start)
+                return
+            }
+            view.end(Self.done)
+        } catch {
+            view.end(Self.done)
+            throw DBError(engineFailure: error)
+        }
+    }
+
+    /// Says that the rows so far are to be forgotten.
+    private func reset(_ reason: String?) {
+        guard let reason else { return }
+        engine.live.noteReset()
+        events.append(.reset, reason: reason, token: nil)
+    }
+
+    /// Reads a result that is kept, and the one that the client has.
+    private func keep(
+        _ known: LiveToken?, _ reason: String?, _ past: inout LivePast,
+        _ subscription: LiveSubscription, _ group: LiveGroup, _ view: ReadView,
+        _ start: Timestamp, _ reader: Reader
+    ) throws {
+        let result = try LiveResult(request, view, engine, reader)
+        var reason = reason
+        var old: [LiveRow]?
+        if known != nil, reason == nil {
+            switch try past.rows(projection, reader) {
+            case .success(let rows): old = rows
+            case .failure(let unknown): reason = unknown.reason
+            }
+        }
+        let kept = engine.live.install(result, subscription, group, start)
+        let token = request.token(kept.position, epoch: engine.logEpoch).text
+        if old == nil { reset(reason) }
+        LiveDifference.write(
+            from: old ?? [], to: kept.rows, isOrdered: request.isOrdered,
+            token: old == nil ? nil : token, into: &events)
+        finish(kept.position)
+    }
+
+    private func joined(_ reader: Reader) throws(DBError) -> LiveGroup {
+        if let known = group.withLock({ $0 }) { return known }
+        let joined = try engine.live.join(request, engine, reader)
+        group.withLock { $0 = joined }
+        return joined
+    }
+
+    private func read(
+        _ cursor: QueryCursor, _ view: ReadView, _ end: Timestamp, _ reader: Reader
+    ) throws(DBError) {
+        documents.removeAll()
+        let status: ReadStatus
+        do throws(DBError) {
+            try interrupt.check()
+            status = try cursor.advance(
+                reader,
+                BatchLimits(
+                    documentsMax: DocumentBatch.documentsMax, bytesMax: DocumentBatch.bytesMax),
+                .slice, into: &documents)
+        } catch {
+            view.end(Self.done)
+            throw error
+        }
+        let batch = documents.batch
+        for index in 0..<batch.count {
+            let id = LiveRead.id(of: batch[index])
+            let start = events.open(.added, id: id.view)
+            try events.project(batch[index], projection)
+            events.close(start, nil)
+        }
+        guard status == .exhausted else { return }
+        view.end(Self.done)
+        finish(end)
+        if let subscription = current.withLock({ $0 }), let group = group.withLock({ $0 }) {
+            engine.live.arrive(subscription, group, end)
+        }
+    }
+
+    private func finish(_ end: Timestamp) {
+        position = end
+        phase = .follows
+        events.append(.ready, token: request.token(end, epoch: engine.logEpoch).text)
+    }
+
+    private static var done: DBError {
+        DBError(.snapshotUnavailable, "The result was read")
+    }
+}
+
+extension LiveFrame {
+    /// Appends encoded events from `start` on, at most `documentsMax` and as many as a batch holds;
+    /// returns where the rest begins.
+    static func append<Sink: DocumentSink>(
+        _ events: [UInt8], from start: Int, documentsMax: Int, to sink: inout Sink
+    ) -> Int {
+        let bytes = events.span.bytes
+        var offset = start
+        var count = 0
+        while offset < bytes.byteCount, count < documentsMax {
+            // SAFETY: LiveEventWriter wrote whole documents one after another.
+            let size = Int(
+                UInt32(
+                    littleEndian: bytes.unsafeLoadUnaligned(
+                        fromByteOffset: offset, as: UInt32.self)))
+            if count > 0, offset - start + size > Limits.documentBytesMax { break }
+            sink.append(DocumentView(bytes.extracting(offset..<offset + size)))
+            offset += size
+            count += 1
+        }
+        return offset
+    }
+}

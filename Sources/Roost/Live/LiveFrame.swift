@@ -1,0 +1,112 @@
+// What subscribers of a live query are told: events, encoded once for all who asked the same.
+// Events.md beside this file says what each one means.
+
+import BSON
+
+/// What an event says of a row.
+enum LiveOperation: String, Sendable {
+    case added
+    case changed
+    case moved
+    case removed
+    /// The result is whole: what came so far is the query's result at the token.
+    case ready
+    /// Forget all rows; the result follows anew.
+    case reset
+}
+
+/// Encoded events that belong together: all of one commit, or of several.
+final class LiveFrame: Sendable {
+    /// Documents, one behind the other.
+    let bytes: [UInt8]
+    /// How many.
+    let count: Int
+    /// The newest command whose changes they show.
+    let end: Timestamp
+
+    init(bytes: [UInt8], count: Int, end: Timestamp) {
+        self.bytes = bytes
+        self.count = count
+        self.end = end
+    }
+}
+
+/// Encodes events into one buffer.
+struct LiveEventWriter {
+    /// Documents, one behind the other.
+    private(set) var writer = DocumentWriter()
+    /// How many.
+    private(set) var count = 0
+
+    /// Bytes so far.
+    var byteCount: Int { writer.count }
+
+    /// Appends an event about a row; `document` is copied as it is.
+    mutating func append(
+        _ operation: LiveOperation, id: ValueView, _ document: DocumentView?, index: Int? = nil,
+        from: Int? = nil, token: String?
+    ) {
+        let start = open(operation, id: id)
+        if let document { writer.append("doc", document) }
+        if let index { writer.append("index", Int32(truncatingIfNeeded: index)) }
+        if let from { writer.append("from", Int32(truncatingIfNeeded: from)) }
+        close(start, token)
+    }
+
+    /// Begins an event about a row; its document may be written under the name `doc` before
+    /// `close`.
+    mutating func open(_ operation: LiveOperation, id: ValueView) -> Int {
+        let start = writer.openDocument()
+        writer.append("op", operation.rawValue)
+        writer.append("id", id)
+        return start
+    }
+
+    /// Writes the projected document of an event that was opened.
+    mutating func project(
+        _ document: DocumentView, _ projection: LiveProjection
+    ) throws(DBError) {
+        writer.appendHeader(.document, "doc")
+        try projection.write(document, into: &writer)
+    }
+
+    /// Ends an event.
+    mutating func close(_ start: Int, _ token: String?) {
+        if let token { writer.append("token", token) }
+        writer.close(start)
+        count += 1
+    }
+
+    /// Forgets an event that was opened.
+    mutating func abandon(_ start: Int) {
+        writer.truncate(to: start)
+    }
+
+    /// Appends `ready` or `reset`, whose reason tells why the result comes anew.
+    mutating func append(_ operation: LiveOperation, reason: String? = nil, token: String?) {
+        let start = writer.openDocument()
+        writer.append("op", operation.rawValue)
+        if let reason { writer.append("reason", reason) }
+        close(start, token)
+    }
+
+    /// Appends the events of another writer.
+    mutating func append(contentsOf other: LiveEventWriter) {
+        let bytes = other.writer.bytes
+        writer.appendRaw(copying: bytes.span.bytes)
+        count += other.count
+    }
+
+    /// Hands the events out.
+    mutating func take(end: Timestamp) -> LiveFrame {
+        let frame = LiveFrame(bytes: writer.take(), count: count, end: end)
+        count = 0
+        return frame
+    }
+
+    /// Forgets all events.
+    mutating func removeAll() {
+        writer.removeAll()
+        count = 0
+    }
+}

@@ -1,0 +1,164 @@
+// All who ask for the same: one evaluation, one encoding.
+
+import BSON
+import Query
+import Storage
+
+/// A query group: identical live queries.
+// Unchecked: touched under the lock of `LiveQueries` only, but for what is immutable.
+final class LiveGroup: @unchecked Sendable {
+    let request: LiveRequest
+    /// What the matcher asks documents.
+    let filter: Filter
+    let projection: LiveProjection
+    /// What tokens carry.
+    let hash: UInt64
+    /// Who gets the events of the next pass.
+    var subscriptions: [LiveSubscription] = []
+    /// Subscribers, also those that are still reading the result they begin with.
+    var members = 0
+    /// Tells groups apart, in the order of their making.
+    let serial: UInt64
+    /// Where the predicate index has it; nil: it is asked about every change.
+    var anchor: Anchor?
+    /// The change for which the group was last a candidate.
+    var mark: UInt64 = 0
+    /// Whether the pass under way touched it.
+    var isTouched = false
+    /// Whether the pass under way changed what is kept.
+    var isNoted = false
+    /// Events of the pass under way.
+    var events = LiveEventWriter()
+    /// The result, where one is kept; as of `position`.
+    var result: LiveResult?
+    var position = Timestamp(rawValue: 0)
+
+    init(_ request: LiveRequest, serial: UInt64) {
+        self.request = request
+        self.serial = serial
+        filter = request.filter
+        hash = request.hash
+        projection = LiveProjection(request.projection, request.filter)
+    }
+
+    /// Whether the result is kept, since a change alone does not say what becomes of it.
+    var keepsRows: Bool {
+        if case .rows = request.shape { false } else { true }
+    }
+
+    // MARK: Changes
+
+    /// Notes what a change does to the rows.
+    /// - Throws: what the filter and the projection throw.
+    func apply(
+        _ change: ChangeSet.Change, of set: borrowing ChangeSet, _ token: String,
+        _ scratch: inout MatchScratch
+    ) throws(DBError) {
+        var matched = false
+        if let before = change.before {
+            matched = try filter.matches(set.image(before), &scratch)
+        }
+        var matches = false
+        if let after = change.after {
+            matches = try filter.matches(set.image(after), &scratch)
+        }
+        guard matched || matches else { return }
+        if keepsRows {
+            try note(change, of: set, matched: matched, matches: matches)
+        } else {
+            try events.append(
+                change, of: set, projection, matched: matched, matches: matches, token: token)
+        }
+    }
+
+    private func note(
+        _ change: ChangeSet.Change, of set: borrowing ChangeSet, matched: Bool, matches: Bool
+    ) throws(DBError) {
+        guard let result else { return }
+        isNoted = true
+        // Views can't be optional fields of a call's tuple, so there is a call for each case.
+        switch (change.before, change.after) {
+        case (let before?, let after?):
+            try result.note(
+                set.image(before), set.image(after), matched: matched, matches: matches)
+        case (let before?, nil):
+            try result.note(set.image(before), nil, matched: matched, matches: false)
+        case (nil, let after?):
+            try result.note(nil, set.image(after), matched: false, matches: matches)
+        case (nil, nil): break
+        }
+    }
+
+    // MARK: Results
+
+    /// Brings the kept result up to the reader's snapshot and notes what became of it.
+    /// - Throws: what the query throws.
+    func settle(
+        _ engine: RoostEngine, _ reader: Reader, _ end: Timestamp, _ token: String
+    ) throws(DBError) {
+        isNoted = false
+        guard let result else { return }
+        try result.settle(engine, reader, token, into: &events)
+        position = end
+    }
+
+    // MARK: Delivery
+
+    /// Hands the events of the pass to the subscribers.
+    func deliver(end: Timestamp) -> Int {
+        guard events.count > 0 else { return 0 }
+        guard events.byteCount <= Limits.documentBytesMax else {
+            events.removeAll()
+            giveUp("the changes of one command are larger than a batch")
+            return 0
+        }
+        let frame = events.take(end: end)
+        let count = subscriptions.count
+        subscriptions.removeAll { !$0.push(frame) }
+        return count
+    }
+
+    /// Has all subscribers read the result anew.
+    func giveUp(_ reason: String) {
+        events.removeAll()
+        result = nil
+        isNoted = false
+        for subscription in subscriptions { subscription.giveUp(reason) }
+        subscriptions = []
+    }
+
+    /// Ends all subscriptions with an error.
+    func fail(_ error: DBError) {
+        events.removeAll()
+        result = nil
+        isNoted = false
+        for subscription in subscriptions { subscription.fail(error) }
+        subscriptions = []
+    }
+}
+
+extension LiveEventWriter {
+    /// Appends what a change does to the rows of a query that keeps none.
+    /// - Throws: what the projection throws.
+    mutating func append(
+        _ change: ChangeSet.Change, of set: borrowing ChangeSet, _ projection: LiveProjection,
+        matched: Bool, matches: Bool, token: String?
+    ) throws(DBError) {
+        guard matches, let after = change.after else {
+            return append(.removed, id: set.id(change), nil, token: token)
+        }
+        let start = open(matched ? .changed : .added, id: set.id(change))
+        let document = byteCount
+        try project(set.image(after), projection)
+        if matched, let before = change.before {
+            var other = LiveEventWriter()
+            try other.project(set.image(before), projection)
+            if other.writer.bytes.dropFirst(5).elementsEqual(
+                writer.bytes[(document + 5)...])
+            {
+                return abandon(start)
+            }
+        }
+        close(start, token)
+    }
+}

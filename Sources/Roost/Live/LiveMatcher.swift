@@ -1,0 +1,276 @@
+// The matcher: what the commits since the last pass did, told to who asked.
+//
+// A pass takes one snapshot and goes over the log from where the last pass ended to the snapshot's
+// end. It sees net changes: commits that came in one pass are told together. So all that is read in
+// the snapshot (tails of windows, joined collections) fits the images in hand.
+
+import BSON
+import Query
+import Storage
+
+/// What is subscribed, and the pass over it. Under the lock of `LiveQueries`.
+final class LiveMatcher {
+    /// Counters for serverStatus.
+    struct Counters {
+        /// Documents' net changes that a live query's collection had.
+        var changes: UInt64 = 0
+        /// Groups that were asked about a change.
+        var candidates: UInt64 = 0
+        /// Events that groups made.
+        var events: UInt64 = 0
+        /// The same, once for each subscriber.
+        var deliveries: UInt64 = 0
+        /// Results that were read again.
+        var refreshes: UInt64 = 0
+    }
+
+    /// The groups that are about one collection.
+    private final class Watched {
+        var index = PredicateIndex()
+        /// Groups that join it: any change may concern them.
+        var joining: [LiveGroup] = []
+        var groups = 0
+    }
+
+    /// All groups by what they ask.
+    private(set) var groups: [[UInt8]: LiveGroup] = [:]
+    private(set) var counters = Counters()
+    /// The newest command whose changes were told.
+    private(set) var position = Timestamp(rawValue: 0)
+    private var collections: [Namespace: Watched] = [:]
+    private var names: Set<Namespace> = []
+    /// Subscribers that have read their result and wait for what came since.
+    private var arriving: [(LiveSubscription, LiveGroup, Timestamp)] = []
+    /// Groups whose result was installed since the last pass.
+    private var fresh: [LiveGroup] = []
+    /// Subscribers that a pass has not told anything yet.
+    private var newcomers: [LiveSubscription] = []
+    private var touched: [LiveGroup] = []
+    private var candidates: [LiveGroup] = []
+    private var mark: UInt64 = 0
+    private var lastSerial: UInt64 = 0
+    private var scratch = MatchScratch()
+    private let epoch: UInt64
+
+    init(epoch: UInt64) {
+        self.epoch = epoch
+    }
+
+    var subscriptionCount: Int { groups.values.reduce(0) { $0 + $1.members } }
+
+    // MARK: Groups
+
+    /// The collections whose changes are followed.
+    var watchedNames: Set<Namespace> { names }
+
+    /// Counts a subscriber in; `logEnd` is where the log ends.
+    /// - Throws: `badValue` (2) where the collection has too many queries without an anchor.
+    func join(_ request: LiveRequest, logEnd: Timestamp) throws(DBError) -> LiveGroup {
+        if let group = groups[request.identity] {
+            group.members += 1
+            return group
+        }
+        if groups.isEmpty { position = logEnd }
+        lastSerial += 1
+        let group = LiveGroup(request, serial: lastSerial)
+        let watched = collections[request.namespace] ?? Watched()
+        try watched.index.insert(group)
+        for name in [request.namespace] + request.foreign {
+            let watched = name == request.namespace ? watched : collections[name] ?? Watched()
+            watched.groups += 1
+            collections[name] = watched
+            if request.foreign.contains(name) { watched.joining.append(group) }
+        }
+        group.members = 1
+        groups[request.identity] = group
+        names = Set(collections.keys)
+        return group
+    }
+
+    /// Counts a subscriber out.
+    func leave(_ group: LiveGroup) {
+        group.subscriptions.removeAll { $0.isClosed }
+        group.members -= 1
+        guard group.members <= 0, groups[group.request.identity] === group else { return }
+        groups[group.request.identity] = nil
+        let request = group.request
+        collections[request.namespace]?.index.remove(group)
+        for name in [request.namespace] + request.foreign {
+            guard let watched = collections[name] else { continue }
+            watched.joining.removeAll { $0 === group }
+            watched.groups -= 1
+            if watched.groups == 0 { collections[name] = nil }
+        }
+        names = Set(collections.keys)
+    }
+
+    /// A subscriber has read its result as of `position` and goes on from there.
+    func arrive(_ subscription: LiveSubscription, _ group: LiveGroup, _ position: Timestamp) {
+        arriving.append((subscription, group, position))
+    }
+
+    /// A subscriber has read a result that is to be kept, as of `position`; answers the one that
+    /// is kept already, or it.
+    func install(
+        _ result: LiveResult, _ subscription: LiveSubscription, _ group: LiveGroup,
+        _ position: Timestamp
+    ) -> (rows: [LiveRow], position: Timestamp) {
+        group.subscriptions.append(subscription)
+        newcomers.append(subscription)
+        if let kept = group.result { return (kept.all, group.position) }
+        let rows = result.all
+        group.result = result
+        group.position = position
+        fresh.append(group)
+        return (rows, position)
+    }
+
+    // MARK: A pass
+
+    /// Tells what was committed up to the reader's snapshot.
+    /// - Throws: what keeps the log from being read.
+    func pass(_ engine: RoostEngine, _ reader: Reader) throws {
+        try reader.read { transaction in
+            var collector = ChangeCollector(names)
+            _ = try collector.collect(behind: position, transaction)
+            let end = max(collector.last ?? position, position)
+            for set in collector.sets { evaluate(set, end) }
+            settle(engine, reader, end)
+            position = end
+            for subscription in newcomers { subscription.noteCurrent() }
+            newcomers.removeAll()
+            try admit(end, transaction)
+        }
+    }
+
+    /// Ends all subscriptions: the log can't be followed.
+    func fail(_ error: DBError) {
+        for group in groups.values { group.fail(error) }
+        for (subscription, _, _) in arriving { subscription.fail(error) }
+        arriving = []
+        fresh = []
+        touched = []
+    }
+
+    private func evaluate(_ set: ChangeSet, _ end: Timestamp) {
+        guard let watched = collections[set.namespace] else { return }
+        if set.isUnknown {
+            for group in groups.values where group.request.namespace == set.namespace {
+                giveUp(group)
+            }
+            for group in watched.joining { giveUp(group) }
+            return
+        }
+        counters.changes += UInt64(set.changes.count)
+        for group in watched.joining where group.result != nil {
+            group.result?.markStale()
+            group.isNoted = true
+            touch(group)
+        }
+        for change in set.changes where change.before != nil || change.after != nil {
+            mark += 1
+            candidates.removeAll(keepingCapacity: true)
+            if let before = change.before {
+                watched.index.find(set.image(before), mark, into: &candidates)
+            }
+            if let after = change.after {
+                watched.index.find(set.image(after), mark, into: &candidates)
+            }
+            counters.candidates += UInt64(candidates.count)
+            for group in candidates { apply(change, set, to: group, end) }
+        }
+    }
+
+    private func apply(
+        _ change: ChangeSet.Change, _ set: borrowing ChangeSet, to group: LiveGroup,
+        _ end: Timestamp
+    ) {
+        do throws(DBError) {
+            try group.apply(change, of: set, token(group, end), &scratch)
+            if group.events.count > 0 || group.isNoted { touch(group) }
+        } catch {
+            group.fail(error)
+        }
+    }
+
+    private func token(_ group: LiveGroup, _ end: Timestamp) -> String {
+        LiveToken(end, epoch: epoch, query: group.hash).text
+    }
+
+    private func touch(_ group: LiveGroup) {
+        if group.isTouched { return }
+        group.isTouched = true
+        touched.append(group)
+    }
+
+    private func giveUp(_ group: LiveGroup) {
+        group.giveUp("the collection was dropped or renamed, or too much of it changed at once")
+    }
+
+    /// Reads stale results again and hands all events out.
+    private func settle(_ engine: RoostEngine, _ reader: Reader, _ end: Timestamp) {
+        for group in fresh where group.position != end {
+            group.result?.markStale()
+            group.isNoted = true
+            touch(group)
+        }
+        fresh.removeAll(keepingCapacity: true)
+        for group in touched {
+            group.isTouched = false
+            if group.isNoted {
+                if group.result?.isStale == true { counters.refreshes += 1 }
+                do throws(DBError) {
+                    try group.settle(engine, reader, end, token(group, end))
+                } catch {
+                    group.fail(error)
+                }
+            }
+            counters.events += UInt64(group.events.count)
+            counters.deliveries += UInt64(group.deliver(end: end))
+        }
+        touched.removeAll(keepingCapacity: true)
+    }
+
+    /// Takes in subscribers that have read their result: tells them what came since.
+    private func admit(_ end: Timestamp, _ transaction: borrowing ReadTransaction) throws {
+        var sets: [Timestamp: ChangeCollector] = [:]
+        let waiting = arriving
+        arriving.removeAll()
+        for (subscription, group, start) in waiting {
+            if subscription.isClosed { continue }
+            if start > end {
+                arriving.append((subscription, group, start))
+                continue
+            }
+            if start < end {
+                if sets[start] == nil {
+                    var collector = ChangeCollector(names)
+                    _ = try collector.collect(behind: start, transaction)
+                    sets[start] = collector
+                }
+                if let set = sets[start]?.set(group.request.namespace) {
+                    catchUp(subscription, group, set, end)
+                }
+            }
+            group.subscriptions.append(subscription)
+            subscription.noteCurrent()
+        }
+    }
+
+    private func catchUp(
+        _ subscription: LiveSubscription, _ group: LiveGroup, _ set: ChangeSet, _ end: Timestamp
+    ) {
+        if set.isUnknown {
+            return subscription.giveUp("the collection was exchanged while its result was read")
+        }
+        do throws(DBError) {
+            for change in set.changes {
+                try group.apply(change, of: set, token(group, end), &scratch)
+            }
+        } catch {
+            group.events.removeAll()
+            return subscription.fail(error)
+        }
+        if group.events.count > 0 { _ = subscription.push(group.events.take(end: end)) }
+    }
+}

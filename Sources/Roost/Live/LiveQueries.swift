@@ -1,0 +1,188 @@
+// Live queries: results that are kept up to date by events.
+//
+//     log ──▶ LiveMatcher ──▶ PredicateIndex ──▶ LiveGroup ──▶ LiveSubscription ──▶ LiveCursor
+//          net changes      which queries?     events        outbox             batches
+//
+//   source     The change log, which has every image before and after. One thread follows it
+//              (`run`), woken by the writer after a commit; the writer never waits, and nothing is
+//              queued but what the log holds anyway.
+//   matching   A change is looked up in an index of the queries' predicates by its image before and
+//              its image after. Only what is found there is asked, so a write costs what it
+//              concerns, not what is subscribed.
+//   groups     Identical queries are one LiveGroup: matched once, encoded once.
+//   delivery   Each subscriber has a bounded outbox of shared frames. One that falls behind is
+//              given up and begins again from its last token.
+//   beginning  A cursor joins its group, reads the result in a snapshot, and hands the snapshot's
+//              place in the log to the matcher, which tells it what came since. No gap, no overlap.
+//
+// Everything here is under one lock but the outboxes; passes take microseconds, and only who
+// subscribes waits for them.
+
+package import BSON
+import Storage
+import Synchronization
+
+/// All live queries of an engine.
+package final class LiveQueries: Sendable {
+    private let matcher: Mutex<LiveMatcher>
+    private let departed = Mutex<[LiveGroup]>([])
+    private let signal = LiveSignal()
+    private let isRunning = Mutex<Bool>(false)
+    /// Subscribers; the writer wakes the matcher only while there are some.
+    private let members = Atomic<Int>(0)
+    private let told = Atomic<UInt64>(0)
+    private let resets = Atomic<UInt64>(0)
+    let observed: ObservedNames
+
+    init(epoch: UInt64, _ observed: ObservedNames) {
+        matcher = Mutex(LiveMatcher(epoch: epoch))
+        self.observed = observed
+    }
+
+    // MARK: The writer's side
+
+    /// Tells that something was committed. Any thread; costs next to nothing while nobody listens.
+    func noteCommit() {
+        if members.load(ordering: .relaxed) > 0 { signal.raise() }
+    }
+
+    // MARK: The thread
+
+    /// Starts the thread that follows the log, once.
+    func start(_ engine: RoostEngine) throws(DBError) {
+        let isFirst = isRunning.withLock { isRunning in
+            defer { isRunning = true }
+            return !isRunning
+        }
+        guard isFirst else { return }
+        let reader: Reader
+        do {
+            reader = try engine.store.makeReader()
+        } catch {
+            isRunning.withLock { $0 = false }
+            throw DBError(engineFailure: error)
+        }
+        engine.background.start { [weak engine, signal] in
+            while signal.wait() {
+                guard let engine else { return }
+                engine.live.run(engine, reader)
+            }
+        }
+    }
+
+    /// Ends the thread.
+    func stop() {
+        signal.stop()
+    }
+
+    private func run(_ engine: RoostEngine, _ reader: Reader) {
+        let leaving = departed.withLock { departed in
+            defer { departed = [] }
+            return departed
+        }
+        matcher.withLock { matcher in
+            for group in leaving { matcher.leave(group) }
+            if !leaving.isEmpty { release(matcher.watchedNames) }
+            do {
+                try matcher.pass(engine, reader)
+            } catch {
+                engine.noteLiveFailure(error)
+                matcher.fail(DBError(engineFailure: error))
+            }
+            told.store(matcher.position.rawValue, ordering: .releasing)
+        }
+    }
+
+    // MARK: The readers' side
+
+    /// Counts a subscriber in and finds its group.
+    /// - Throws: `badValue` (2) where no index can serve the query and too many such are there.
+    func join(
+        _ request: LiveRequest, _ engine: RoostEngine, _ reader: Reader
+    ) throws(DBError) -> LiveGroup {
+        try start(engine)
+        // Before the log's end is looked at, so that nothing behind it lacks its image.
+        for name in [request.namespace] + request.foreign {
+            observed.keep(name, until: .max)
+        }
+        members.wrappingAdd(1, ordering: .relaxed)
+        let result: Result<LiveGroup, DBError> = matcher.withLock { matcher in
+            do {
+                let end = try reader.read { transaction in try transaction.logEnd() }
+                return .success(try matcher.join(request, logEnd: end))
+            } catch {
+                return .failure(DBError(engineFailure: error))
+            }
+        }
+        if case .failure = result { members.wrappingSubtract(1, ordering: .relaxed) }
+        return try result.get()
+    }
+
+    /// Has a subscriber that has read its result as of `position` follow from there.
+    func arrive(_ subscription: LiveSubscription, _ group: LiveGroup, _ position: Timestamp) {
+        matcher.withLock { $0.arrive(subscription, group, position) }
+        signal.raise()
+    }
+
+    /// The same where the group keeps its result.
+    func install(
+        _ result: LiveResult, _ subscription: LiveSubscription, _ group: LiveGroup,
+        _ position: Timestamp
+    ) -> (rows: [LiveRow], position: Timestamp) {
+        let kept = matcher.withLock { $0.install(result, subscription, group, position) }
+        signal.raise()
+        return kept
+    }
+
+    /// Counts a subscriber out, whose subscription was closed. Any thread; doesn't wait.
+    func leave(_ group: LiveGroup) {
+        members.wrappingSubtract(1, ordering: .relaxed)
+        departed.withLock { $0.append(group) }
+        signal.raise()
+    }
+
+    /// Counts a result that a client was told to forget.
+    func noteReset() { resets.wrappingAdd(1, ordering: .relaxed) }
+
+    /// The newest command whose changes are in the outboxes.
+    var position: Timestamp { Timestamp(rawValue: told.load(ordering: .acquiring)) }
+
+    private func release(_ names: Set<Namespace>) {
+        observed.release(except: names, now: LogicalClock.wallMillis)
+    }
+
+    // MARK: Statistics
+
+    /// Numbers for serverStatus, section `live`.
+    package func statistics(newest: Timestamp) -> Document {
+        matcher.withLock { matcher in
+            let counters = matcher.counters
+            let isBehind = !matcher.groups.isEmpty && matcher.position < newest
+            return Document { writer in
+                writer.append("subscriptions", Int64(matcher.subscriptionCount))
+                writer.append("groups", Int64(matcher.groups.count))
+                writer.append("changes", Int64(clamping: counters.changes))
+                writer.append("candidates", Int64(clamping: counters.candidates))
+                writer.append("matches", Int64(clamping: counters.events))
+                writer.append("deliveries", Int64(clamping: counters.deliveries))
+                writer.append("refreshes", Int64(clamping: counters.refreshes))
+                writer.append("resets", Int64(clamping: resets.load(ordering: .relaxed)))
+                writer.append(
+                    "lagSeconds",
+                    isBehind
+                        ? Int64(newest.seconds) - Int64(matcher.position.seconds) : Int64(0))
+            }
+        }
+    }
+}
+
+extension ReadTransaction {
+    /// The newest command in the log; zero in an empty one.
+    func logEnd() throws -> Timestamp {
+        var log = cursor(.changeLog)
+        guard try log.last(), let last = LogPosition(key: log.key) else {
+            return Timestamp(rawValue: 0)
+        }
+        return last.sequence
+    }
+}

@@ -1,0 +1,171 @@
+// What a live query asks for.
+
+package import BSON
+package import Query
+
+/// A live query. The filter, and a pipeline's, must not depend on time or chance
+/// (`LiveRefusal.check`).
+package struct LiveRequest: Sendable {
+    /// What the rows are.
+    enum Shape: Sendable {
+        /// The documents that match, in no order.
+        case rows
+        /// The first of them in an order, behind those skipped.
+        case window(SortPattern, skip: Int, limit: Int)
+        /// A pipeline's results; `isOrdered` where its order is part of the result.
+        case pipeline(Pipeline, isOrdered: Bool)
+    }
+
+    /// Most rows of a window, with those skipped.
+    package static let windowRowsMax = 1_000
+
+    /// The collection whose documents are asked for.
+    package let namespace: Namespace
+    /// What they must match, before a pipeline's other stages.
+    let filter: Filter
+    let shape: Shape
+    /// What is shown of them; nil for all, and for pipelines.
+    let projection: Projection?
+    /// Other collections that the pipeline reads.
+    let foreign: [Namespace]
+    /// Equal requests have equal bytes.
+    let identity: [UInt8]
+    /// The state that the client has.
+    package var resumeAfter: LiveToken?
+
+    /// Documents that match. A limit without a sort means the order of `_id`s.
+    /// - Throws: `badValue` (2) for a sort without a limit, or a window that is too large.
+    package init(
+        _ namespace: Namespace, filter: Filter, sort: SortPattern?, skip: Int, limit: Int,
+        projection: Projection?, identity: [UInt8]
+    ) throws(DBError) {
+        if limit == 0 {
+            guard sort?.isEmpty ?? true, skip == 0 else {
+                throw DBError(
+                    .badValue,
+                    "A live query that is sorted, or skips rows, needs a limit (at most "
+                        + "\(Self.windowRowsMax) with the rows skipped); without one leave the "
+                        + "order to the client")
+            }
+            self.init(namespace, filter, .rows, projection, [], identity)
+            return
+        }
+        let (rows, overflow) = skip.addingReportingOverflow(limit)
+        guard !overflow, rows <= Self.windowRowsMax else {
+            throw DBError(
+                .badValue,
+                "limit and skip of a live query are at most \(Self.windowRowsMax) together")
+        }
+        let order = Self.totalOrder(sort, filter.collation)
+        self.init(
+            namespace, filter, .window(order, skip: skip, limit: limit), projection, [], identity)
+    }
+
+    /// A pipeline's results. A filter, a sort, a window and a projection are taken as find's.
+    /// - Throws: as the other.
+    package init(
+        _ namespace: Namespace, pipeline: Pipeline, foreign: [Namespace], identity: [UInt8]
+    ) throws(DBError) {
+        let leading = pipeline.leading
+        var rest = pipeline.stages.dropFirst(leading.stageCount)
+        var projection: Projection?
+        if case .project(let given) = rest.first {
+            projection = given.isIdentity ? nil : given
+            rest = rest.dropFirst()
+        }
+        if rest.isEmpty, leading.limit != nil || leading.skip == nil && leading.sort == nil {
+            try self.init(
+                namespace, filter: leading.filter ?? .everything, sort: leading.sort,
+                skip: leading.skip ?? 0, limit: leading.limit ?? 0, projection: projection,
+                identity: identity)
+            return
+        }
+        self.init(
+            namespace, leading.filter ?? .everything,
+            .pipeline(pipeline, isOrdered: Self.isOrdered(pipeline)), nil, foreign, identity)
+    }
+
+    private init(
+        _ namespace: Namespace, _ filter: Filter, _ shape: Shape, _ projection: Projection?,
+        _ foreign: [Namespace], _ identity: [UInt8]
+    ) {
+        self.namespace = namespace
+        self.filter = filter
+        self.shape = shape
+        self.projection = projection
+        self.foreign = foreign
+        self.identity = identity
+    }
+
+    /// Whether a pipeline's results come in an order that its stages make.
+    private static func isOrdered(_ pipeline: Pipeline) -> Bool {
+        var isOrdered = false
+        for stage in pipeline.stages {
+            switch stage {
+            case .sort: isOrdered = true
+            case .group, .count: isOrdered = false
+            default: break
+            }
+        }
+        return isOrdered
+    }
+
+    /// The sort with `_id` behind it, so that no two rows are equal.
+    private static func totalOrder(_ sort: SortPattern?, _ collation: Collation?) -> SortPattern {
+        var parts = sort?.parts ?? []
+        let id = FieldPath("_id")
+        if !parts.contains(where: { $0.path == id }) {
+            parts.append(SortPattern.Part(path: id, descending: false))
+        }
+        return SortPattern(parts, collation: collation)
+    }
+
+    /// Whether rows have places that events tell.
+    var isOrdered: Bool {
+        switch shape {
+        case .rows: false
+        case .window: true
+        case .pipeline(_, let isOrdered): isOrdered
+        }
+    }
+
+    /// A hash of the identity that tokens carry: FNV-1a.
+    var hash: UInt64 {
+        identity.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
+    }
+
+    /// The token of the result as of `sequence`.
+    func token(_ sequence: Timestamp, epoch: UInt64) -> LiveToken {
+        LiveToken(sequence, epoch: epoch, query: hash)
+    }
+
+    /// The query as an ordinary read: of whole documents but for pipelines.
+    func source(_ view: ReadView?) -> ReadSource {
+        switch shape {
+        case .rows:
+            var request = FindRequest(namespace, filter: filter)
+            request.view = view
+            return .find(request)
+        case .window(let sort, let skip, let limit):
+            var request = FindRequest(namespace, filter: filter)
+            request.sort = Self.document(sort)
+            request.skip = skip
+            request.limit = limit
+            request.view = view
+            return .find(request)
+        case .pipeline(let pipeline, _):
+            var request = AggregateRequest(namespace, pipeline: pipeline)
+            request.view = view
+            return .aggregate(request, leading: pipeline.leading)
+        }
+    }
+
+    /// The sort as find takes it.
+    static func document(_ sort: SortPattern) -> Document {
+        Document { writer in
+            for part in sort.parts {
+                writer.append(part.path.dotted, Int32(part.descending ? -1 : 1))
+            }
+        }
+    }
+}

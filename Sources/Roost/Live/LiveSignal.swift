@@ -1,0 +1,57 @@
+// Waking the matcher's thread without waiting for it.
+
+import Glibc
+import Synchronization
+
+/// A signal that is raised by many and waited for by one.
+// Unchecked: `isStopped` and `isRaised` are touched under `mutex` only.
+final class LiveSignal: @unchecked Sendable {
+    // SAFETY: both are allocated in init and freed in deinit, when no thread holds the signal.
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+    private var isRaised = false
+    private var isStopped = false
+    /// Whether it is raised and not yet seen: raising again does nothing then.
+    private let isPending = Atomic<Bool>(false)
+
+    init() {
+        mutex = .allocate(capacity: 1)
+        condition = .allocate(capacity: 1)
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    /// Wakes who waits, or lets the next wait return at once.
+    func raise() {
+        if isPending.exchange(true, ordering: .acquiringAndReleasing) { return }
+        pthread_mutex_lock(mutex)
+        isRaised = true
+        pthread_cond_signal(condition)
+        pthread_mutex_unlock(mutex)
+    }
+
+    /// Waits until it is raised; false once it is stopped.
+    func wait() -> Bool {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while !isRaised, !isStopped { pthread_cond_wait(condition, mutex) }
+        isRaised = false
+        isPending.store(false, ordering: .releasing)
+        return !isStopped
+    }
+
+    /// Ends the waiting.
+    func stop() {
+        pthread_mutex_lock(mutex)
+        isStopped = true
+        pthread_cond_broadcast(condition)
+        pthread_mutex_unlock(mutex)
+    }
+}

@@ -1,0 +1,137 @@
+// One subscriber's outbox: what the matcher has for it and it has not read yet.
+//
+// The matcher puts frames in and never waits; they are shared with the other subscribers of the
+// group, so an outbox holds references. One that holds too much is given up: the subscriber is told
+// to start again from its last token (`Content.behind`), and gets no more until it does.
+
+import BSON
+import Synchronization
+
+/// A subscriber, as the matcher sees it.
+final class LiveSubscription: Sendable {
+    /// Bounds of what waits for one subscriber.
+    enum Bounds {
+        static let eventsMax = 256
+        static let bytesMax = 256 * 1024
+    }
+
+    /// What the reader finds.
+    enum Content: Sendable {
+        /// Nothing yet; `isCurrent` where the matcher has told all up to its position.
+        case nothing(isCurrent: Bool)
+        case frames([LiveFrame])
+        /// Frames were dropped since the last one read.
+        case behind(reason: String)
+        case failed(DBError)
+    }
+
+    private struct Outbox {
+        var frames: [LiveFrame] = []
+        var events = 0
+        var bytes = 0
+        var behind: String?
+        var error: DBError?
+        var isClosed = false
+        var isCurrent = false
+        var wake: (@Sendable () -> Void)?
+        var waitNumber: UInt64 = 0
+
+        var isEmpty: Bool { frames.isEmpty && behind == nil && error == nil }
+    }
+
+    private let outbox = Mutex(Outbox())
+
+    // MARK: The matcher's side
+
+    /// Puts a frame in; false: the subscriber is to be given no more.
+    func push(_ frame: LiveFrame) -> Bool {
+        let (isTaken, wake) = outbox.withLock { outbox in
+            guard !outbox.isClosed, outbox.behind == nil, outbox.error == nil else {
+                return (false, nil as (@Sendable () -> Void)?)
+            }
+            outbox.frames.append(frame)
+            outbox.events += frame.count
+            outbox.bytes += frame.bytes.count
+            let isOver = outbox.events > Bounds.eventsMax || outbox.bytes > Bounds.bytesMax
+            if isOver, outbox.frames.count > 1 {
+                outbox.frames = []
+                outbox.behind = "more changed than waits for a client that does not read"
+            }
+            defer { outbox.wake = nil }
+            return (outbox.behind == nil, outbox.wake)
+        }
+        wake?()
+        return isTaken
+    }
+
+    /// From now on whatever the matcher's position says was told.
+    func noteCurrent() { outbox.withLock { $0.isCurrent = true } }
+
+    /// Tells the subscriber that what it holds can't be brought up to date by events.
+    func giveUp(_ reason: String) {
+        end { outbox in outbox.behind = reason }
+    }
+
+    /// Ends the subscription with an error.
+    func fail(_ error: DBError) {
+        end { outbox in outbox.error = error }
+    }
+
+    private func end(_ change: (inout Outbox) -> Void) {
+        let wake = outbox.withLock { outbox in
+            outbox.frames = []
+            if outbox.error == nil { change(&outbox) }
+            defer { outbox.wake = nil }
+            return outbox.wake
+        }
+        wake?()
+    }
+
+    /// Whether the reader has gone.
+    var isClosed: Bool { outbox.withLock { $0.isClosed } }
+
+    // MARK: The reader's side
+
+    /// Takes what waits.
+    func take() -> Content {
+        outbox.withLock { outbox in
+            if let error = outbox.error { return .failed(error) }
+            if let reason = outbox.behind { return .behind(reason: reason) }
+            guard !outbox.frames.isEmpty else {
+                return .nothing(isCurrent: outbox.isCurrent)
+            }
+            defer {
+                outbox.frames = []
+                outbox.events = 0
+                outbox.bytes = 0
+            }
+            return .frames(outbox.frames)
+        }
+    }
+
+    /// Calls `wake` once when there is something to take; answers a number to cancel by, or nil
+    /// where there is something already and nothing will be called.
+    func wait(_ wake: @escaping @Sendable () -> Void) -> UInt64? {
+        outbox.withLock { outbox in
+            guard outbox.isEmpty, !outbox.isClosed else { return nil }
+            outbox.waitNumber += 1
+            outbox.wake = wake
+            return outbox.waitNumber
+        }
+    }
+
+    /// Gives up waiting; false where the call was made or is being made.
+    func cancelWait(_ number: UInt64) -> Bool {
+        outbox.withLock { outbox in
+            guard outbox.waitNumber == number, outbox.wake != nil else { return false }
+            outbox.wake = nil
+            return true
+        }
+    }
+
+    /// The reader goes: nothing is kept for it any more, and who waits is woken.
+    func close() {
+        end { _ in }
+        outbox.withLock { $0.isClosed = true }
+    }
+}
