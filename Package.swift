@@ -118,7 +118,7 @@ let package = Package(
             dependencies: ["Server", "Client", "Roost", "Wire", "BSON", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
-            name: "ShellTests", dependencies: ["RoostCLI", "Client", "BSON", "TestSupport"],
+            name: "ShellTests", dependencies: ["RoostCLI", "Client", "Query", "BSON", "TestSupport"],
             swiftSettings: swift),
         .target(
             name: "FuzzTargets",

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -162,6 +163,25 @@ int roost_line_has_input(int milliseconds)
 {
     struct pollfd wait = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
     return poll(&wait, 1, milliseconds) > 0 && (wait.revents & POLLIN) != 0;
+}
+
+int roost_key_read(void)
+{
+    struct termios saved, raw;
+    unsigned char byte = 0;
+    ssize_t got;
+    if (tcgetattr(STDIN_FILENO, &saved) != 0) return -1;
+    raw = saved;
+    // The interrupt key comes as a character, and nothing waits for the end of a line.
+    raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG);
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
+    if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) != 0) return -1;
+    do {
+        got = read(STDIN_FILENO, &byte, 1);
+    } while (got < 0 && errno == EINTR);
+    tcsetattr(STDIN_FILENO, TCSANOW, &saved);
+    return got == 1 ? byte : -1;
 }
 
 void roost_line_remember(const char *line)

@@ -143,3 +143,23 @@ int32_t cicu_without_marks(const char *utf8, int32_t count, char *result, int32_
     free(units);
     return U_SUCCESS(status) ? written : 0;
 }
+
+int cicu_width(uint32_t scalar) {
+    UChar32 c = (UChar32)scalar;
+    switch (u_charType(c)) {
+    case U_NON_SPACING_MARK:
+    case U_ENCLOSING_MARK:
+    case U_FORMAT_CHAR: return 0;
+    default: break;
+    }
+    switch (u_getIntPropertyValue(c, UCHAR_HANGUL_SYLLABLE_TYPE)) {
+    case U_HST_VOWEL_JAMO:
+    case U_HST_TRAILING_JAMO: return 0;
+    default: break;
+    }
+    switch (u_getIntPropertyValue(c, UCHAR_EAST_ASIAN_WIDTH)) {
+    case U_EA_WIDE:
+    case U_EA_FULLWIDTH: return 2;
+    default: return 1;
+    }
+}

@@ -132,13 +132,24 @@ public struct RemoteCollection: Sendable {
         _ filter: Document = Document(), sort: Document? = nil, skip: Int64 = 0, limit: Int64 = 0,
         projection: Document? = nil, _ options: LiveQueryOptions = LiveQueryOptions()
     ) -> LiveQuery {
-        let command = Document { writer in
-            writer.append("live", name)
+        let fields = Document { writer in
             writer.append("filter", filter)
             if let sort { writer.append("sort", sort) }
             if skip > 0 { writer.append("skip", skip) }
             if limit > 0 { writer.append("limit", limit) }
             if let projection { writer.append("projection", projection) }
+        }
+        return live(command: fields, options)
+    }
+
+    /// A live query by the fields of its command: `filter`, `sort`, …, or `pipeline`, and what else
+    /// the server takes.
+    package func live(
+        command fields: Document, _ options: LiveQueryOptions = LiveQueryOptions()
+    ) -> LiveQuery {
+        let command = Document { writer in
+            writer.append("live", name)
+            writer.appendFields(of: fields.view)
         }
         return LiveQuery(client: database.client, database: database.name, command, options)
     }
@@ -147,10 +158,6 @@ public struct RemoteCollection: Sendable {
     public func live(
         pipeline: [Document], _ options: LiveQueryOptions = LiveQueryOptions()
     ) -> LiveQuery {
-        let command = Document { writer in
-            writer.append("live", name)
-            writer.append("pipeline", .array(pipeline.map { .document($0) }))
-        }
-        return LiveQuery(client: database.client, database: database.name, command, options)
+        live(command: ["pipeline": .array(pipeline.map { .document($0) })], options)
     }
 }

@@ -16,6 +16,7 @@ package final class Connection: Sendable {
     private let channel: any Channel
     private let waiting: NIOLoopBound<ReplyHandler>
     private let lastID = Atomic<Int32>(0)
+    private let number = Mutex<Int64?>(nil)
 
     private init(_ channel: any Channel, _ handler: ReplyHandler) {
         self.channel = channel
@@ -69,6 +70,32 @@ package final class Connection: Sendable {
             return "\(first.error)"
         }
         return "the name cannot be resolved"
+    }
+
+    /// The number that the server gave the connection, by which `currentOp` lists what runs on it;
+    /// nil before `greet`.
+    package var serverNumber: Int64? { number.withLock { $0 } }
+
+    /// Says hello, which tells the connection's number.
+    ///
+    /// Throws what `run` throws.
+    package func greet(appName: String) async throws(DBError) {
+        let reply = try await run(
+            [
+                "hello": 1,
+                "client": [
+                    "application": ["name": .string(appName)],
+                    "driver": ["name": "roost", "version": "1"], "os": ["type": "Linux"],
+                ],
+            ], database: "admin")
+        let value = reply["connectionId"]
+        number.withLock { number in
+            switch value {
+            case .int32(let given)?: number = Int64(given)
+            case .int64(let given)?: number = given
+            default: number = nil
+            }
+        }
     }
 
     /// Whether commands can still be sent.

@@ -50,8 +50,8 @@ public struct LiveEvent: Sendable, Equatable {
         } else {
             document = nil
         }
-        index = event.view.value("index")?.int64.flatMap { Int(exactly: $0) }
-        previousIndex = event.view.value("from")?.int64.flatMap { Int(exactly: $0) }
+        index = event.view.value("index")?.int32.map { Int($0) }
+        previousIndex = event.view.value("from")?.int32.map { Int($0) }
         token = event["token"]
     }
 
@@ -80,6 +80,8 @@ public struct LiveResult: Sendable {
     public private(set) var rows: [Row] = []
     /// Whether the result is whole.
     public private(set) var isReady = false
+    /// Whether the query gives the rows an order.
+    public private(set) var isOrdered = false
     /// Where each row is, in a result without an order.
     private var places: [Value: Int] = [:]
 
@@ -112,6 +114,7 @@ public struct LiveResult: Sendable {
         let row = try Self.row(event)
         if let place = event.index {
             guard 0...rows.count ~= place else { throw Self.misplaced(event) }
+            isOrdered = true
             return rows.insert(row, at: place)
         }
         guard places.updateValue(rows.count, forKey: row.id) == nil else {

@@ -96,10 +96,19 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
+        conclude()
         self.context = nil
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        conclude()
+        context.fireChannelInactive()
+    }
+
+    /// Lets go of all that belongs to the connection, once. A channel that ends before it was active
+    /// never becomes inactive, so its removal counts as well.
+    private func conclude() {
+        guard !end.hasEnded else { return }
         waitingHello?.cancel()
         exhausting = nil
         end.note()
@@ -108,7 +117,6 @@ final class ConnectionHandler: ChannelDuplexHandler {
         loop.remove(self)
         core.operations.remove(connection: id)
         core.releaseConnection()
-        context.fireChannelInactive()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -162,8 +170,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        core.logger.debug(
-            "connection failed", metadata: ["connection": "\(id)", "error": "\(error)"])
+        let details: Logger.Metadata = [
+            "connection": "\(id)", "remote": "\(client.remoteAddress)", "error": "\(error)",
+        ]
+        // Before the first message it is who may connect and how, which an operator asks about.
+        if core.options.tls != nil, !hasSentAMessage {
+            core.logger.info("connection failed in the TLS handshake", metadata: details)
+        } else {
+            core.logger.debug("connection failed", metadata: details)
+        }
         context.close(promise: nil)
     }
 

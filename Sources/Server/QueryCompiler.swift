@@ -13,10 +13,13 @@ struct QueryCompiler: Sendable {
     let recordCollation: Collation?
 
     /// Reads `let` and `collation`; where there is none, the collection's own holds.
+    /// - Parameter source: the text that the command was made of, for its errors.
     init(
-        _ call: borrowing CommandCall, _ namespace: Namespace? = nil, isUpdate: Bool = false
+        _ call: borrowing CommandCall, _ namespace: Namespace? = nil, isUpdate: Bool = false,
+        source: TextSource? = nil
     ) throws(DBError) {
         var scope = ExpressionScope(nowMillis: Clock.wallMillis)
+        scope.textSource = source
         // As MongoDB: a standalone server has a cluster time for the pipelines of updates alone.
         if call.core.topology.isReplicaSet || isUpdate {
             scope.clusterTime = call.core.clusterTime

@@ -1,6 +1,7 @@
 // The answers of insert, update and delete.
 
 import BSON
+import Query
 import Roost
 import Wire
 
@@ -42,8 +43,16 @@ enum WriteReply {
     /// What the counts are called and which are told.
     enum Kind: Sendable {
         case insert, update, delete
-        /// A text statement's: one row of a cursor over that collection.
-        case row(Namespace)
+        /// A text statement's: one row of a cursor.
+        case row(TextWrite)
+    }
+
+    /// A write that a text asks for.
+    struct TextWrite: Sendable {
+        let namespace: Namespace
+        let text: String
+        /// How many documents it inserts; 0 where it does something else.
+        var insertedCount = 0
     }
 
     /// Runs a request and answers when it is committed.
@@ -63,8 +72,8 @@ enum WriteReply {
             if ticket.losesAnswer(core, statements: done) { return }
             ticket.answer { reply throws(DBError) in
                 let outcome = try outcome.get()
-                if case .row(let namespace) = kind {
-                    try writeRow(outcome, namespace, concern, &reply)
+                if case .row(let write) = kind {
+                    try writeRow(outcome, write, concern, &reply)
                 } else {
                     write(outcome, kind, concern, &reply)
                 }
@@ -97,22 +106,46 @@ enum WriteReply {
     }
 
     /// The counts as a row.
-    /// - Throws: the first statement's error, since a row has no place for it.
+    /// - Throws: the first statement's error, since a row has no place for it; it says how much was
+    ///   done before.
     private static func writeRow(
-        _ outcome: WriteOutcome, _ namespace: Namespace, _ concern: WriteConcern,
+        _ outcome: WriteOutcome, _ write: TextWrite, _ concern: WriteConcern,
         _ reply: inout ReplyWriter
     ) throws(DBError) {
-        for result in outcome.results { if let error = result.error { throw error } }
+        let n = outcome.results.reduce(0) { $0 + $1.n }
+        for (index, result) in outcome.results.enumerated() {
+            guard let error = result.error else { continue }
+            throw failure(error, of: write, at: index, done: n)
+        }
         let mark = RowReply.open(&reply)
-        reply.append("n", count: outcome.results.reduce(0) { $0 + $1.n })
+        reply.append("n", count: n)
         reply.append("nModified", count: outcome.results.reduce(0) { $0 + $1.modified })
         let upserted = reply.openArray("upserted")
         for result in outcome.results {
             if let id = result.upsertedID { reply.append(element: id.view) }
         }
         reply.close(upserted)
-        RowReply.close(mark, namespace, &reply)
+        RowReply.close(mark, write.namespace, &reply)
         appendConcern(concern, &reply)
+    }
+
+    private static func failure(
+        _ error: DBError, of write: TextWrite, at index: Int, done n: Int
+    ) -> DBError {
+        var message = error.message
+        let total = write.insertedCount
+        if total > 1 {
+            message += " (\(n) of \(total) documents were inserted before it)"
+        } else if n > 0 {
+            message += " (\(n) document\(n == 1 ? " was" : "s were") changed before it)"
+        }
+        let details = Document { writer in
+            writer.appendFields(of: error.details.view)
+            writer.append("n", Int32(clamping: n))
+        }
+        return TextQuery.located(
+            DBError(error.code, message, details: details, underlying: error.underlying),
+            in: write.text, document: total > 0 ? index : nil, of: total)
     }
 
     private static func writeUpserts(_ outcome: WriteOutcome, _ reply: inout ReplyWriter) {

@@ -83,7 +83,7 @@ def plain(text):
     return text.replace("\r", "")
 
 
-def session(terminal):
+def session(terminal, orders):
     prompt = rf"{DATABASE}> "
     terminal.expect(r"Connected to 127\.0\.0\.1:\d+")
     terminal.expect(prompt)
@@ -114,6 +114,29 @@ def session(terminal):
     assert len(caret.group(1)) == len(f"{DATABASE}> from orders | limit "), caret.group(0)
     terminal.type("from orders | where nope(1)")
     terminal.expect(r"error: .*no function 'nope'")
+    # Under wide characters too, behind a `;`, and not where other lines lie between.
+    terminal.expect(prompt)
+    terminal.type('from orders | where status == "日本" && x y')
+    caret = terminal.expect(r"\n( *)\^\nerror: .*found 'y'")
+    assert len(caret.group(1)) == \
+        len(f'{DATABASE}> from orders | where status == "日本" && x ') + 2, caret.group(0)
+    terminal.expect(prompt)
+    terminal.type("from orders |")
+    terminal.expect(r"\.\.\. ")
+    terminal.type("")
+    terminal.expect(r"\nfrom orders \|\n {13}\^\nerror: .*expected 'where'")
+    terminal.type("// nothing; at all")
+    terminal.expect(prompt)
+    terminal.type("from orders | count; from orders | limit 0")
+    terminal.expect(r"count\n─+\n\s*3\n")
+    terminal.expect(r"\nfrom orders \| limit 0\n {20}\^\nerror: ")
+    # What goes wrong with a document has its place as well.
+    terminal.type("from orders | select { x: status * 2 }")
+    terminal.expect(r" {47}\^\nerror: .*'\*' only supports numeric types")
+    terminal.type("insert into orders { _id: 8 }, { _id: 1 }, { _id: 9 }")
+    terminal.expect(r" {46}\^\nerror: .*1 of 3 documents were inserted")
+    terminal.type("delete from orders where _id == 8; from orders | where _id == 8 | count")
+    terminal.expect(r"count\n─+\n\s*0\n")
 
     # mongosh's form.
     terminal.type("db.orders.find({total: {$gt: 6}}, {_id: 1}).sort({_id: -1}).limit(1)")
@@ -122,6 +145,29 @@ def session(terminal):
     terminal.expect(r"\n2\n")
     terminal.type("db.orders.find({total: {$gt: }})")
     terminal.expect(r"\^\nerror: expected a value")
+
+    for typed, shown in [
+        ("db.made.insertOne({at: new Date(), id: ObjectId(), u: UUID()})",
+         r'"acknowledged": true,\n  "insertedId": \{"\$oid":"[0-9a-f]{24}"\}'),
+        ("db.made.insertMany([{_id: 1, n: NumberLong(5)}, {_id: 2, r: /x/i}])",
+         r'"insertedIds": \{\n    "0": 1,\n    "1": 2'),
+        ("db.made.updateMany({_id: 1}, {$inc: {n: 1}})", r'"matchedCount": 1,\n  "modifiedCount": 1'),
+        ("db.made.findOneAndUpdate({_id: 1}, {$inc: {n: 1}}, {returnDocument: 'after'})",
+         r'"_id": 1,\n  "n": 7\n'),
+        ("db.made.findOne({_id: 9}, null)", r"\nnull\n"),
+        ("db.made.bulkWrite([{deleteOne: {filter: {_id: 2}}}, {insertOne: {document: {_id: 3}}}])",
+         r'"insertedCount": 1(.|\n)*"deletedCount": 1'),
+        ("db.made.find().sort({_id: 1}).limit(1).toArray()", r"_id\s+n\n"),
+        ("db.made.find().forEach(printjson)", r"\^\nerror: forEach\(\) runs JavaScript"),
+        ("db.made.createIndex({n: 1})", r'"numIndexesAfter": 2'),
+        ("db.made.explain('executionStats').find({n: 7})",
+         r"└ IXSCAN on n_1 \{\"n\":1\}: 1 row, 1 key\n(.|\n)*Examined 1 keys and 1 documents"),
+        ("db.made.renameCollection('kept')", r"\nok\n"),
+        ("db.getCollectionNames()", r"\nkept\n"),
+        ("db.kept.drop(); db.version()", r"8\.\d"),
+    ]:
+        terminal.type(typed)
+        terminal.expect(shown)
 
     # Completion of keywords, collections and fields.
     terminal.expect(prompt)
@@ -152,23 +198,46 @@ def session(terminal):
     terminal.type("from orders | count")
     terminal.expect(r"count\n─+\n\s*3\n")
 
-    # A page at a time.
+    # A page at a time: the lines of the screen count, and Ctrl-C stops as q does.
     terminal.type("from big | select { i }")
-    terminal.expect(r"-- 26 rows so far; Enter shows more, q stops --")
-    terminal.type("q")
+    terminal.expect(r"-- 26 rows so far; Space shows more, q stops --")
+    terminal.type(" ", enter=False)
+    terminal.expect(r"-- 52 rows so far; Space shows more, q stops --")
+    terminal.type("q", enter=False)
+    terminal.expect(r"52 rows, ")
+    terminal.type("from big | select { i }")
+    terminal.expect(r"-- 26 rows so far")
+    terminal.type("\x03", enter=False)
     terminal.expect(r"26 rows, ")
+    # Rows of several lines: 14 with their ruler do not fit twice.
+    names = ", ".join(f"name{n:02}: i" for n in range(20))
+    terminal.type("from big | select { %s }" % names)
+    terminal.expect(r"-- 1 row so far; Space shows more")
+    terminal.type("q", enter=False)
+    terminal.expect(r"1 row, ")
 
     # The history, commands, another database.
     terminal.type("\x1b[A", enter=False)
-    terminal.expect(r"from big \| select \{ i \}")
+    terminal.expect(r"name19: i \}")
     terminal.type("\x03", enter=False)
     terminal.expect(r"\^C")
     terminal.type(".help")
     terminal.expect(r"The text language:")
     terminal.type(".explain from orders | where _id == 1")
     terminal.expect(r"EXPRESS_IXSCAN|IDHACK|IXSCAN")
-    terminal.type(".watch from orders")
-    terminal.expect(r"error: .*live queries")
+    terminal.type("explain full from orders | where total > 6 && status == 'open'")
+    terminal.expect(r"COLLSCAN: 1 row, 3 documents\n")
+    terminal.expect(r"Advice: Every document is read")
+    terminal.type("show profile")
+    terminal.expect(r"no rows")
+    # A live result, drawn again where it is.
+    terminal.type(".watch db.orders.find({ total: { $gt: 6 } }).sort({ total: 1 }).limit(5)")
+    terminal.expect(r"3\s+open\s+7\.5\n\s*2\s+void\s+150\n-- live: 2 rows, 0 changes; Ctrl-C ends --")
+    orders.update_one({"_id": 2}, {"$set": {"total": 7}})
+    terminal.expect(r"2\s+void\s+7\n\s*3\s+open\s+7\.5\n-- live: 2 rows, 1 change; ")
+    terminal.type("\x03", enter=False)
+    terminal.expect(prompt)
+    orders.update_one({"_id": 2}, {"$set": {"total": 150}})
     terminal.type(".format json")
     terminal.type("from orders | where _id == 1")
     terminal.expect(r'\{"_id":1,"status":"open","total":5\}')
@@ -200,6 +269,17 @@ def pipes(roost, uri):
     answer = run(uri, text="from orders | whre a\nfrom orders\n")
     assert answer.returncode == 1 and answer.stdout == "", answer
     assert "\n              ^" in answer.stderr, answer
+    answer = run(uri, "-e", "// only a comment")
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", ""), answer
+    answer = run(uri, "--json", "-e", "from orders | count; db.orders.countDocuments() // both")
+    assert (answer.returncode, answer.stdout) == (0, '{"count":3}\n3\n'), answer
+    answer = run(uri, "--json", "-e", "explain from orders | where total == 5")
+    assert answer.stdout.startswith('{"explainVersion"') and answer.stdout.count("\n") == 1, answer
+    # A reader that has enough ends the shell quietly, long before all is read.
+    answer = subprocess.run(
+        ["bash", "-c", f"'{roost}' shell '{uri}' --json -e 'from big' -e 'from big' | head -n 2; "
+         'echo "${PIPESTATUS[0]}"'], capture_output=True, timeout=60)
+    assert answer.stdout.decode().split("\n")[2] == "0" and answer.stderr == b"", answer
     answer = run("mongodb://127.0.0.1:1/x", "-e", "from x")
     assert answer.returncode == 2 and "cannot connect" in answer.stderr, answer
 
@@ -224,7 +304,7 @@ def main():
             {"ROOST_HISTORY": folder + "/history", "TERM": "xterm", "LANG": "C.UTF-8",
              "LC_ALL": "C.UTF-8"})
         try:
-            session(terminal)
+            session(terminal, client[DATABASE].orders)
         finally:
             if options.record:
                 with open(options.record, "w") as file:

@@ -87,6 +87,12 @@ import Testing
             try await Self.set(orders, 1, ["n": 17])
             #expect(
                 try await results.next()?.documents == [["_id": 2, "n": 20], ["_id": 1, "n": 17]])
+            try await Self.set(orders, 1, ["n": 30])
+            #expect(
+                try await results.next()?.documents == [["_id": 1, "n": 30], ["_id": 2, "n": 20]])
+            try await Self.set(orders, 1, ["n": 17])
+            #expect(
+                try await results.next()?.documents == [["_id": 2, "n": 20], ["_id": 1, "n": 17]])
             try await Self.delete(orders, 2)
             #expect(
                 try await results.next()?.documents == [["_id": 1, "n": 17], ["_id": 3, "n": 15]])
@@ -132,7 +138,7 @@ import Testing
                 || result.rows.contains(where: { $0.document["n"] == 2_000 })
             {
                 for event in try #require(try await batches.next()) { try result.apply(event) }
-                if random.oneIn(4) { await batches.cursor.drop() }
+                if random.oneIn(8) { await batches.cursor.drop() }
             }
             try await written
             #expect(result.rows.count == wanted)

@@ -50,6 +50,19 @@ import Testing
         }
     }
 
+    @Test func textsAreProfiledUnderTheirCollection() async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            _ = try client.run(["profile": 2])
+            for text in ["insert into shop.orders { a: 1 }", "from shop.orders | where a == 1"] {
+                #expect(try client.run(["query": .string(text)]).errorCode == 0)
+            }
+            _ = try client.run(["profile": 0])
+            let entries = try Self.profile(client, ["ns": ["$regex": "orders$"]])
+            #expect(entries.map { $0.string("ns") } == ["test.shop.orders", "test.shop.orders"])
+        }
+    }
+
     @Test func settingsHoldForTheirDatabase() async throws {
         try await RunningServer.with { port in
             let client = try WireClient(port: port)

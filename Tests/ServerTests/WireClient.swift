@@ -150,6 +150,10 @@ extension Document {
     }
 
     /// An integer of either width.
+    func string(_ name: String) -> String? {
+        if case .string(let text)? = self[name] { text } else { nil }
+    }
+
     func integer(_ name: String) -> Int64? {
         switch self[name] {
         case .int32(let number)?: Int64(number)

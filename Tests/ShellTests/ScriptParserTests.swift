@@ -71,6 +71,99 @@ import Testing
             ["find": "c", "filter": ["a": .int64(7)]]
         ),
         ("db.runCommand({ping: 1})", ["ping": 1]), ("db.adminCommand('hello')", ["hello": 1]),
+        ("db.c.find({}, null)", ["find": "c", "filter": [:]]),
+        ("db.c.find(null, {a: 1})", ["find": "c", "projection": ["a": 1]]),
+        (
+            "db.c.find({a: 1}).sort({b: 1}).count()",
+            ["count": "c", "query": ["a": 1]]
+        ),
+        (
+            "db.c.find().hint('a_1').collation({locale: 'de'}).maxTimeMS(5).batchSize(2)"
+                + ".comment('x').toArray()",
+            [
+                "find": "c", "hint": "a_1", "collation": ["locale": "de"], "maxTimeMS": 5,
+                "batchSize": 2, "comment": "x",
+            ]
+        ),
+        ("db.c.count({a: 1})", ["count": "c", "query": ["a": 1]]),
+        ("db.c.estimatedDocumentCount()", ["count": "c"]),
+        (
+            "db.c.aggregate([], {allowDiskUse: true, batchSize: 3})",
+            ["aggregate": "c", "pipeline": [], "cursor": ["batchSize": 3], "allowDiskUse": true]
+        ),
+        (
+            "db.c.replaceOne({a: 1}, {b: 2})",
+            ["update": "c", "updates": [["q": ["a": 1], "u": ["b": 2], "multi": false]]]
+        ),
+        (
+            "db.c.updateOne({}, [{$set: {b: 2}}], {writeConcern: {w: 1}, hint: 'x'})",
+            [
+                "update": "c",
+                "updates": [["q": [:], "u": [["$set": ["b": 2]]], "multi": false, "hint": "x"]],
+                "writeConcern": ["w": 1],
+            ]
+        ),
+        (
+            "db.c.findOneAndUpdate({a: 1}, {$inc: {n: 1}}, {returnDocument: 'after', sort: {a: 1},"
+                + " projection: {n: 1}, upsert: true})",
+            [
+                "findAndModify": "c", "query": ["a": 1], "update": ["$inc": ["n": 1]],
+                "new": true, "fields": ["n": 1], "sort": ["a": 1], "upsert": true,
+            ]
+        ),
+        (
+            "db.c.findOneAndDelete({a: 1}, {sort: {b: 1}})",
+            ["findAndModify": "c", "query": ["a": 1], "remove": true, "sort": ["b": 1]]
+        ),
+        (
+            "db.c.bulkWrite([{insertOne: {document: {_id: 1}}}, {updateMany: {filter: {}, "
+                + "update: {$set: {a: 1}}}}, {deleteOne: {filter: {_id: 2}}}], {ordered: false})",
+            [
+                "bulkWrite": 1,
+                "ops": [
+                    ["insert": 0, "document": ["_id": 1]],
+                    ["update": 0, "filter": [:], "updateMods": ["$set": ["a": 1]], "multi": true],
+                    ["delete": 0, "filter": ["_id": 2], "multi": false],
+                ], "nsInfo": [["ns": "test.c"]], "ordered": false,
+            ]
+        ),
+        ("db.c.deleteMany({a: 1})", ["delete": "c", "deletes": [["q": ["a": 1], "limit": 0]]]),
+        (
+            "db.c.createIndexes([{a: 1}, {b: -1}], {sparse: true})",
+            [
+                "createIndexes": "c",
+                "indexes": [
+                    ["key": ["a": 1], "name": "a_1", "sparse": true],
+                    ["key": ["b": -1], "name": "b_-1", "sparse": true],
+                ],
+            ]
+        ),
+        ("db.c.dropIndexes()", ["dropIndexes": "c", "index": "*"]),
+        ("db.c.dropIndex('a_1')", ["dropIndexes": "c", "index": "a_1"]),
+        (
+            "db.c.renameCollection('d', true)",
+            ["renameCollection": "test.c", "to": "test.d", "dropTarget": true]
+        ),
+        ("db.c.validate({full: true})", ["validate": "c", "full": true]),
+        ("db.c.stats()", ["collStats": "c"]), ("db.stats()", ["dbStats": 1]),
+        (
+            "db.c.watch([{$match: {a: 1}}], {fullDocument: 'updateLookup'})",
+            [
+                "aggregate": "c",
+                "pipeline": [
+                    ["$changeStream": ["fullDocument": "updateLookup"]], ["$match": ["a": 1]],
+                ], "cursor": [:],
+            ]
+        ),
+        (
+            "db.c.explain('executionStats').find({a: 1})",
+            ["explain": ["find": "c", "filter": ["a": 1]], "verbosity": "executionStats"]
+        ),
+        ("db.getSiblingDB('x').c.find()", ["find": "c"]),
+        ("db.getCollectionInfos({name: 'c'})", ["listCollections": 1, "filter": ["name": "c"]]),
+        ("db.createCollection('c', {capped: true})", ["create": "c", "capped": true]),
+        ("db.dropDatabase()", ["dropDatabase": 1]), ("db.version()", ["buildInfo": 1]),
+        ("db.setProfilingLevel(1, 50)", ["profile": 1, "slowms": 50]),
         (
             "db.c.find({}).explain()",
             [
@@ -92,6 +185,10 @@ import Testing
         ("db.c.find({a: 'x)", 14, false), ("db.c.find() x", 12, false),
         ("db.c.drop().sort({})", 12, false), ("db.c.find({a: 1.2.3})", 14, false),
         ("db.c.find({a: /x)", 14, false), ("db.c.aggregate([]).sort({a: 1})", 19, false),
+        ("db.c.find().forEach(d => print(d))", 12, false), ("db.c.updateOne({}, {a: 1})", 5, false),
+        ("db.c.replaceOne({}, {$set: {a: 1}})", 5, false), ("db.c.deleteMany()", 5, false),
+        ("db.c.insertOne()", 5, false), ("db.c.bulkWrite([{x: 1}])", 5, false),
+        ("db.c.find({a: new Date('x')})", 14, false), ("db.c.explain()", 5, false),
     ])
     func isRefusedThere(_ text: String, _ offset: Int, _ isIncomplete: Bool) {
         do throws(ScriptError) {
@@ -101,6 +198,64 @@ import Testing
             #expect(error.offset == offset, "\(text): \(error.message)")
             #expect(error.isIncomplete == isIncomplete, "\(text): \(error.message)")
         }
+    }
+
+    static let values: [(String, Value)] = [
+        ("ISODate('2026-01-01T10:00:00+02:00')", .date(1_767_254_400_000)),
+        ("new Date('2026-01-01')", .date(1_767_225_600_000)), ("new Date(5)", .date(5)),
+        ("new Date(2026, 0, 1)", .date(1_767_225_600_000)),
+        ("new ISODate('2026-01-01T00:00')", .date(1_767_225_600_000)),
+        ("NumberLong(7)", .int64(7)),
+        ("NumberLong('9007199254740993')", .int64(9_007_199_254_740_993)),
+        ("NumberInt('3')", .int32(3)), ("new Double(2)", .double(2)),
+        ("Double('2.5')", .double(2.5)),
+        (
+            "UUID('00112233-4455-6677-8899-aabbccddeeff')",
+            .binary(
+                subtype: 4,
+                [0, 17, 34, 51, 68, 85, 102, 119, 136, 153, 170, 187, 204, 221, 238, 255])
+        ),
+        ("BinData(0, 'aGk=')", .binary(subtype: 0, [104, 105])),
+        ("HexData(5, '00ff')", .binary(subtype: 5, [0, 255])), ("MinKey()", .minKey),
+        ("new MaxKey()", .maxKey), ("MaxKey", .maxKey),
+        ("RegExp('a/b', 'im')", .regex(pattern: "a/b", options: "im")),
+        ("new RegExp('x')", .regex(pattern: "x", options: "")),
+        ("/x;(/i", .regex(pattern: "x;(", options: "i")),
+        ("Timestamp(5, 2)", .timestamp(Timestamp(seconds: 5, ordinal: 2))),
+        ("Timestamp({t: 5, i: 2})", .timestamp(Timestamp(seconds: 5, ordinal: 2))),
+        ("DBRef('c', 1)", ["$ref": "c", "$id": 1]), ("-1.5e3", .double(-1_500)),
+        ("[1, 'a',]", [1, "a"]), ("undefined", .undefined), ("NaN", .double(.nan)),
+    ]
+
+    @Test(arguments: values.indices)
+    func valuesAreMade(_ index: Int) throws {
+        let (text, expected) = Self.values[index]
+        let command = try Self.command("db.c.find({v: \(text)})")
+        guard case .document(let filter)? = command["filter"], let made = filter["v"] else {
+            Issue.record("\(command)")
+            return
+        }
+        // As text, since NaN is equal to nothing.
+        #expect("\(made)" == "\(expected)" && made.type == expected.type, "\(text)")
+    }
+
+    @Test(arguments: ["Date()", "new Date()", "ObjectId()", "new ObjectId()", "UUID()"])
+    func someAreMadeAnew(_ text: String) throws {
+        #expect(throws: Never.self) { try Self.command("db.c.find({v: \(text)})") }
+    }
+
+    @Test func insertedDocumentsGetIDs() throws {
+        let request = try ScriptCommands.request(
+            try ScriptParser.parse("db.c.insertMany([{a: 1}, {_id: 5}])"))
+        let (command, ids) = request.withIDs()
+        #expect(ids.count == 2 && ids[1] == 5 && ids[0].type == .objectID)
+        guard case .array(let documents)? = command["documents"],
+            case .document(let first) = documents[0]
+        else {
+            Issue.record("\(command)")
+            return
+        }
+        #expect(first.keys == ["_id", "a"] && first["_id"] == ids[0])
     }
 
     @Test func nestingIsBounded() {

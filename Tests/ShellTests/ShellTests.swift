@@ -2,6 +2,7 @@
 
 import BSON
 import Client
+import Query
 import Testing
 
 @testable import RoostCLI
@@ -16,7 +17,7 @@ import Testing
     func tablesFitTheTerminal(_ columns: Int) {
         let table = TextTable(Self.rows, terminalColumns: columns).text
         for line in table.split(separator: "\n") {
-            #expect(DisplayWidth.of(String(line)) <= columns, "\(line)")
+            #expect(ColumnWidth.of(String(line)) <= columns, "\(line)")
         }
         #expect(!table.contains("\u{1B}"))
     }
@@ -61,19 +62,101 @@ import Testing
             StatementBuffer.statements(of: text) == [
                 "from a\n| where b == 1\n  | limit 3", "from b |\n  count",
                 "update a where true set\n  b = { c: 1,\n    d: 2 }", "db.c.find({\n  a: 1 })",
-                ".help", "use x", "// the end",
+                ".help", "use x",
             ])
+    }
+
+    @Test(
+        arguments: [
+            ("// c", []), ("", []), (" ; ;", []), ("from a; from b", ["from a", "from b"]),
+            (
+                "from a where x == \";\"; // x; y\nfrom b // z",
+                ["from a where x == \";\"", "from b // z"]
+            ),
+            ("db.c.find({a: /;\"/}); db.c.drop()", ["db.c.find({a: /;\"/})", "db.c.drop()"]),
+            ("from a | select { b: 1; c }; from d", ["from a | select { b: 1; c }", "from d"]),
+            ("insert into a {b: 4 / 2}; from `x;y`", ["insert into a {b: 4 / 2}", "from `x;y`"]),
+            ("// first\nfrom a\n// between\n| limit 3", ["from a\n// between\n| limit 3"]),
+            (".help; use x", [".help", "use x"]), ("from a | where 'x", ["from a | where 'x"]),
+        ] as [(String, [String])])
+    func semicolonsEndStatements(_ text: String, _ statements: [String]) {
+        #expect(StatementBuffer.statements(of: text) == statements)
+    }
+
+    @Test func statementsKnowWhatStandsBeforeThem() {
+        var buffer = StatementBuffer()
+        buffer.append("from a |")
+        #expect(buffer.needsMore)
+        buffer.append("limit 1; from b")
+        #expect(!buffer.needsMore)
+        #expect(
+            buffer.take() == [
+                Statement(text: "from a |\nlimit 1", lead: "", isEnded: true),
+                Statement(text: "from b", lead: "limit 1; ", isEnded: false),
+            ])
+        buffer.append("from a; db.c.find({")
+        #expect(buffer.needsMore)
+    }
+
+    @Test(arguments: [
+        ("a", 1), ("ä", 1), ("e\u{301}", 1), ("日本", 4), ("👩‍👩‍👧", 2), ("🇩🇪", 2), ("❤️", 2), ("한", 2),
+        ("\u{1112}\u{1161}\u{11ab}", 2), ("", 0), ("ｆ", 2), ("\u{200B}", 0),
+    ])
+    func widthsOfText(_ text: String, _ width: Int) {
+        #expect(ColumnWidth.of(text) == width)
+    }
+
+    @Test func explanationsAreTrees() {
+        let reply: Document = [
+            "queryPlanner": [
+                "winningPlan": [
+                    "stage": "FETCH", "filter": ["b": ["$eq": 1]],
+                    "inputStage": [
+                        "stage": "IXSCAN", "indexName": "a_1", "keyPattern": ["a": 1],
+                        "direction": "backward", "indexBounds": ["a": ["[1, 5]"]],
+                    ],
+                ], "rejectedPlans": [["stage": "COLLSCAN"]], "advice": "An index would help.",
+            ], "command": ["aggregate": "x", "pipeline": [["$match": [:]], ["$group": [:]]]],
+        ]
+        #expect(
+            ExplainTree.text(of: reply, columns: 80) == """
+                FETCH
+                  filter: {"b":{"$eq":1}}
+                └ IXSCAN on a_1 {"a":1}, backward
+                    a: [1, 5]
+                Pipeline: $match, $group
+                1 other plan was considered (.format json shows all)
+                Advice: An index would help.
+
+                """)
+        for columns in [40, 50, 60] {
+            let text = ExplainTree.text(of: reply, columns: columns)
+            #expect(text.split(separator: "\n").allSatisfy { $0.count <= columns }, "\(text)")
+        }
+    }
+
+    @Test func helpFitsTheTerminal() {
+        for text in [ShellHelp.general, ShellHelp.database, ShellHelp.collection] {
+            #expect(text.split(separator: "\n").allSatisfy { $0.count <= 78 })
+        }
     }
 
     @Test(arguments: [
         ("fr", "om "), ("from or", "ders "), ("from orders | where stat", ""),
         ("from orders | where statu", "s "), ("from orders | where star", "tsWith "),
-        ("db.or", "ders "), ("db.orders.findO", "ne "), (".he", "lp "), ("from zzz", ""),
+        ("db.or", "ders "), ("db.orders.findOneA", "nd"), (".he", "lp "), ("from zzz", ""),
+        ("from orders; from peo", "ple "), ("from orders | where customer.ci", "ty "),
+        ("db.orders.find({stati", "on "), ("db.orders.find({a: {$gt", ""),
+        ("db.orders.find({a: {$lt", ""), ("db.orders.find({a: {$elemM", "atch "),
+        ("db.orders.find({a: ISO", "Date "), ("db.orders.find({}).sor", "t "),
+        ("use ad", "min "), ("show col", "lections "), ("db.getColl", "ection"),
     ])
     func completes(_ line: String, _ insertion: String) {
         let completer = Completer(
             collections: { ["orders", "people"] },
-            fields: { $0 == "orders" ? ["_id", "status", "station"] : [] })
+            fields: {
+                $0 == "orders" ? ["_id", "status", "station", "customer", "customer.city"] : []
+            }, databases: { ["admin", "shop"] })
         let completion = completer.complete(line)
         #expect(completion.insertion == insertion, "\(line): \(completion)")
         if line.hasSuffix(" stat") { #expect(completion.candidates == ["station", "status"]) }

@@ -28,6 +28,10 @@ enum roost_line_status roost_line_read(const char *prompt, char **line);
 /// Whether more input is there already, within `milliseconds`: text was pasted.
 int roost_line_has_input(int milliseconds);
 
+/// Reads one key without waiting for the end of a line, the interrupt key as 3. -1 at the end of
+/// input.
+int roost_key_read(void);
+
 /// Remembers a line, lines of the file, and writes them back; `path` may not exist yet.
 void roost_line_remember(const char *line);
 void roost_line_load(const char *path);

@@ -18,6 +18,8 @@ package struct ExpressionScope: Sendable {
     package var collections: (any ForeignCollections)?
     /// The collection that the pipeline reads; nil where none is known.
     package var source: ForeignCollection?
+    /// The text that the expression comes from, to which its errors point; nil for MQL.
+    package var textSource: TextSource?
     /// Variables bound around the expression and their slots.
     var slots: [String: Int] = [:]
 

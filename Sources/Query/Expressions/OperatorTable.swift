@@ -128,7 +128,7 @@ enum OperatorTable {
             TimestampOperators.rows, SetOperators.rows, RegexOperators.rows,
             TrigonometryOperators.rows, BitwiseOperators.rows, SizeOperators.rows,
             MetaOperators.rows, ArrayArrangementOperators.rows, RankedOperators.rows,
-            DeviationOperators.rows, PercentileOperators.rows,
+            DeviationOperators.rows, PercentileOperators.rows, TextMark.rows,
         ]
         var rows: [String: OperatorRow] = [:]
         for row in families.joined() { rows[row.name] = row }

@@ -344,6 +344,34 @@ struct ProgramBuilder {
             .lazy(operator: Int32(lazyOperators.count - 1), children: run, slot: Int32(slot)))
     }
 
+    /// Has the call at `node` throw what `translate` makes of its errors; other nodes don't fail.
+    mutating func translateErrors(
+        of node: Int, _ translate: @escaping @Sendable (DBError) -> DBError
+    ) {
+        switch nodes[node] {
+        case .strict(let index, _):
+            let called = strictOperators[Int(index)]
+            strictOperators[Int(index)] = StrictOperator(nullRule: called.nullRule) {
+                arguments, context throws(DBError) in
+                do throws(DBError) {
+                    return try called.function(arguments, &context)
+                } catch {
+                    throw translate(error)
+                }
+            }
+        case .lazy(let index, _, _):
+            let called = lazyOperators[Int(index)]
+            lazyOperators[Int(index)] = LazyOperator { call, context throws(DBError) in
+                do throws(DBError) {
+                    return try called.function(call, &context)
+                } catch {
+                    throw translate(error)
+                }
+            }
+        default: break
+        }
+    }
+
     /// Gives `count` new variables consecutive slots and returns the first. Slots are not reused,
     /// so that no variable can overwrite one of an enclosing expression.
     mutating func allocateSlots(_ count: Int) -> Int {

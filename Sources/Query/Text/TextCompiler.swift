@@ -6,11 +6,20 @@ struct TextCompiler {
     private let text: String
     private let parameters: [String: Value]
     private let scope: ExpressionScope
+    private let marksPlaces: Bool
 
-    init(text: String, parameters: [String: Value], scope: ExpressionScope) {
+    /// `marksPlaces`: whether calls carry their places, as `TextQuery.compile` says.
+    init(
+        text: String, parameters: [String: Value], scope: ExpressionScope, marksPlaces: Bool
+    ) {
         self.text = text
         self.parameters = parameters
         self.scope = scope
+        self.marksPlaces = marksPlaces
+    }
+
+    private func lowering(readsFields: Bool = true) -> TextLowering {
+        TextLowering(parameters, readsFields: readsFields, scope, marksPlaces: marksPlaces)
     }
 
     /// What a statement asks for.
@@ -18,14 +27,12 @@ struct TextCompiler {
         switch statement {
         case .insert(let collection, let values):
             return .insert(collection: collection.name, documents: try documents(values))
-        case .live:
-            throw DBError(
-                .commandNotSupported,
-                "live queries are not there yet; run the query without 'live'")
-        case .restore:
-            throw DBError(
-                .commandNotSupported,
-                "'restore' is not there yet: deleted documents are not kept")
+        case .live(let offset):
+            throw notThereYet(
+                "live queries are not there yet; run the query without 'live'", offset)
+        case .restore(let offset):
+            throw notThereYet(
+                "'restore' is not there yet: deleted documents are not kept", offset)
         default: break
         }
         do throws(TextError) {
@@ -35,9 +42,13 @@ struct TextCompiler {
         }
     }
 
+    private func notThereYet(_ message: String, _ offset: Int) -> DBError {
+        DBError(.commandNotSupported, message).located(at: offset, in: text)
+    }
+
     /// A statement in which nothing is evaluated.
     private func plain(_ statement: TextStatement) throws(TextError) -> TextCommand {
-        var lowering = TextLowering(parameters, readsFields: true)
+        var lowering = self.lowering()
         switch statement {
         case .read(let pipeline):
             return .read(collection: pipeline.source.name, stages: try stages(pipeline))
@@ -73,7 +84,7 @@ struct TextCompiler {
     }
 
     private func lower(_ stage: TextStage) throws(TextError) -> [Value] {
-        var lowering = TextLowering(parameters, readsFields: true)
+        var lowering = self.lowering()
         switch stage {
         case .where(let condition):
             return [["$match": .document(try lowering.filter(condition))]]
@@ -84,8 +95,11 @@ struct TextCompiler {
             return [["$skip": .int64(try lowering.wholeNumber(count, "the number", atLeast: 0))]]
         case .select(let entries): return [["$replaceWith": try lowering.object(entries)]]
         case .set(let changes): return try self.changes(changes, &lowering)
-        case .count: return [["$count": "count"]]
-        case .group(let key, let outputs): return [try group(key, outputs, &lowering)]
+        case .count: return [["$count": "count"]] + orElse(["count": 0])
+        case .group(let key, let outputs):
+            let stage = try group(key, outputs, &lowering)
+            if key != nil { return [stage] }
+            return [stage] + orElse(TextAccumulators.emptyGroup(outputs))
         case .unwind(let path, let index, let keepsEmpty):
             var fields: [(String, Value)] = [("path", .string("$" + (try dotted(path))))]
             if let index {
@@ -105,6 +119,18 @@ struct TextCompiler {
                 ]
             ]
         }
+    }
+
+    /// Stages that give `row` where there is none: as in SQL, a count of nothing is 0.
+    private func orElse(_ row: Document) -> [Value] {
+        // What is read of a collection only where the limit leaves room costs nothing else.
+        [
+            [
+                "$unionWith": [
+                    "pipeline": [["$documents": [["$literal": .document(row)]]]]
+                ]
+            ], ["$limit": 1],
+        ]
     }
 
     private func group(
@@ -188,11 +214,14 @@ struct TextCompiler {
     private func documents(_ expressions: [TextExpression]) throws(DBError) -> [Document] {
         var context = EvaluationContext.forConstants()
         let empty = Document()
+        var scope = scope
+        scope.textSource = TextSource(text)
         var documents: [Document] = []
         for expression in expressions {
             var value: Value
             do throws(TextError) {
-                var lowering = TextLowering(parameters, readsFields: false)
+                var lowering = TextLowering(
+                    parameters, readsFields: false, scope, marksPlaces: true)
                 value = try lowering.raw(expression)
             } catch {
                 throw error.located(in: text)
@@ -218,7 +247,7 @@ struct TextCompiler {
     // MARK: Schema
 
     private func specification(_ index: TextIndex) throws(TextError) -> Document {
-        let lowering = TextLowering(parameters, readsFields: true)
+        let lowering = self.lowering()
         let keys = try pattern(index.keys)
         var fields: [(String, Value)] = [("key", .document(keys))]
         let generated = index.keys.map { "\($0.path.dotted)_\($0.isDescending ? -1 : 1)" }
@@ -236,7 +265,7 @@ struct TextCompiler {
 
     private func options(_ cap: TextCap?) throws(TextError) -> Document {
         guard let cap else { return Document() }
-        let lowering = TextLowering(parameters, readsFields: false)
+        let lowering = self.lowering(readsFields: false)
         let size = try lowering.wholeNumber(cap.size, "the size in bytes", atLeast: 1)
         let count = try cap.count.map { count throws(TextError) in
             try lowering.wholeNumber(count, "the number of documents", atLeast: 1)

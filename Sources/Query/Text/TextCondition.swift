@@ -39,7 +39,12 @@ extension TextLowering {
         guard case .chain(let symbol, let sides) = condition.kind,
             case .path(let path) = sides[0].kind, path == ["_id"], !isVariable(path)
         else { return false }
-        return symbol == .equal || symbol == .in
+        // Null means several things, even there.
+        switch try folded(sides[1]) {
+        case .null?, .undefined?: return false
+        case .array(let values)?: return symbol == .in && !values.contains(.null)
+        default: return symbol == .equal
+        }
     }
 
     private func isVariable(_ path: [String]) -> Bool {
@@ -72,15 +77,22 @@ extension TextLowering {
             return filters.isEmpty ? nil : ["$and": .array(filters)]
         case .chain(.in, let sides): return try membership(of: sides[0], in: sides[1])
         case .chain(let symbol, let sides):
-            if let path = fieldPath(sides[0]), let value = try constant(sides[1]) {
+            if let path = fieldPath(sides[0]), let value = try folded(sides[1]) {
                 return comparison(path, symbol, value)
             }
-            if let path = fieldPath(sides[1]), let value = try constant(sides[0]),
+            if let path = fieldPath(sides[1]), let value = try folded(sides[0]),
                 let mirrored = symbol.mirrored
             {
                 return comparison(path, mirrored, value)
             }
             return nil
+        case .isType(let value, let type, negated: false):
+            return fieldPath(value).flatMap { TextOrderFilter.type($0, type) }
+        case .call("startsWith", let arguments):
+            guard let path = fieldPath(arguments[0]), arguments.count == 2,
+                case .string(let start)? = try folded(arguments[1])
+            else { return nil }
+            return TextOrderFilter.prefix(path, start)
         case .loop(.any, let variable, let list, let body):
             return try anyElement(variable, of: list, body)
         default: return nil
@@ -88,17 +100,16 @@ extension TextLowering {
     }
 
     private func comparison(_ path: String, _ symbol: TextOperator, _ value: Value) -> Value? {
-        let isDotted = path.utf8.contains(UInt8(ascii: "."))
         switch symbol {
         case .equal: return equality(path, value)
-        // Arrays along a path make the whole value an array, which no filter on the path sees.
         case .less, .lessOrEqual, .greater, .greaterOrEqual:
-            return isDotted ? nil : TextOrderFilter.filter(path, symbol, value)
+            return TextOrderFilter.filter(path, symbol, value)
         default: return nil
         }
     }
 
     private func equality(_ path: String, _ value: Value) -> Value? {
+        if value.type == .null { return TextOrderFilter.null(path) }
         guard Self.isFilterConstant(value, path) else { return nil }
         return Self.field(path, "$eq", value)
     }
@@ -107,11 +118,15 @@ extension TextLowering {
     private func membership(
         of value: TextExpression, in list: TextExpression
     ) throws(TextError) -> Value? {
-        if let path = fieldPath(value), case .array(let values)? = try constant(list) {
-            guard values.allSatisfy({ Self.isFilterConstant($0, path) }) else { return nil }
-            return Self.field(path, "$in", .array(values))
+        if let path = fieldPath(value), case .array(let values)? = try folded(list) {
+            let others = values.filter { $0.type != .null }
+            guard others.allSatisfy({ Self.isFilterConstant($0, path) }) else { return nil }
+            let filter = Self.field(path, "$in", .array(others))
+            if others.count == values.count { return filter }
+            return ["$or": [filter, TextOrderFilter.null(path)]]
         }
-        guard let path = fieldPath(list), let value = try constant(value), value.type != .array
+        guard let path = fieldPath(list), let value = try folded(value), value.type != .array,
+            value.type != .null
         else { return nil }
         return equality(path, value)
     }
@@ -125,8 +140,8 @@ extension TextLowering {
         for part in Self.conjuncts(of: body) {
             guard case .chain(.equal, let sides) = part.kind,
                 case .path(let segments) = sides[0].kind, segments.first == variable,
-                segments.allSatisfy(Self.isPlain), let value = try constant(sides[1]),
-                value.type != .array
+                segments.allSatisfy(Self.isPlain), let value = try folded(sides[1]),
+                value.type != .array, value.type != .null
             else { continue }
             let full = ([path] + segments.dropFirst()).joined(separator: ".")
             if let filter = equality(full, value) { filters.append(filter) }
@@ -221,6 +236,7 @@ private enum TextOrderFilter {
             isLess ? $0.canonicalRank < rank : $0.canonicalRank > rank
         }
         branches.append(types(path, others))
+        if others.contains(.array) { branches += arraysAlong(path) }
         if isLess {
             // Missing counts as null, and NaN is the least number.
             branches.append(TextLowering.field(path, "$eq", .null))
@@ -229,6 +245,48 @@ private enum TextOrderFilter {
             }
         }
         return ["$or": .array(branches)]
+    }
+
+    /// Missing, null or undefined, which are one to the text.
+    static func null(_ path: String) -> Value {
+        ["$or": [TextLowering.field(path, "$eq", .null), types(path, [.undefined])]]
+    }
+
+    /// `path is type`; nil for a name that is no type's.
+    static func type(_ path: String, _ name: String) -> Value? {
+        switch name {
+        case "null": return null(path)
+        case "missing": return TextLowering.field(path, "$exists", false)
+        case "number": return types(path, [.int32, .int64, .double, .decimal128])
+        case "array":
+            let branches = [types(path, [.array])] + arraysAlong(path)
+            return branches.count == 1 ? branches[0] : ["$or": .array(branches)]
+        default:
+            return BSONType.allCases.first { $0.alias == name }.map { types(path, [$0]) }
+        }
+    }
+
+    /// Text at the path that begins so.
+    static func prefix(_ path: String, _ start: String) -> Value? {
+        guard !start.isEmpty, !start.utf8.contains(0) else { return nil }
+        var pattern = "^"
+        for scalar in start.unicodeScalars {
+            let isPlain =
+                scalar.value >= 128 || scalar.properties.isAlphabetic
+                || 48...57 ~= scalar.value || scalar == " "
+            if !isPlain { pattern += "\\" }
+            pattern.unicodeScalars.append(scalar)
+        }
+        return TextLowering.field(path, "$regex", .string(pattern))
+    }
+
+    /// Arrays along a path make the whole value an array, which no filter on the path sees. Where
+    /// an index knows of none, these branches take nothing.
+    private static func arraysAlong(_ path: String) -> [Value] {
+        let segments = path.split(separator: ".")
+        return segments.indices.dropFirst().map { end in
+            types(segments[..<end].joined(separator: "."), [.array])
+        }
     }
 
     /// `path != value` without a negation, which indexes' conditions don't have.

@@ -26,17 +26,7 @@ package struct TextError: Error, Sendable {
     /// The error for the client: `failedToParse` with the line and a caret in its message, and
     /// `line`, `column`, `offset` and `expected` as fields.
     package func located(in text: String) -> DBError {
-        let place = TextPlace(of: offset, in: text)
-        let details: Document = [
-            "line": .int32(Int32(clamping: place.line)),
-            "column": .int32(Int32(clamping: place.column)),
-            "offset": .int32(Int32(clamping: offset)),
-            "expected": .array(expected.map { .string($0) }),
-        ]
-        return DBError(
-            .failedToParse,
-            "line \(place.line), column \(place.column): \(message)\n\(place.marked)",
-            details: details)
+        DBError(.failedToParse, message).located(at: offset, in: text, expected: expected)
     }
 
     /// `a, b or c`.
@@ -67,10 +57,10 @@ package struct TextPlace: Sendable {
             start = index + 1
         }
         let end = bytes[offset...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
-        let before = Array(String(decoding: bytes[start..<offset], as: UTF8.self).unicodeScalars)
+        let scalars = Array(String(decoding: bytes[start..<offset], as: UTF8.self).unicodeScalars)
         let after = Array(String(decoding: bytes[offset..<end], as: UTF8.self).unicodeScalars)
         self.line = line
-        column = before.count + 1
+        column = scalars.count + 1
         // Control characters would move the caret away from its place.
         func visible(_ scalars: some Sequence<Unicode.Scalar>) -> String {
             var result = ""
@@ -80,9 +70,10 @@ package struct TextPlace: Sendable {
             }
             return result
         }
-        let shown = before.suffix(Self.neighbourhood)
+        let shown = scalars.suffix(Self.neighbourhood)
+        let before = visible(shown)
         marked =
-            visible(shown) + visible(after.prefix(Self.neighbourhood)) + "\n"
-            + String(repeating: " ", count: shown.count) + "^"
+            before + visible(after.prefix(Self.neighbourhood)) + "\n"
+            + String(repeating: " ", count: ColumnWidth.of(before)) + "^"
     }
 }

@@ -43,6 +43,24 @@ struct TextExpression: Sendable {
     }
 }
 
+extension TextExpression {
+    /// Whether it consists of constants, operators and calls: no fields, variables, loops.
+    var readsNothing: Bool {
+        switch kind {
+        case .literal, .parameter: true
+        case .path, .loop: false
+        case .member(let base, _), .not(let base), .negative(let base), .isType(let base, _, _):
+            base.readsNothing
+        case .index(let base, let index): base.readsNothing && index.readsNothing
+        case .call(_, let operands), .chain(_, let operands), .list(let operands):
+            operands.allSatisfy(\.readsNothing)
+        case .conditional(let condition, let first, let second):
+            condition.readsNothing && first.readsNothing && second.readsNothing
+        case .object(let entries): entries.allSatisfy(\.value.readsNothing)
+        }
+    }
+}
+
 /// `name: value` in an object.
 struct TextEntry: Sendable {
     let name: String
@@ -89,6 +107,9 @@ enum TextOperator: String, Sendable {
         default: false
         }
     }
+
+    /// Whether it is an error with operands of some types.
+    var mayFail: Bool { precedence > 4 }
 
     /// Whether `a op b op c` is refused: people mean something else by it.
     var isComparison: Bool { precedence == 3 || precedence == 4 }

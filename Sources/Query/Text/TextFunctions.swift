@@ -59,6 +59,37 @@ enum TextFunctions {
     static let names: [String] =
         Set(Array(table.keys) + TextConstants.names + TextLoop.allCases.map(\.rawValue)).sorted()
 
+    /// The function that an aggregation operator stands for, where that is one.
+    static let namesByOperator: [String: String] = {
+        var names: [String: String] = [:]
+        for (name, function) in table.sorted(by: { $0.key < $1.key }) {
+            switch function.form {
+            case .list(let operatorName), .named(let operatorName, _): names[operatorName] = name
+            case .other: break
+            }
+        }
+        return names
+    }()
+
+    /// What a function wants, where one can say it in a word.
+    static func expectations(of name: String) -> [String] {
+        switch name {
+        case "length", "substr", "split", "indexOf", "trim", "ltrim", "rtrim", "replace",
+            "matches", "contains", "startsWith", "concat":
+            ["text"]
+        case "year", "month", "day", "hour", "minute", "second", "millisecond", "dayOfWeek",
+            "dayOfYear", "week", "format", "dateAdd", "dateDiff", "dateTrunc":
+            ["a date"]
+        case "size", "first", "last", "reverse", "slice", "concatArrays", "union",
+            "intersection", "difference", "isSubset", "sort", "object":
+            ["a list"]
+        case "entries", "merge": ["a document"]
+        case "int", "long", "double", "decimal", "date", "objectId", "bool", "string":
+            ["a value that \(name)() can convert"]
+        default: []
+        }
+    }
+
     /// What is said of a name that no function has.
     private static func unknown(_ name: String) -> String {
         if TextAccumulators.names.contains(name) {
@@ -234,6 +265,22 @@ enum TextAccumulators {
 
     /// All names, sorted.
     static let names: [String] = (["count"] + operators.keys).sorted()
+
+    /// The one group's row where there is nothing to group: counts and sums are 0, lists empty.
+    static func emptyGroup(_ outputs: [TextEntry]) -> Document {
+        Document { writer in
+            writer.appendNull("_id")
+            for output in outputs {
+                guard case .call(let name, _) = output.value.kind else { continue }
+                switch name {
+                case "count", "sum": writer.append(output.name, Int32(0))
+                case "push", "addToSet": writer.append(output.name, .array([]))
+                case "merge": writer.append(output.name, Document())
+                default: writer.appendNull(output.name)
+                }
+            }
+        }
+    }
 
     /// One accumulator of `$group`.
     static func lower(

@@ -12,12 +12,21 @@ struct TextLowering {
     private let parameters: [String: Value]
     /// Whether paths lead into a document; false for what must be known before any is read.
     private let readsFields: Bool
+    /// The clock and the rest that constant expressions are evaluated with.
+    private let scope: ExpressionScope
+    /// Whether calls carry their places, for errors.
+    private let marksPlaces: Bool
     /// Variables of the loops around the current place, by their names in the text.
     private var variables: [String: String] = [:]
 
-    init(_ parameters: [String: Value], readsFields: Bool) {
+    init(
+        _ parameters: [String: Value], readsFields: Bool,
+        _ scope: ExpressionScope = ExpressionScope(), marksPlaces: Bool = false
+    ) {
         self.parameters = parameters
         self.readsFields = readsFields
+        self.scope = scope
+        self.marksPlaces = marksPlaces
     }
 
     /// Whether a name is a loop's variable here.
@@ -49,6 +58,18 @@ struct TextLowering {
             return .array(values)
         default: return nil
         }
+    }
+
+    /// The value of an expression that reads no field; nil for others and where it fails.
+    ///
+    /// More than `constant`: `now()`, arithmetic, calls. For what only makes a query faster.
+    func folded(_ expression: TextExpression) throws(TextError) -> Value? {
+        if let value = try constant(expression) { return value }
+        guard expression.readsNothing else { return nil }
+        var unmarked = TextLowering(parameters, readsFields: readsFields, scope)
+        let lowered = OwnedValue(try unmarked.raw(expression))
+        guard let value = (try? Expression.parse(lowered.view, scope))?.constant else { return nil }
+        return Value(value.view)
     }
 
     private static func negated(_ value: Value) -> Value? {
@@ -103,15 +124,20 @@ struct TextLowering {
             if case .string(let name)? = try constant(index) {
                 return Self.field(name, of: try raw(base))
             }
-            return ["$arrayElemAt": .array([try raw(base), try raw(index)])]
+            return marked(
+                ["$arrayElemAt": .array([try raw(base), try raw(index)])], "[]", expression)
         case .call(let name, let arguments):
-            return try TextFunctions.lower(name, arguments, at: expression.offset, &self)
+            return marked(
+                try TextFunctions.lower(name, arguments, at: expression.offset, &self), name,
+                expression)
         case .loop(let loop, let variable, let list, let body):
             return try self.loop(loop, variable, list, body)
         case .not(let operand): return ["$not": .array([try raw(operand)])]
-        case .negative(let operand): return ["$multiply": .array([try raw(operand), -1])]
+        case .negative(let operand):
+            return marked(["$multiply": .array([try raw(operand), -1])], "-", expression)
         case .chain(let symbol, let operands):
-            return try chain(symbol, operands, at: expression.offset)
+            let call = try chain(symbol, operands, at: expression.offset)
+            return symbol.mayFail ? marked(call, symbol.rawValue, expression) : call
         case .conditional(let condition, let first, let second):
             return [
                 "$cond": .array([try raw(condition), try present(first), try present(second)])
@@ -121,6 +147,11 @@ struct TextLowering {
         case .list(let elements): return .array(try present(all: elements))
         case .object(let entries): return try object(entries)
         }
+    }
+
+    /// A call with its place, where those are wanted.
+    private func marked(_ call: Value, _ name: String, _ expression: TextExpression) -> Value {
+        marksPlaces ? TextMark.wrapped(call, name, at: expression.offset) : call
     }
 
     /// The expression, null where a path leads nowhere.

@@ -161,7 +161,7 @@ extension TextParser {
             return try list(at: token.offset)
         case .symbol("{"):
             advance()
-            return try objectBody()
+            return try objectBody(at: token.offset)
         default: throw unexpected(["a value", "a field", "'('"])
         }
     }
@@ -223,9 +223,8 @@ extension TextParser {
         return try TextExpression(.list(elements), at: offset, over: elements)
     }
 
-    /// What follows the `{` of an object.
-    mutating func objectBody() throws(TextError) -> TextExpression {
-        let offset = current.offset
+    /// What follows the `{` of an object, which stands at `offset`.
+    mutating func objectBody(at offset: Int) throws(TextError) -> TextExpression {
         var entries: [TextEntry] = []
         var names: Set<String> = []
         while current.kind != .symbol("}") {

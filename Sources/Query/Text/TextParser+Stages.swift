@@ -94,8 +94,9 @@ extension TextParser {
 
     /// `{ id: _id, total }`: values by name, a path alone standing for its last name.
     mutating func entries() throws(TextError) -> [TextEntry] {
+        let offset = current.offset
         try expect("{")
-        let object = try objectBody()
+        let object = try objectBody(at: offset)
         guard case .object(let entries) = object.kind else { return [] }
         return entries
     }
@@ -106,8 +107,9 @@ extension TextParser {
             let key = try expression()
             return .group(key: key, outputs: try entries())
         }
+        let offset = current.offset
         advance()
-        let first = try objectBody()
+        let first = try objectBody(at: offset)
         // Two objects: the first is the key.
         if current.kind == .symbol("{") { return .group(key: first, outputs: try entries()) }
         guard case .object(let outputs) = first.kind else { return .count }

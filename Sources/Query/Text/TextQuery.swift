@@ -33,8 +33,11 @@ package enum TextQuery {
     ///
     /// O(n) in the text. Throws `failedToParse` with the place (line and column in the message and
     /// as fields) for everything wrong with the text, 115 for statements that Roost lacks yet.
+    /// - Parameter marksPlaces: whether expressions carry their places, so that errors of their
+    ///   evaluation have line and column too. Only scopes with the text as `source` parse those.
     package static func compile(
-        _ text: String, parameters: DocumentView?, _ scope: ExpressionScope
+        _ text: String, parameters: DocumentView?, _ scope: ExpressionScope,
+        marksPlaces: Bool = false
     ) throws(DBError) -> TextCommand {
         var values: [String: Value] = [:]
         if let parameters {
@@ -47,7 +50,38 @@ package enum TextQuery {
         } catch {
             throw error.located(in: text)
         }
-        return try TextCompiler(text: text, parameters: values, scope: scope).command(statement)
+        return try TextCompiler(
+            text: text, parameters: values, scope: scope, marksPlaces: marksPlaces
+        ).command(statement)
+    }
+
+    /// The names of all functions and accumulators, sorted.
+    package static let functionNames = Set(TextFunctions.names + TextAccumulators.names).sorted()
+
+    /// The collection that a statement is about; nil where the text is no statement. O(n).
+    package static func collection(of text: String) -> String? {
+        (try? TextParser.parse(text))?.subject?.name
+    }
+
+    /// An error of a statement's execution at the place that it is about: the collection or index
+    /// that is named, or one of the documents that are inserted.
+    ///
+    /// Errors that have a place, or that the text is not to blame for, stay as they are. O(n).
+    /// - Parameter document: which of `count` inserted documents was refused.
+    package static func located(
+        _ error: DBError, in text: String, document: Int? = nil, of count: Int = 0
+    ) -> DBError {
+        guard TextWording.isAboutTheText(error), let statement = try? TextParser.parse(text) else {
+            return error
+        }
+        var offset = statement.errorOffset
+        if let document, error.code != .invalidNamespace, case .insert(_, let values) = statement,
+            values.count == count,
+            document < values.count
+        {
+            offset = values[document].offset
+        }
+        return error.located(at: offset, in: text, TextWording.translated(error.message))
     }
 
     /// Whether text stops inside brackets, quotes or a pipeline, so that more lines must follow.

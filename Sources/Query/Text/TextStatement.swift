@@ -16,6 +16,27 @@ enum TextStatement: Sendable {
     case dropCollection(TextName)
 }
 
+extension TextStatement {
+    /// Where errors are shown that concern the statement as a whole.
+    var errorOffset: Int {
+        if case .dropIndex(let index, _) = self { return index.offset }
+        return subject?.offset ?? 0
+    }
+
+    /// The collection that the statement is about.
+    var subject: TextName? {
+        switch self {
+        case .read(let pipeline), .explain(let pipeline, _): pipeline.source
+        case .insert(let name, _), .update(let name, _, _, _), .delete(let name, _),
+            .createCollection(let name, _), .dropCollection(let name):
+            name
+        case .createIndex(let index): index.collection
+        case .dropIndex(_, let collection): collection
+        case .live, .restore: nil
+        }
+    }
+}
+
 /// A name and its place.
 struct TextName: Sendable {
     let name: String

@@ -199,7 +199,7 @@ extension RoostEngine {
         if header.epoch == 0 || hasLost { header.epoch = LogHeader.make().epoch }
         guard header != found.header || mayLose || isMarked else { return found }
         let new = header
-        try store.perform(OperationOptions(mayUseReserve: true)) { transaction in
+        let note: @Sendable (inout WriteTransaction) throws -> Void = { transaction in
             try transaction.put(
                 .changeLog, key: LogHeader.key.span.bytes, value: new.bytes.span.bytes)
             if mayLose {
@@ -209,6 +209,12 @@ extension RoostEngine {
             } else {
                 _ = try transaction.delete(.changeLog, key: LossMark.key.span.bytes)
             }
+        }
+        do {
+            try store.perform(OperationOptions(mayUseReserve: true), note)
+        } catch {
+            // Where there is no space for a note, the log that is there can be read all the same.
+            if found.header.epoch == 0 { throw error }
         }
         return (found.end, header)
     }

@@ -73,7 +73,7 @@ package final class RoostEngine: Sendable {
         self.logger = logger
         let opened: Opened
         do {
-            opened = try Opened(path: path, options: options)
+            opened = try Opened(path: path, options: options, logger)
         } catch {
             throw DBError(engineFailure: error)
         }
@@ -247,7 +247,8 @@ package final class RoostEngine: Sendable {
     /// - Throws: what reading and writing throw, and the stage's own errors, through the completion.
     package func write(
         resultsOf request: AggregateRequest, to destination: PipelineDestination,
-        _ interrupt: Interrupt, completion: @escaping @Sendable (Result<Void, DBError>) -> Void
+        _ interrupt: Interrupt = Interrupt(),
+        completion: @escaping @Sendable (Result<Void, DBError>) -> Void
     ) {
         ResultWriteJob(self, request, destination, interrupt, completion: completion).run()
     }
@@ -319,16 +320,17 @@ private struct Opened {
     let retention: LogRetention
     let live: LiveQueries
 
-    init(path: String, options: EngineOptions) throws {
+    init(path: String, options: EngineOptions, _ logger: Logger) throws {
         var storeOptions = Store.Options()
         storeOptions.quotaBytes = options.quotaBytes
+        storeOptions.checksAllPages = options.checksAllPages
         storeOptions.durability = options.durability == .full ? .full : .relaxed
         store = try Store.open(path: path, options: storeOptions)
         let snapshot: CatalogSnapshot
         let log: (end: ChangeLog.End, header: LogHeader)
         do {
             snapshot = try Self.load(store)
-            log = try RoostEngine.openLog(store, mayLose: options.durability == .relaxed)
+            log = try Self.openLog(store, mayLose: options.durability == .relaxed)
         } catch {
             store.close()
             throw error
@@ -340,7 +342,9 @@ private struct Opened {
             catalog, TailWatch(logEnd: log.end.position.sequence),
             ChangeLog(clock, end: log.end, ObservedNames()), intents)
         live = LiveQueries(epoch: logEpoch, writer.log.observed)
-        retention = LogRetention(options.changeLog, quotaBytes: options.quotaBytes)
+        retention = LogRetention(
+            options.changeLog, quotaBytes: options.quotaBytes,
+            diskBytes: store.statistics().disk?.totalBytes)
         let (writer, retention, completions, live) = (writer, retention, completions, live)
         store.setGroupHooks(
             GroupHooks(
@@ -351,7 +355,28 @@ private struct Opened {
                     live.noteCommit()
                 },
                 didAbort: { writer.rollBack() },
+                didStopWrites: { reason in
+                    logger.critical(
+                        "writes are stopped; reads go on. Restart, and run roost verify",
+                        metadata: ["reason": "\(reason)"])
+                },
                 completer: { place, body in completions.run(place, body) }))
+    }
+
+    /// Opens the change log. Without it documents can be read, and nothing may change.
+    private static func openLog(
+        _ store: Store, mayLose: Bool
+    ) throws -> (end: ChangeLog.End, header: LogHeader) {
+        do {
+            return try RoostEngine.openLog(store, mayLose: mayLose)
+        } catch let error as StorageError {
+            switch error {
+            case .corrupted, .damaged: store.stopWrites("the change log is damaged: \(error)")
+            case .writesStopped, .diskFull, .quotaExceeded: break
+            default: throw error
+            }
+            return (ChangeLog.End(), LogHeader.make())
+        }
     }
 
     /// Reads the catalog.

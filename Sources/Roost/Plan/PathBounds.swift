@@ -59,6 +59,9 @@ struct PathBoundsBuilder {
             guard names(other, prefix) else { return nil }
             return PathBounds(set: Self.point(.null), isSound: false)
         case .type(let other, let types):
+            if isArrayAbove(other, types, prefix) {
+                return PathBounds(set: .none, isSound: true)
+            }
             return names(other, prefix) ? bounds(types) : nil
         case .regex(let other, let pattern):
             guard names(other, prefix) else { return nil }
@@ -135,6 +138,14 @@ struct PathBoundsBuilder {
         }
         let tighter = BoundsRank(right.set) < BoundsRank(left.set) ? right : left
         return PathBounds(set: tighter.set, isSound: false)
+    }
+
+    /// Whether a condition asks for an array at a place that this path leads through: an index
+    /// that is not multikey says that no document has one.
+    private func isArrayAbove(_ other: FieldPath, _ types: TypeSet, _ prefix: String?) -> Bool {
+        !isMultikey && !hasPosition && prefix == nil && types == TypeSet(.array)
+            && path.segments.count > other.segments.count
+            && path.segments.starts(with: other.segments)
     }
 
     /// Whether `other`, below `prefix`, is this path.

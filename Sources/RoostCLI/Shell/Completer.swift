@@ -1,26 +1,32 @@
-// Completion: collections behind the words that name them, else fields, keywords and functions.
+// Completion: collections behind the words that name them, fields and databases where those may
+// stand, else keywords, functions, methods and operators.
+
+import Query
 
 /// Completes the last word of a line.
 struct Completer {
     /// What the server knows; asked only when the key is pressed.
     let collections: () -> [String]
     let fields: (_ collection: String) -> [String]
+    var databases: () -> [String] = { [] }
 
-    private static let keywords = [
-        "from", "where", "sort", "limit", "skip", "select", "set", "unset", "group", "join",
-        "unwind", "count", "insert", "into", "update", "upsert", "delete", "create", "drop",
-        "index", "collection", "unique", "explain", "live", "restore", "true", "false", "null",
-        "any", "all", "filter", "map", "sum", "avg", "min", "max", "lower", "upper", "contains",
-        "startsWith", "matches", "exists", "size", "date", "objectId", "now",
-    ]
+    private static let keywords =
+        [
+            "from", "where", "sort", "limit", "skip", "select", "set", "unset", "group", "join",
+            "unwind", "count", "insert", "into", "update", "upsert", "delete", "create", "drop",
+            "index", "collection", "unique", "explain", "full", "live", "restore", "true", "false",
+            "null", "capped", "expire", "after", "seconds", "outer",
+        ] + TextQuery.functionNames
     private static let dotCommands = [
         ".help", ".explain", ".watch", ".collections", ".databases", ".use", ".format", ".timing",
         ".quit",
     ]
-    private static let methods = [
-        "find", "findOne", "insertOne", "insertMany", "updateOne", "updateMany", "replaceOne",
-        "deleteOne", "deleteMany", "aggregate", "countDocuments", "distinct", "createIndex",
-        "dropIndex", "getIndexes", "drop",
+    private static let operators = [
+        "$and", "$or", "$nor", "$not", "$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin",
+        "$exists", "$type", "$regex", "$elemMatch", "$size", "$all", "$mod", "$expr", "$set",
+        "$unset", "$inc", "$push", "$pull", "$addToSet", "$rename", "$min", "$max", "$mul",
+        "$currentDate", "$setOnInsert", "$match", "$group", "$sort", "$limit", "$skip", "$project",
+        "$unwind", "$lookup", "$count", "$addFields", "$facet", "$sum", "$avg", "$first", "$last",
     ]
     /// Words that a collection's name follows.
     private static let beforeCollection: Set<String> = [
@@ -28,6 +34,9 @@ struct Completer {
     ]
 
     func complete(_ line: String) -> Completion {
+        // Behind a `;` another statement begins.
+        let line = String(line.split(separator: ";", omittingEmptySubsequences: false).last ?? "")
+            .trimmedStart
         if line.hasPrefix("."), !line.contains(" ") {
             return Self.completion(of: line, Self.dotCommands)
         }
@@ -37,24 +46,61 @@ struct Completer {
         }
         let word = String(line[start...])
         let before = line[..<start]
-        if before.hasPrefix("db."), before.dropFirst(3).allSatisfy({ $0 != "(" }) {
-            return Self.completion(of: word, before == "db." ? collections() : Self.methods)
+        if before.hasPrefix("db.") { return script(word, before) }
+        if ["use ", ".use "].contains(String(before)) {
+            return Self.completion(of: word, databases())
         }
+        if before == "show " {
+            return Self.completion(of: word, ["collections", "databases", "dbs", "profile"])
+        }
+        return text(word, before, line)
+    }
+
+    /// The text language.
+    private func text(_ word: String, _ before: Substring, _ line: String) -> Completion {
         let words = before.split { !Self.isWord($0) }.map(String.init)
         if let last = words.last, Self.beforeCollection.contains(last), before.last == " " {
             return Self.completion(of: word, collections())
         }
-        var names = Self.keywords
+        var known: [String] = []
         if let place = words.lastIndex(where: { Self.beforeCollection.contains($0) }),
             place + 1 < words.count
         {
-            names += fields(words[place + 1])
+            known = fields(words[place + 1])
         }
-        return Self.completion(of: word, names)
+        guard before.last == "." else {
+            let names = known.map { String($0.prefix { $0 != "." }) }
+            return Self.completion(of: word, Self.keywords + names)
+        }
+        // The rest of a path: what stands before the point belongs to it.
+        var start = line.endIndex
+        while start > line.startIndex {
+            let character = line[line.index(before: start)]
+            guard Self.isWord(character) || character == "." else { break }
+            start = line.index(before: start)
+        }
+        return Self.completion(of: String(line[start...]), known)
+    }
+
+    /// mongosh's form: collections and methods, then fields and operators in the arguments.
+    private func script(_ word: String, _ before: Substring) -> Completion {
+        let rest = before.dropFirst(3)
+        guard let open = rest.firstIndex(of: "(") else {
+            return Self.completion(
+                of: word,
+                before == "db." ? collections() + ScriptDatabase.names : ScriptCommands.names)
+        }
+        if before.hasSuffix(").") { return Self.completion(of: word, ScriptReads.cursorMethods) }
+        let path = rest[..<open]
+        guard let point = path.lastIndex(of: ".") else { return Completion() }
+        return Self.completion(
+            of: word,
+            fields(String(path[..<point])) + Self.operators + ScriptValues.names
+                + ["true", "false", "null"])
     }
 
     private static func isWord(_ character: Character) -> Bool {
-        character == "_" || character.isLetter || character.isNumber
+        character == "_" || character == "$" || character.isLetter || character.isNumber
     }
 
     private static func completion(of word: String, _ names: [String]) -> Completion {
@@ -70,4 +116,8 @@ struct Completer {
         return Completion(
             insertion: String(shared.dropFirst(word.count)), candidates: candidates)
     }
+}
+
+extension String {
+    fileprivate var trimmedStart: String { String(drop { $0 == " " || $0 == "\t" }) }
 }

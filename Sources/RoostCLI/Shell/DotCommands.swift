@@ -4,44 +4,17 @@ import ArgumentParser
 import BSON
 import Client
 import Glibc
+import Query
 
 extension ShellSession {
-    static let helpText = """
-        The text language:
-          from orders | where status == "open" && total > 100 | sort -total | limit 20
-          from orders | group status { n: count(), revenue: sum(total) }
-          insert into orders { status: "open", total: 5 }
-          update orders where status == "open" set total = total * 1.1, unset note
-          delete from orders where total == 0
-          create index on orders (status, -createdAt)
-        mongosh's form:
-          db.orders.find({ total: { $gt: 100 } }).sort({ total: -1 }).limit(5)
-          db.orders.insertOne({ … }), updateMany, deleteOne, aggregate([ … ]), countDocuments,
-          distinct, createIndex, getIndexes, drop; db.runCommand({ … })
-        Commands:
-          .explain QUERY     how a query runs
-          .watch QUERY       a live query (not there yet)
-          .collections       the collections of this database
-          .databases         all databases
-          .use NAME          another database
-          .format FORMAT     table, json or csv
-          .timing on|off     whether to say how long statements take
-          .help              this
-          .quit              ends the shell; so does Ctrl-D
-        A statement goes on over several lines while it is incomplete, or up to an empty line.
-        Tab completes; Ctrl-C gives a line up and cancels a running query.
-        """
-
     /// Runs a command that begins with a dot.
     func runDotCommand(_ text: String, pages: Bool) async throws(ShellFailure) {
         let name = text.prefix { $0 != " " && $0 != "\n" }
         let argument = String(text.dropFirst(name.count).drop { $0 == " " || $0 == "\n" })
         switch name {
-        case ".help": print(Self.helpText)
+        case ".help": Terminal.writeLine(ShellHelp.general)
         case ".explain": try await explain(argument, pages: pages)
-        case ".watch":
-            throw ShellFailure(
-                message: "live queries are not there yet; run the query without .watch")
+        case ".watch": try await watch(argument)
         case ".collections", ".tables":
             try await list(
                 ["listCollections": 1, "nameOnly": true], "cursor.firstBatch", database)
@@ -60,7 +33,6 @@ extension ShellSession {
             }
             showsTiming = argument == "on"
         case ".quit", ".exit":
-            fflush(nil)
             throw ShellFailure(message: Self.quitMark)
         default:
             throw ShellFailure(message: "there is no command \(name); .help lists them")
@@ -81,11 +53,27 @@ extension ShellSession {
     private func explain(_ query: String, pages: Bool) async throws(ShellFailure) {
         guard !query.isEmpty else { throw ShellFailure(message: ".explain takes a query") }
         if ScriptParser.isScript(query) {
-            return try await run(query + ".explain()", pages: pages)
+            let request: ShellRequest
+            do throws(ScriptError) {
+                request = try ScriptCommands.request(
+                    try ScriptParser.parse(query), database: database)
+            } catch {
+                throw ShellFailure(
+                    message: error.message, place: TextPlace(of: error.offset, in: query))
+            }
+            let explains = request.answer == .explanation
+            return try await perform(
+                explains ? request : ScriptCommands.explanation(of: request, "queryPlanner"), query,
+                pages: pages)
         }
-        let statement = query.hasPrefix("explain") ? query : "explain " + query
-        let request = ShellRequest(command: ["query": .string(statement)], answer: .rows)
-        try await perform(request, statement, pages: pages, isPretty: true)
+        let isExplained = query.prefix { $0.isLetter } == "explain"
+        let request =
+            isExplained
+            ? ShellRequest(command: ["query": .string(query)], answer: .explanationRow)
+            : ScriptCommands.explanation(
+                of: ShellRequest(command: ["query": .string(query)], answer: .rows),
+                "queryPlanner")
+        try await perform(request, query, pages: pages)
     }
 
     /// Prints the `name`s of a list in a reply.
@@ -94,7 +82,7 @@ extension ShellSession {
     ) async throws(ShellFailure) {
         do throws(DBError) {
             let names = try await names(command, path, database)
-            for name in names.sorted() { print(name) }
+            for name in names.sorted() { Terminal.writeLine(name) }
         } catch {
             throw ShellFailure(
                 message: error.message, isConnectionLost: error.code == .hostUnreachable)

@@ -67,8 +67,7 @@ final class LineEditor {
     private func completed(_ line: String) -> String? {
         let completion = complete(line)
         if completion.insertion.isEmpty, completion.candidates.count > 1 {
-            print("\n" + completion.candidates.joined(separator: "  "))
-            fflush(nil)
+            Terminal.write("\n" + completion.candidates.joined(separator: "  ") + "\n")
         }
         return completion.insertion.isEmpty ? nil : completion.insertion
     }
@@ -87,19 +86,36 @@ enum Terminal {
     /// Whether people read what is printed.
     static var isOutput: Bool { isatty(STDOUT_FILENO) == 1 }
 
+    /// Writes to standard output. Where nobody reads it any more, as behind `| head`, the process
+    /// ends quietly: more output would be work for nothing.
+    static func write(_ text: String) {
+        fflush(nil)
+        if !write(text, to: STDOUT_FILENO), errno == EPIPE { exit(EXIT_SUCCESS) }
+    }
+
+    /// Writes a line to standard output.
+    static func writeLine(_ text: String) { write(text + "\n") }
+
     /// Writes to standard error, behind what was printed.
     static func writeError(_ text: String) {
         fflush(nil)
+        _ = write(text, to: STDERR_FILENO)
+    }
+
+    /// Whether all could be written.
+    private static func write(_ text: String, to descriptor: Int32) -> Bool {
         let bytes = Array(text.utf8)
         var offset = 0
         while offset < bytes.count {
             let count = bytes.withUnsafeBytes { buffer in
                 Glibc.write(
-                    STDERR_FILENO, buffer.baseAddress?.advanced(by: offset), bytes.count - offset)
+                    descriptor, buffer.baseAddress?.advanced(by: offset), bytes.count - offset)
             }
-            if count <= 0 { return }
+            if count < 0, errno == EINTR { continue }
+            if count <= 0 { return false }
             offset += count
         }
+        return true
     }
 
     /// Columns and rows; 80 by 24 where there is no terminal.

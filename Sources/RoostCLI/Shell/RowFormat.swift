@@ -22,14 +22,19 @@ struct RowWriter {
         columnsMax = terminalColumns
     }
 
-    /// The text of a block of rows.
-    mutating func text(of rows: [Document]) -> String {
+    /// The texts of a block of rows, one for each; the first has the header too.
+    mutating func texts(of rows: [Document]) -> [String] {
         switch format {
-        case .json: return rows.map { ExtendedJSON.string(of: $0.view) + "\n" }.joined()
-        case .csv: return csv(rows)
-        case .table: return TextTable(rows, terminalColumns: columnsMax).text
+        case .json: return rows.map { ExtendedJSON.string(of: $0.view) + "\n" }
+        case .csv: return [csv(rows)]
+        case .table:
+            let table = TextTable(rows, terminalColumns: columnsMax)
+            return table.lines.enumerated().map { $0 == 0 ? table.header + $1 : $1 }
         }
     }
+
+    /// The text of a block of rows.
+    mutating func text(of rows: [Document]) -> String { texts(of: rows).joined() }
 
     private mutating func csv(_ rows: [Document]) -> String {
         var text = ""
@@ -69,9 +74,20 @@ enum Cell {
         case .double(let number):
             number == number.rounded() && abs(number) < 1e15 ? "\(Int64(number))" : "\(number)"
         case .decimal128(let low, let high): "\(Decimal128(low: low, high: high))"
+        case .regex(let pattern, let options): "/\(pattern)/\(options)"
+        case .binary(4, let bytes) where bytes.count == 16: uuid(bytes)
         case .date(let millis): ISODate.string(millis: millis) ?? "\(millis) ms"
         default: ExtendedJSON.string(of: OwnedValue(value).view)
         }
+    }
+
+    private static func uuid(_ bytes: [UInt8]) -> String {
+        var text = ""
+        for (index, byte) in bytes.enumerated() {
+            if [4, 6, 8, 10].contains(index) { text += "-" }
+            text += (byte < 16 ? "0" : "") + String(byte, radix: 16)
+        }
+        return text
     }
 
     /// Whether numbers' alignment is right for it.

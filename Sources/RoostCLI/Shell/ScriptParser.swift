@@ -14,12 +14,14 @@ struct ScriptError: Error {
 
 /// A chain of calls: `db`, names, calls with their arguments.
 struct ScriptChain {
-    struct Call {
+    struct Call: Sendable {
         let name: String
         let arguments: [Value]
         let offset: Int
     }
 
+    /// The database that `getSiblingDB` names; nil for the current one.
+    var database: String?
     /// The collection behind `db`; nil for `db.runCommand(…)` and its like.
     var collection: String?
     var calls: [Call] = []
@@ -39,7 +41,9 @@ struct ScriptParser {
 
     /// Whether text has mongosh's form.
     static func isScript(_ text: String) -> Bool {
-        text == "db" || text.hasPrefix("db.") || text.hasPrefix("db[")
+        guard text.hasPrefix("db") else { return false }
+        let rest = text.dropFirst(2).drop(while: \.isWhitespace)
+        return rest.isEmpty || rest.hasPrefix(".") || rest.hasPrefix("[")
     }
 
     /// The chain that a text holds.
@@ -104,6 +108,9 @@ struct ScriptParser {
 
     // MARK: Chains
 
+    /// Methods whose arguments are JavaScript.
+    private static let scripted: Set<String> = ["forEach", "map", "mapReduce", "group"]
+
     private mutating func chain() throws(ScriptError) -> ScriptChain {
         _ = try name("db")
         var chain = ScriptChain()
@@ -125,16 +132,15 @@ struct ScriptParser {
                 names.append(name)
                 continue
             }
-            let arguments = try arguments()
-            if name == "getCollection", chain.calls.isEmpty, names.isEmpty {
-                guard case .string(let collection)? = arguments.first else {
-                    throw ScriptError(
-                        offset: start, message: "getCollection takes a name in quotes")
-                }
-                names.append(collection)
-                continue
+            if Self.scripted.contains(name) {
+                throw ScriptError(
+                    offset: start,
+                    message: "\(name)() runs JavaScript, and Roost has none: leave it away, or "
+                        + "compute with aggregate()")
             }
-            chain.calls.append(ScriptChain.Call(name: name, arguments: arguments, offset: start))
+            let arguments = try arguments()
+            let call = ScriptChain.Call(name: name, arguments: arguments, offset: start)
+            if !enter(call, &chain, &names) { chain.calls.append(call) }
         }
         if !names.isEmpty { chain.collection = names.joined(separator: ".") }
         guard !chain.calls.isEmpty else {
@@ -143,6 +149,21 @@ struct ScriptParser {
                 isIncomplete: false)
         }
         return chain
+    }
+
+    /// Takes a call that only names a collection or a database; whether it was one.
+    private func enter(
+        _ call: ScriptChain.Call, _ chain: inout ScriptChain, _ names: inout [String]
+    ) -> Bool {
+        guard chain.calls.isEmpty, names.isEmpty, call.arguments.count == 1,
+            case .string(let name) = call.arguments[0]
+        else { return false }
+        switch call.name {
+        case "getCollection": names.append(name)
+        case "getSiblingDB", "getSisterDB": chain.database = name
+        default: return false
+        }
+        return true
     }
 
     private mutating func arguments() throws(ScriptError) -> [Value] {
@@ -330,73 +351,5 @@ struct ScriptParser {
             throw ScriptError(offset: start, message: "these arguments make no \(name)")
         }
         return value
-    }
-}
-
-/// The constructors of BSON types, as mongosh has them.
-enum ScriptValues {
-    /// The value; nil where name or arguments are wrong.
-    static func make(_ name: String, _ arguments: [Value]) -> Value? {
-        switch name {
-        case "ObjectId": return objectID(arguments)
-        case "ISODate", "Date": return date(arguments)
-        case "NumberLong", "Long": return integer(arguments).map { .int64($0) }
-        case "NumberInt", "Int32":
-            return integer(arguments).flatMap(Int32.init(exactly:)).map { .int32($0) }
-        case "Double":
-            return integer(arguments).map { .double(Double($0)) }
-                ?? text(arguments).flatMap { Double($0) }.map { .double($0) }
-        case "NumberDecimal", "Decimal128":
-            let digits = text(arguments) ?? integer(arguments).map { "\($0)" }
-            return digits.flatMap { Decimal128($0) }.map { .decimal128(low: $0.low, high: $0.high) }
-        case "UUID": return text(arguments).flatMap { wrapped("$uuid", .string($0)) }
-        case "BinData":
-            guard arguments.count == 2, case .int32(let subtype) = arguments[0],
-                case .string(let content) = arguments[1], 0...255 ~= subtype
-            else { return nil }
-            let type = String(subtype, radix: 16)
-            return wrapped("$binary", ["base64": .string(content), "subType": .string(type)])
-        case "Timestamp":
-            guard arguments.count == 2, let seconds = integer([arguments[0]]),
-                let ordinal = integer([arguments[1]]), let first = UInt32(exactly: seconds),
-                let second = UInt32(exactly: ordinal)
-            else { return nil }
-            return .timestamp(Timestamp(seconds: first, ordinal: second))
-        case "MinKey": return arguments.isEmpty ? .minKey : nil
-        case "MaxKey": return arguments.isEmpty ? .maxKey : nil
-        default: return nil
-        }
-    }
-
-    private static func objectID(_ arguments: [Value]) -> Value? {
-        if arguments.isEmpty { return .objectID(.generate()) }
-        return text(arguments).flatMap { ObjectID($0) }.map { .objectID($0) }
-    }
-
-    private static func date(_ arguments: [Value]) -> Value? {
-        if let millis = integer(arguments) { return .date(millis) }
-        return text(arguments).flatMap {
-            ISODate.parse($0) ?? ISODate.parse($0 + "T00:00:00Z")
-        }.map { .date($0) }
-    }
-
-    private static func text(_ arguments: [Value]) -> String? {
-        if arguments.count == 1, case .string(let text) = arguments[0] { text } else { nil }
-    }
-
-    private static func integer(_ arguments: [Value]) -> Int64? {
-        guard arguments.count == 1 else { return nil }
-        return switch arguments[0] {
-        case .int32(let number): Int64(number)
-        case .int64(let number): number
-        case .double(let number): Int64(exactly: number)
-        case .string(let text): Int64(text)
-        default: nil
-        }
-    }
-
-    private static func wrapped(_ name: String, _ value: Value) -> Value? {
-        let document = Document { $0.append(name, value) }
-        return try? ExtendedJSON.parseValue(ExtendedJSON.string(of: document.view))
     }
 }

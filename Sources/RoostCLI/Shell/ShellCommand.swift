@@ -9,15 +9,16 @@ import Query
 struct Shell: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Ask a running server: the text language, or db.coll.find({…}).",
+        // One line a paragraph: the terminal's width breaks them.
         discussion: """
-            Without -e and with a terminal it is interactive; `.help` lists what it knows. Else it
-            runs the statements of -e or of standard input and ends with status 0, with 1 if a
-            statement failed (the rest is not run), or with 2 if there is no server.
+            Without -e and with a terminal it is interactive; .help lists what it knows. \
+            Else it runs the statements of -e or of standard input and ends with status 0, \
+            with 1 if a statement failed (the rest is not run), or with 2 if there is no server.
 
             EXAMPLES
               roost shell
               roost shell mongodb://127.0.0.1:27017/shop
-              roost shell -e 'from orders | where total > 100 | sort -total | limit 5'
+              roost shell -e 'from orders | where total > 100 | limit 5'
               roost shell --csv -e 'from orders' > orders.csv
               echo 'db.orders.countDocuments({})' | roost shell
             """)
@@ -50,10 +51,12 @@ struct Shell: AsyncParsableCommand {
         } catch {
             throw ValidationError(error.message)
         }
+        // A reader that is gone ends the shell quietly, as Terminal.write does it.
+        signal(SIGPIPE, SIG_IGN)
         let session = ShellSession(target, format: json ? .json : csv ? .csv : .table)
         session.showsTiming = timing
         if !evaluate.isEmpty {
-            try await session.runAll(evaluate.flatMap(StatementBuffer.statements))
+            try await session.runAll(evaluate.flatMap { StatementBuffer.statements(of: $0) })
         } else if isatty(STDIN_FILENO) == 1 {
             try await InteractiveShell(session).run()
         } else {
@@ -77,6 +80,7 @@ extension ShellSession {
             do throws(ShellFailure) {
                 try await run(statement, pages: false)
             } catch {
+                if error.message == Self.quitMark { return }
                 report(error)
                 throw ExitCode(error.isConnectionLost ? 2 : 1)
             }
@@ -85,7 +89,6 @@ extension ShellSession {
 
     /// Writes an error to standard error.
     func report(_ failure: ShellFailure) {
-        fflush(nil)
         var text = "error: \(failure.message)\n"
         if let place = failure.place { text += place.marked + "\n" }
         Terminal.writeError(text)

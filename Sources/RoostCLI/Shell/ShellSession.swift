@@ -4,7 +4,6 @@ import BSON
 import Client
 import Glibc
 import Query
-import Synchronization
 
 /// Why a statement failed.
 struct ShellFailure: Error {
@@ -15,47 +14,13 @@ struct ShellFailure: Error {
     var wasInterrupted = false
 }
 
-/// The current connection, which the interrupt thread closes to end what runs.
-final class RunningQuery: Sendable {
-    private struct State {
-        var connection: Connection?
-        var isRunning = false
-        var wasInterrupted = false
-    }
-
-    private let state = Mutex(State())
-
-    /// Notes that something runs.
-    func begin(_ connection: Connection) {
-        state.withLock { $0 = State(connection: connection, isRunning: true) }
-    }
-
-    /// Notes that it ended; whether it was interrupted.
-    func end() -> Bool {
-        state.withLock { state in
-            defer { state = State() }
-            return state.wasInterrupted
-        }
-    }
-
-    /// Ends what runs: the server drops the reads of a connection that is gone.
-    func interrupt() {
-        let connection = state.withLock { state -> Connection? in
-            guard state.isRunning else { return nil }
-            state.wasInterrupted = true
-            return state.connection
-        }
-        connection?.close()
-    }
-}
-
 /// A session of the shell. Used by one task at a time.
 final class ShellSession {
     let target: ConnectionString
     var database: String
     var format: RowFormat
     var showsTiming = false
-    let running = RunningQuery()
+    let running: RunningQuery
     private(set) var connection: Connection?
 
     /// Rows that are fetched and laid out together where there is no terminal.
@@ -64,6 +29,7 @@ final class ShellSession {
     init(_ target: ConnectionString, format: RowFormat) {
         self.target = target
         self.format = format
+        running = RunningQuery(target)
         database = target.database
     }
 
@@ -72,6 +38,7 @@ final class ShellSession {
     func connect() async throws(DBError) -> Connection {
         if let connection, connection.isOpen { return connection }
         let opened = try await Connection.open(target)
+        try await opened.greet(appName: "roost shell")
         connection = opened
         return opened
     }
@@ -83,58 +50,81 @@ final class ShellSession {
     /// `pages`: whether a long answer stops at each screenful.
     func run(_ statement: String, pages: Bool) async throws(ShellFailure) {
         if statement.hasPrefix(".") { return try await runDotCommand(statement, pages: pages) }
-        let words = statement.split { $0 == " " || $0 == "\t" }
-        switch (words.first, words.count) {
-        case ("use", 2): return try use(String(words[1]))
-        case ("show", 2):
-            switch words[1] {
-            case "dbs", "databases": return try await runDotCommand(".databases", pages: pages)
-            case "collections", "tables":
-                return try await runDotCommand(".collections", pages: pages)
-            default: break
-            }
-        case ("exit", 1), ("quit", 1): return try await runDotCommand(".quit", pages: pages)
-        case ("help", 1): return try await runDotCommand(".help", pages: pages)
-        default: break
-        }
-        if statement == "db" { return print(database) }
+        if try await runShellWord(statement, pages: pages) { return }
         if ScriptParser.isScript(statement) {
+            if statement == "db" { return Terminal.writeLine(database) }
             let request: ShellRequest
             do throws(ScriptError) {
-                request = try ScriptCommands.request(try ScriptParser.parse(statement))
+                request = try ScriptCommands.request(
+                    try ScriptParser.parse(statement), database: database)
             } catch {
                 throw ShellFailure(
                     message: error.message, place: TextPlace(of: error.offset, in: statement))
             }
             return try await perform(request, statement, pages: pages)
         }
-        let request = ShellRequest(command: ["query": .string(statement)], answer: .rows)
-        try await perform(request, statement, pages: pages)
+        let isExplanation = statement.prefix { $0.isLetter } == "explain"
+        try await perform(
+            ShellRequest(
+                command: ["query": .string(statement)],
+                answer: isExplanation ? .explanationRow : .rows), statement, pages: pages)
+    }
+
+    /// Runs `use x`, `show dbs` and their like; whether it was one.
+    private func runShellWord(
+        _ statement: String, pages: Bool
+    ) async throws(ShellFailure) -> Bool {
+        let words = statement.split(whereSeparator: \.isWhitespace)
+        switch (words.first, words.count) {
+        case ("use", 2): try use(String(words[1]))
+        case ("show", 2):
+            switch words[1] {
+            case "dbs", "databases": try await runDotCommand(".databases", pages: pages)
+            case "collections", "tables": try await runDotCommand(".collections", pages: pages)
+            case "profile": try await showProfile(pages: pages)
+            default:
+                throw ShellFailure(
+                    message: "show takes dbs, collections or profile",
+                    place: TextPlace(of: 5, in: statement))
+            }
+        case ("exit", 1), ("quit", 1): try await runDotCommand(".quit", pages: pages)
+        case ("help", 1): try await runDotCommand(".help", pages: pages)
+        case ("cls", 1): Terminal.write("\u{1B}[H\u{1B}[2J")
+        default: return false
+        }
+        return true
+    }
+
+    /// The newest commands that the profiler took.
+    private func showProfile(pages: Bool) async throws(ShellFailure) {
+        let command: Document = [
+            "find": "system.profile", "sort": ["$natural": -1], "limit": 5,
+            "projection": [
+                "_id": 0, "ts": 1, "op": 1, "ns": 1, "millis": 1, "planSummary": 1,
+                "docsExamined": 1, "nreturned": 1,
+            ],
+        ]
+        try await perform(
+            ShellRequest(command: command, answer: .rows), "show profile", pages: pages)
     }
 
     /// Runs a command and prints its answer.
     func perform(
-        _ request: ShellRequest, _ statement: String, pages: Bool, isPretty: Bool = false
+        _ request: ShellRequest, _ statement: String, pages: Bool
     ) async throws(ShellFailure) {
+        if case .text(let text) = request.answer { return Terminal.writeLine(text) }
         let clock = ContinuousClock()
         let start = clock.now
         var rows: Int?
         do throws(DBError) {
-            let connection = try await connect()
-            running.begin(connection)
-            let database = request.isAdministrative ? "admin" : database
-            let reply = try await connection.run(request.command, database: database)
-            if case .rows = request.answer {
-                let cursor = try Cursor(reply: reply, database: database, on: connection)
-                rows = try await show(cursor, pages: pages, isPretty: isPretty)
-            } else {
-                try show(reply, request.answer)
-            }
+            rows = try await answer(request, pages: pages)
         } catch {
             let wasInterrupted = running.end()
             throw failure(error, statement, wasInterrupted: wasInterrupted)
         }
-        _ = running.end()
+        guard !running.end() else {
+            throw ShellFailure(message: "cancelled", wasInterrupted: true)
+        }
         guard showsTiming else { return }
         let elapsed = clock.now - start
         let millis =
@@ -142,14 +132,36 @@ final class ShellSession {
             + Double(elapsed.components.seconds) * 1_000
         let time = millis < 10 ? Self.rounded(millis, 100) : Self.rounded(millis, 10)
         let count = rows.map { "\($0) row\($0 == 1 ? "" : "s"), " } ?? ""
-        print("(\(count)\(time) ms)")
+        Terminal.writeLine("(\(count)\(time) ms)")
+    }
+
+    /// Sends the command and shows what comes; how many rows that were, where rows come.
+    private func answer(
+        _ request: ShellRequest, pages: Bool
+    ) async throws(DBError) -> Int? {
+        let connection = try await connect()
+        running.begin(connection)
+        let database = request.database ?? database
+        let (command, ids) = request.withIDs()
+        let reply = try await connection.run(command, database: database)
+        switch request.answer {
+        case .rows, .one, .changes, .explanationRow, .names:
+            var cursor = try Cursor(reply: reply, database: database, on: connection)
+            return try await show(&cursor, request, pages: pages)
+        default:
+            let shown = try ReplyText(format).text(of: reply, request.answer, ids)
+            var pager = Pager(isOn: pages)
+            _ = pager.show(shown, after: 0)
+            return nil
+        }
     }
 
     private static func rounded(_ value: Double, _ factor: Double) -> String {
         "\((value * factor).rounded() / factor)"
     }
 
-    private func failure(
+    /// What the shell says of an error; the place where the statement has it.
+    func failure(
         _ error: DBError, _ statement: String, wasInterrupted: Bool
     ) -> ShellFailure {
         if wasInterrupted { return ShellFailure(message: "cancelled", wasInterrupted: true) }
@@ -170,79 +182,72 @@ final class ShellSession {
 
     /// Prints a cursor's documents; how many there were.
     private func show(
-        _ cursor: Cursor, pages: Bool, isPretty: Bool
+        _ cursor: inout Cursor, _ request: ShellRequest, pages: Bool
+    ) async throws(DBError) -> Int? {
+        switch request.answer {
+        case .one:
+            let row = try await cursor.next()
+            try await cursor.close()
+            Terminal.writeLine(row.map { ReplyText(format).document(.document($0)) } ?? "null")
+            return nil
+        case .changes:
+            while !running.wasInterrupted, let change = try await cursor.next() {
+                Terminal.writeLine(ExtendedJSON.string(of: change.view))
+            }
+            try await cursor.close()
+            return nil
+        case .explanationRow:
+            let row = try await cursor.next() ?? Document()
+            var pager = Pager(isOn: pages)
+            _ = pager.show(try ReplyText(format).text(of: row, .explanation, []), after: 0)
+            return nil
+        case .names:
+            while let row = try await cursor.next() {
+                if case .string(let name)? = row["name"] { Terminal.writeLine(name) }
+            }
+            return nil
+        default:
+            return try await showRows(&cursor, isPretty: request.isPretty, pages: pages)
+        }
+    }
+
+    private func showRows(
+        _ cursor: inout Cursor, isPretty: Bool, pages: Bool
     ) async throws(DBError) -> Int {
-        var cursor = cursor
         var count = 0
         let size = Terminal.size
         var writer = RowWriter(format, terminalColumns: size.columns)
+        var pager = Pager(isOn: pages)
+        // A page's rows are laid out together, with room for the header and the question.
         let blockRows = pages ? max(5, size.rows - 4) : Self.blockRows
         var row = try await cursor.next()
-        if row == nil, format == .table { print("no rows") }
-        while row != nil {
+        if row == nil, format == .table { Terminal.writeLine("no rows") }
+        var goesOn = true
+        while row != nil, goesOn, !running.wasInterrupted {
             var block: [Document] = []
-            while let document = row, block.count < blockRows {
+            while let document = row, block.count < blockRows, !running.wasInterrupted {
                 block.append(document)
                 row = try await cursor.next()
             }
-            count += block.count
-            if isPretty, format == .table {
-                for document in block { print(PrettyJSON.text(.document(document))) }
+            let texts =
+                isPretty && format == .table
+                ? block.map { PrettyJSON.text(.document($0)) + "\n" } : writer.texts(of: block)
+            if pages {
+                for text in texts where goesOn {
+                    goesOn = pager.show(text, after: count)
+                    if goesOn { count += 1 }
+                }
             } else {
-                print(writer.text(of: block), terminator: "")
-            }
-            if pages, row != nil, !Pager.goesOn(after: count) {
-                try await cursor.close()
-                break
+                Terminal.write(texts.joined())
+                count += block.count
             }
         }
+        if row != nil { try await cursor.close() }
         if writer.incompleteRows > 0 {
             Terminal.writeError(
                 "warning: \(writer.incompleteRows) rows have fields that the header lacks; "
                     + "select the fields you want\n")
         }
         return count
-    }
-
-    private func show(_ reply: Document, _ answer: ShellRequest.Answer) throws(DBError) {
-        // A write's errors come in a reply that is otherwise fine.
-        if case .array(let errors)? = reply["writeErrors"],
-            case .document(let first)? = errors.first,
-            case .string(let message)? = first["errmsg"], case .int32(let code)? = first["code"]
-        {
-            throw DBError(DBError.Code(rawValue: code), message)
-        }
-        switch answer {
-        case .field(let name): print(reply[name].map(Cell.text) ?? "")
-        case .list(let name):
-            guard case .array(let values)? = reply[name] else { return }
-            for value in values { print(ExtendedJSON.string(of: OwnedValue(value).view)) }
-        case .reply, .rows:
-            let hidden: Set<String> = ["ok", "$clusterTime", "operationTime"]
-            let shown = Document { writer in
-                var fields = reply.view.makeIterator()
-                while let field = fields.next() {
-                    if !hidden.contains(field.nameString) { writer.append(field) }
-                }
-            }
-            if shown.isEmpty {
-                print(format == .json ? "{\"ok\":1}" : "ok")
-            } else if format == .json {
-                print(ExtendedJSON.string(of: shown.view))
-            } else {
-                print(PrettyJSON.text(.document(shown)))
-            }
-        }
-    }
-}
-
-/// Stops at each screenful.
-enum Pager {
-    /// Asks whether more is wanted.
-    static func goesOn(after count: Int) -> Bool {
-        print("-- \(count) rows so far; Enter shows more, q stops --", terminator: "")
-        fflush(nil)
-        let answer = readLine()
-        return answer.map { !$0.lowercased().hasPrefix("q") } ?? false
     }
 }

@@ -1,9 +1,9 @@
 // Lines to statements: a statement goes on while brackets are open, while it ends too early, and
-// where the next line begins with `|`.
+// where the next line begins with `|`; `;` ends one; comments alone are none.
 
 import Query
 
-/// Gathers lines until they are a statement.
+/// Gathers lines until they are statements.
 struct StatementBuffer {
     private(set) var text = ""
 
@@ -15,20 +15,20 @@ struct StatementBuffer {
         text = text.isEmpty ? line : text + "\n" + line
     }
 
-    /// Hands the statement out, without space and `;` around it.
-    mutating func take() -> String {
+    /// Hands the statements out.
+    mutating func take() -> [Statement] {
         defer { text = "" }
-        return Self.trimmed(text)
+        return StatementSplitter.pieces(of: text)
     }
 
     /// Whether more lines must follow. An empty line ends every statement.
     var needsMore: Bool {
-        let statement = Self.trimmed(text)
-        if statement.isEmpty { return false }
-        if Self.endsWithSemicolon(text) || text.hasSuffix("\n") { return false }
+        if text.hasSuffix("\n") { return false }
         // Longer than the server takes: let it say so.
         if text.utf8.count > TextLimits.queryBytesMax { return false }
-        return Self.isIncomplete(statement)
+        let pieces = StatementSplitter.pieces(of: text)
+        guard let last = pieces.last, !last.isEnded else { return false }
+        return Self.isIncomplete(last.text)
     }
 
     /// Whether a line goes on with what is gathered.
@@ -40,17 +40,27 @@ struct StatementBuffer {
     static func statements(of text: String) -> [String] {
         var statements: [String] = []
         var buffer = StatementBuffer()
-        func finish() {
-            let statement = buffer.take()
-            if !statement.isEmpty { statements.append(statement) }
-        }
+        // Comments and empty lines behind a statement that may go on.
+        var waiting: [String] = []
         for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
-            if !buffer.isEmpty, !buffer.needsMore, !continues(String(line)) { finish() }
-            if buffer.isEmpty, trimmed(String(line)).isEmpty { continue }
-            buffer.append(String(line))
+            let line = String(line)
+            let isEmpty = StatementSplitter.pieces(of: line).isEmpty
+            if !buffer.isEmpty, !buffer.needsMore {
+                if isEmpty {
+                    waiting.append(line)
+                    continue
+                }
+                if continues(line) {
+                    for line in waiting { buffer.append(line) }
+                } else {
+                    statements += buffer.take().map(\.text)
+                }
+                waiting = []
+            }
+            if buffer.isEmpty, isEmpty { continue }
+            buffer.append(line)
         }
-        finish()
-        return statements
+        return statements + buffer.take().map(\.text)
     }
 
     private static func isIncomplete(_ statement: String) -> Bool {
@@ -58,6 +68,7 @@ struct StatementBuffer {
             return false
         }
         guard ScriptParser.isScript(statement) else { return TextQuery.isIncomplete(statement) }
+        if statement == "db" { return false }
         do throws(ScriptError) {
             _ = try ScriptParser.parse(statement)
             return false
@@ -65,14 +76,106 @@ struct StatementBuffer {
             return error.isIncomplete
         }
     }
+}
 
-    private static func endsWithSemicolon(_ text: String) -> Bool {
-        text.last { $0 != " " && $0 != "\n" && $0 != "\t" } == ";"
+/// One statement of a text.
+struct Statement: Equatable {
+    /// Without space and `;` around it.
+    let text: String
+    /// What stands before it on its first line.
+    let lead: String
+    /// Whether a `;` ended it.
+    let isEnded: Bool
+}
+
+/// Cuts a text at each `;` that is not in quotes, comments, patterns or brackets.
+enum StatementSplitter {
+    static func pieces(of text: String) -> [Statement] {
+        let bytes = Array(text.utf8)
+        var scan = Scan(bytes)
+        var pieces: [Statement] = []
+        var start = 0
+        while true {
+            let end = scan.nextEnd()
+            if scan.hasContent, let piece = piece(bytes, start..<end, isEnded: end < bytes.count) {
+                pieces.append(piece)
+            }
+            guard end < bytes.count else { return pieces }
+            start = end + 1
+        }
     }
 
-    private static func trimmed(_ text: String) -> String {
-        var text = Substring(text)
-        while let last = text.last, last.isWhitespace || last == ";" { text.removeLast() }
-        return String(text.drop { $0.isWhitespace })
+    private static func piece(
+        _ bytes: [UInt8], _ range: Range<Int>, isEnded: Bool
+    ) -> Statement? {
+        var range = range
+        while let first = range.first, isSpace(bytes[first]) { range.removeFirst() }
+        while let last = range.last, isSpace(bytes[last]) { range.removeLast() }
+        guard !range.isEmpty else { return nil }
+        let line = bytes[..<range.lowerBound].lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
+        return Statement(
+            text: String(decoding: bytes[range], as: UTF8.self),
+            lead: String(decoding: bytes[line..<range.lowerBound], as: UTF8.self),
+            isEnded: isEnded)
+    }
+
+    fileprivate static func isSpace(_ byte: UInt8) -> Bool {
+        byte == 0x20 || 0x09...0x0D ~= byte
+    }
+
+    /// A walk over a text, from one `;` to the next.
+    private struct Scan {
+        private let bytes: [UInt8]
+        private var offset = 0
+        private var depth = 0
+        /// The last byte that was no space, 0 at the start: tells a pattern from a division.
+        private var last: UInt8 = 0
+        /// Whether the piece that was walked over has anything but space and comments.
+        private(set) var hasContent = false
+
+        init(_ bytes: [UInt8]) {
+            self.bytes = bytes
+        }
+
+        /// The offset of the next `;`, or of the end.
+        mutating func nextEnd() -> Int {
+            hasContent = false
+            depth = 0
+            last = 0
+            while offset < bytes.count {
+                let byte = bytes[offset]
+                switch byte {
+                case UInt8(ascii: ";") where depth == 0:
+                    offset += 1
+                    return offset - 1
+                case UInt8(ascii: "\""), UInt8(ascii: "'"), UInt8(ascii: "`"): skip(to: byte)
+                case UInt8(ascii: "/") where next == UInt8(ascii: "/"):
+                    while offset < bytes.count, bytes[offset] != 0x0A { offset += 1 }
+                    continue
+                case UInt8(ascii: "/") where depth > 0 && ":,([".utf8.contains(last): skip(to: byte)
+                case UInt8(ascii: "("), UInt8(ascii: "["), UInt8(ascii: "{"): depth += 1
+                case UInt8(ascii: ")"), UInt8(ascii: "]"), UInt8(ascii: "}"):
+                    depth = max(0, depth - 1)
+                default: break
+                }
+                if !isSpace(byte) {
+                    hasContent = true
+                    last = byte
+                }
+                offset += 1
+            }
+            return bytes.count
+        }
+
+        private var next: UInt8 { offset + 1 < bytes.count ? bytes[offset + 1] : 0 }
+
+        /// Goes to the closing quote; `\` keeps the next byte from being one.
+        private mutating func skip(to quote: UInt8) {
+            offset += 1
+            while offset < bytes.count, bytes[offset] != quote {
+                offset += bytes[offset] == UInt8(ascii: "\\") ? 2 : 1
+            }
+            offset = min(offset, bytes.count - 1)
+        }
     }
 }

@@ -2,11 +2,17 @@
 // fit, each row becomes a list of `name: value`.
 
 import BSON
+import Query
 
 /// Rows laid out in columns.
 struct TextTable {
-    /// The whole table, with a newline at its end.
-    let text: String
+    /// What stands above the rows.
+    private(set) var header = ""
+    /// The rows, each with a newline at its end.
+    private(set) var lines: [String] = []
+
+    /// The whole table.
+    var text: String { header + lines.joined() }
 
     /// Narrowest that a column is made to fit the others.
     private static let columnMin = 6
@@ -15,31 +21,31 @@ struct TextTable {
     init(_ rows: [Document], terminalColumns: Int) {
         let columns = Self.columns(of: rows)
         guard !columns.isEmpty else {
-            text = rows.map { _ in "{}\n" }.joined()
+            lines = rows.map { _ in "{}\n" }
             return
         }
         var cells: [[String]] = []
         var areNumbers = [Bool](repeating: true, count: columns.count)
-        var widths = columns.map(DisplayWidth.of)
+        var widths = columns.map { ColumnWidth.of($0) }
         for row in rows {
             var line: [String] = []
             for (index, column) in columns.enumerated() {
                 let value = row[column]
                 if let value, !Cell.isNumber(value) { areNumbers[index] = false }
                 let cell = value.map { DisplayWidth.visible(Cell.text($0)) } ?? ""
-                widths[index] = max(widths[index], DisplayWidth.of(cell))
+                widths[index] = max(widths[index], ColumnWidth.of(cell))
                 line.append(cell)
             }
             cells.append(line)
         }
         guard Self.fit(&widths, into: terminalColumns) else {
-            text = Self.records(columns, cells, terminalColumns)
+            lines = Self.records(columns, cells, terminalColumns)
             return
         }
-        var text = Self.line(columns, widths, areNumbers)
-        text += widths.map { String(repeating: "─", count: $0) }.joined(separator: Self.gap) + "\n"
-        for line in cells { text += Self.line(line, widths, areNumbers) }
-        self.text = text
+        header = Self.line(columns.map(DisplayWidth.visible), widths, areNumbers)
+        header +=
+            widths.map { String(repeating: "─", count: $0) }.joined(separator: Self.gap) + "\n"
+        lines = cells.map { Self.line($0, widths, areNumbers) }
     }
 
     /// The names of all fields, in the order in which they come up.
@@ -77,7 +83,7 @@ struct TextTable {
             if index > 0 { line += gap }
             let shown = DisplayWidth.clipped(cell, to: widths[index])
             let padding = String(
-                repeating: " ", count: max(0, widths[index] - DisplayWidth.of(shown)))
+                repeating: " ", count: max(0, widths[index] - ColumnWidth.of(shown)))
             line += right[index] ? padding + shown : shown + padding
         }
         while line.last == " " { line.removeLast() }
@@ -86,40 +92,41 @@ struct TextTable {
 
     private static func records(
         _ columns: [String], _ rows: [[String]], _ terminalColumns: Int
-    ) -> String {
-        let nameWidth = min(columns.map(DisplayWidth.of).max() ?? 0, terminalColumns / 2)
+    ) -> [String] {
+        let nameWidth = min(columns.map { ColumnWidth.of($0) }.max() ?? 0, terminalColumns / 2)
         let valueWidth = max(columnMin, terminalColumns - nameWidth - 2)
-        var text = ""
-        for (number, row) in rows.enumerated() {
-            if number > 0 { text += String(repeating: "─", count: min(terminalColumns, 40)) + "\n" }
+        return rows.enumerated().map { number, row in
+            var text =
+                number > 0 ? String(repeating: "─", count: min(terminalColumns, 40)) + "\n" : ""
             for (column, cell) in zip(columns, row) where !cell.isEmpty {
                 let name = DisplayWidth.clipped(column, to: nameWidth)
                 text += name
-                text += String(repeating: " ", count: nameWidth - DisplayWidth.of(name)) + ": "
+                text += String(repeating: " ", count: nameWidth - ColumnWidth.of(name)) + ": "
                 text += DisplayWidth.clipped(cell, to: valueWidth) + "\n"
             }
+            return text
         }
-        return text
     }
 }
 
-/// How many columns of a terminal text takes.
+/// Text that is to be aligned in a terminal.
 enum DisplayWidth {
-    static func of(_ text: String) -> Int {
-        text.unicodeScalars.reduce(0) { $0 + width($1) }
-    }
-
     /// Cut to a width, with an ellipsis where something is missing.
     static func clipped(_ text: String, to width: Int) -> String {
-        guard of(text) > width else { return text }
+        guard ColumnWidth.of(text) > width else { return text }
+        return head(text, columns: width - 1) + "…"
+    }
+
+    /// As many characters as fit.
+    static func head(_ text: String, columns: Int) -> String {
         var result = ""
-        var used = 1
-        for scalar in text.unicodeScalars {
-            used += self.width(scalar)
-            if used > width { break }
-            result.unicodeScalars.append(scalar)
+        var used = 0
+        for character in text {
+            used += ColumnWidth.of(character)
+            if used > columns { break }
+            result.append(character)
         }
-        return result + "…"
+        return result
     }
 
     /// Without characters that would move the cursor or speak to the terminal.
@@ -137,23 +144,11 @@ enum DisplayWidth {
         return result
     }
 
+    /// Control characters, and those that turn the direction of writing.
     private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        scalar.value < 32 || 127..<160 ~= scalar.value
-    }
-
-    private static func width(_ scalar: Unicode.Scalar) -> Int {
-        if scalar.value < 0x300 { return 1 }
-        switch scalar.properties.generalCategory {
-        case .nonspacingMark, .enclosingMark, .format: return 0
-        default: break
-        }
-        // East Asian wide characters and emoji.
         switch scalar.value {
-        case 0x1100...0x115F, 0x2E80...0x303E, 0x3041...0xA4CF, 0xAC00...0xD7A3, 0xF900...0xFAFF,
-            0xFE30...0xFE6F, 0xFF00...0xFF60, 0xFFE0...0xFFE6, 0x1F300...0x1FAFF,
-            0x20000...0x3FFFD:
-            return 2
-        default: return 1
+        case 0..<32, 127..<160, 0x200E, 0x200F, 0x202A...0x202E, 0x2066...0x2069: true
+        default: false
         }
     }
 }

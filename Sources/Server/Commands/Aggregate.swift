@@ -19,11 +19,14 @@ enum Aggregate {
     static let definition = CommandDefinition(
         "aggregate",
         [.inStableAPI, .isWrite, .takesReadConcern, .inTransaction, .takesSnapshot], fields: fields,
-        help: "runs a pipeline of stages",
-        run: run)
+        help: "runs a pipeline of stages"
+    ) { call, reply throws(DBError) in
+        try run(call, &reply)
+    }
 
-    private static func run(
-        _ call: borrowing CommandCall, _ reply: inout ReplyWriter
+    /// Runs the command; one that the text `source` was lowered to reports errors there.
+    static func run(
+        _ call: borrowing CommandCall, source: TextSource? = nil, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         call.core.counters.queries.wrappingAdd(1, ordering: .relaxed)
         let isExplain = call.truth("explain") == true
@@ -45,7 +48,7 @@ enum Aggregate {
             plan.batchSize = nil
             return try BatchRun.start(call.core.engine.openCursor(request), plan, call, &reply)
         }
-        let request = try request(call, namespace)
+        let request = try request(call, namespace, source: source)
         if isExplain {
             return try Explain.run(aggregate: request, call, .queryPlanner, &reply)
         }
@@ -116,9 +119,9 @@ enum Aggregate {
 
     /// The request in an aggregate command's fields; explain reads it too.
     static func request(
-        _ call: borrowing CommandCall, _ namespace: Namespace
+        _ call: borrowing CommandCall, _ namespace: Namespace, source: TextSource? = nil
     ) throws(DBError) -> AggregateRequest {
-        let compiler = try QueryCompiler(call, namespace)
+        let compiler = try QueryCompiler(call, namespace, source: source)
         guard let stages = call.value("pipeline")?.array else {
             throw DBError(
                 .typeMismatch, "'pipeline' option must be specified as an array")

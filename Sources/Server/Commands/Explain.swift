@@ -22,13 +22,14 @@ enum Explain {
         }
         let explained = try explainedCall(inner, call)
         let echo = Document(copying: inner)
-        if "\(explained.command.name)" != "aggregate",
+        if !["aggregate", "query"].contains("\(explained.command.name)"),
             try call.core.engine.resolveView(try explained.namespace()) != nil
         {
             throw DBError(
                 .commandNotSupportedOnView, "On a view only an aggregate can be explained")
         }
         switch "\(explained.command.name)" {
+        case "query": return try QueryCommand.explain(explained, echo, verbosity, &reply)
         case "find":
             let request = try Find.findRequest(explained, try explained.namespace())
             let read = call.core.engine.explain(
@@ -95,13 +96,14 @@ enum Explain {
     /// Explains the reading part of an aggregation, in fields of the reply or in a cursor's row.
     static func run(
         aggregate request: AggregateRequest, _ call: borrowing CommandCall,
-        _ verbosity: ExplainVerbosity, isRow: Bool = false, _ reply: inout ReplyWriter
+        _ verbosity: ExplainVerbosity, isRow: Bool = false, echo: Document? = nil,
+        _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         try call.core.engine.checkDestination(of: request)
         let read = call.core.engine.explain(
             request, filter: firstMatch(call), sort: nil, verbosity)
         return try answer(
-            read, Document(copying: call.body), row: isRow ? request.namespace : nil,
+            read, echo ?? Document(copying: call.body), row: isRow ? request.namespace : nil,
             stages: stages(of: request, call), call, &reply)
     }
 
@@ -121,6 +123,15 @@ enum Explain {
             if !isRead { stages.append(Document(copying: stage)) }
         }
         return stages
+    }
+
+    /// Explains the search for the documents that a write changes.
+    static func run(
+        target: FindRequest, _ filter: Document, _ call: borrowing CommandCall,
+        _ verbosity: ExplainVerbosity, echo: Document, _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        let read = call.core.engine.explain(target, filter: filter, projection: nil, verbosity)
+        return try answer(read, echo, call, &reply)
     }
 
     /// The filter of a leading `$match`, as given.

@@ -12,7 +12,8 @@ import Wire
 
 enum QueryCommand {
     static let definition = CommandDefinition(
-        "query", [.isWrite, .takesReadConcern],
+        "query",
+        [.isWrite, .isRetryableWrite, .takesReadConcern, .inTransaction, .takesSnapshot],
         fields: [
             FieldSpec("params", .document), FieldSpec("cursor", .document),
             FieldSpec("collation", .document), FieldSpec("bypassDocumentValidation", .truth),
@@ -21,27 +22,66 @@ enum QueryCommand {
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
+        let text = try text(call)
+        let command = try compile(text, call, marksPlaces: true)
+        try checkTransaction(command, call)
+        do throws(DBError) {
+            switch command {
+            case .read(let collection, let stages):
+                return try Aggregate.run(
+                    try aggregate(collection, stages, call), source: TextSource(text), &reply)
+            case .explain(let collection, _, let verbosity):
+                // Places are for errors; an explanation shows the stages without them.
+                guard case .explain(_, let stages, _) = try compile(text, call) else { break }
+                let inner = try aggregate(collection, stages, call)
+                let request = try Aggregate.request(inner, try Aggregate.namespace(inner))
+                return try Explain.run(
+                    aggregate: request, inner,
+                    ExplainVerbosity(rawValue: verbosity) ?? .queryPlanner, isRow: true, &reply)
+            case .insert, .update, .delete: return try write(command, text, call)
+            case .createIndex, .dropIndex, .createCollection, .dropCollection: break
+            }
+            return try define(command, text, call)
+        } catch {
+            throw TextQuery.located(error, in: text)
+        }
+    }
+
+    private static func text(_ call: borrowing CommandCall) throws(DBError) -> String {
         guard let text = call.commandValue.string else {
             throw DBError(
                 .typeMismatch,
                 "BSON field 'query.query' is the wrong type '\(call.commandValue.type.alias)', "
                     + "expected type 'string'")
         }
+        return text
+    }
+
+    private static func compile(
+        _ text: String, _ call: borrowing CommandCall, marksPlaces: Bool = false
+    ) throws(DBError) -> TextCommand {
         let scope = ExpressionScope(nowMillis: Clock.wallMillis)
-        let command = try TextQuery.compile(text, parameters: call.document("params"), scope)
+        return try TextQuery.compile(
+            text, parameters: call.document("params"), scope, marksPlaces: marksPlaces)
+    }
+
+    /// Refuses what can't belong to the transaction or retryable write that the command names.
+    private static func checkTransaction(
+        _ command: TextCommand, _ call: borrowing CommandCall
+    ) throws(DBError) {
+        let isOpen = call.special.transaction != nil
+        guard isOpen || call.special.transactionNumber != nil else { return }
         switch command {
-        case .read(let collection, let stages):
-            return try Aggregate.definition.run(
-                try aggregate(collection, stages, call), &reply)
-        case .explain(let collection, let stages, let verbosity):
-            let inner = try aggregate(collection, stages, call)
-            let request = try Aggregate.request(inner, try Aggregate.namespace(inner))
-            return try Explain.run(
-                aggregate: request, inner, ExplainVerbosity(rawValue: verbosity) ?? .queryPlanner,
-                isRow: true, &reply)
-        case .insert, .update, .delete: return try write(command, call)
-        case .createIndex, .dropIndex, .createCollection, .dropCollection:
-            return try define(command, call)
+        case .insert, .update, .delete: return
+        case .read, .createIndex, .createCollection:
+            if isOpen { return }
+            throw DBError(
+                DBError.Code(rawValue: 50768),
+                "txnNumber outside of a transaction is for inserts, updates and deletes")
+        case .explain, .dropIndex, .dropCollection:
+            throw DBError(
+                .operationNotSupportedInTransaction,
+                "'explain' and 'drop' can't be part of a transaction; run them outside of it")
         }
     }
 
@@ -62,17 +102,44 @@ enum QueryCommand {
         return try Explain.explainedCall(command.view, call)
     }
 
+    /// Answers the command `explain` of a text, in MongoDB's form.
+    static func explain(
+        _ call: borrowing CommandCall, _ echo: Document, _ verbosity: ExplainVerbosity,
+        _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        let text = try text(call)
+        switch try compile(text, call) {
+        case .read(let collection, let stages), .explain(let collection, let stages, _):
+            let inner = try aggregate(collection, stages, call)
+            let request = try Aggregate.request(inner, try Aggregate.namespace(inner))
+            return try Explain.run(aggregate: request, inner, verbosity, echo: echo, &reply)
+        case .update(let collection, let filter, _, _), .delete(let collection, let filter):
+            let namespace = Namespace(call.database, collection)
+            try namespace.validate()
+            let compiler = try QueryCompiler(call, namespace)
+            let target = FindRequest(namespace, filter: try compiler.filter(filter.view))
+            return try Explain.run(target: target, filter, call, verbosity, echo: echo, &reply)
+        case .insert, .createIndex, .dropIndex, .createCollection, .dropCollection:
+            throw TextQuery.located(
+                DBError(
+                    .commandNotSupported,
+                    "only 'from', 'update', 'upsert' and 'delete' can be explained"),
+                in: text)
+        }
+    }
+
     // MARK: Writes
 
     private static func write(
-        _ command: TextCommand, _ call: borrowing CommandCall
+        _ command: TextCommand, _ text: String, _ call: borrowing CommandCall
     ) throws(DBError) -> CommandOutcome {
         let namespace = Namespace(call.database, command.collection)
         try namespace.validate()
         var request = WriteRequest(namespace, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
-        let compiler = try QueryCompiler(call, namespace)
+        let compiler = try QueryCompiler(call, namespace, source: TextSource(text))
+        var row = WriteReply.TextWrite(namespace: namespace, text: text)
         switch command {
         case .insert(_, let documents):
             guard documents.count <= Limits.writeBatchMax else {
@@ -80,7 +147,15 @@ enum QueryCommand {
                     .invalidLength,
                     "at most \(Limits.writeBatchMax) documents can be inserted at once")
             }
-            for document in documents { try request.insert(document.view) }
+            row.insertedCount = documents.count
+            for (index, document) in documents.enumerated() {
+                do throws(DBError) {
+                    try request.insert(document.view)
+                } catch {
+                    throw TextQuery.located(
+                        error, in: text, document: index, of: documents.count)
+                }
+            }
             call.core.counters.inserts.wrappingAdd(documents.count, ordering: .relaxed)
         case .update(_, let filter, let stages, let isUpsert):
             let change = OwnedValue(.array(stages))
@@ -98,7 +173,7 @@ enum QueryCommand {
             call.core.counters.deletes.wrappingAdd(1, ordering: .relaxed)
         default: break
         }
-        return try WriteReply.run(request, .row(namespace), call)
+        return try WriteReply.run(request, .row(row), call)
     }
 
     private static func target(
@@ -111,24 +186,35 @@ enum QueryCommand {
     // MARK: Schema
 
     private static func define(
-        _ command: TextCommand, _ call: borrowing CommandCall
+        _ command: TextCommand, _ text: String, _ call: borrowing CommandCall
     ) throws(DBError) -> CommandOutcome {
         let namespace = Namespace(call.database, command.collection)
         try namespace.validate()
-        let answer = Answer(ticket: call.ticket(), concern: call.special.writeConcern, namespace)
         let engine = call.core.engine
+        let transaction = call.special.transaction
+        let answer = Answer(
+            ticket: call.ticket(), concern: call.special.writeConcern, namespace: namespace,
+            text: text)
         switch command {
         case .createIndex(_, let specification):
             let index = try IndexSpecification(specification.view)
-            let interrupt = Interrupt(deadline: call.special.deadline)
-            call.mayEnd(interrupt)
-            engine.createIndexes(namespace, [index], interrupt) { answer.send($0) }
+            if let transaction {
+                transaction.createIndexes(namespace, [index]) { answer.send($0) }
+            } else {
+                let interrupt = Interrupt(deadline: call.special.deadline)
+                call.mayEnd(interrupt)
+                engine.createIndexes(namespace, [index], interrupt) { answer.send($0) }
+            }
         case .dropIndex(_, let name):
             engine.dropIndexes(namespace, .names([name])) { answer.send($0) }
         case .createCollection(_, let options):
             let options = CollectionOptions.completed(try Self.options(options))
             _ = try CollectionTraits(options)
-            engine.createCollection(namespace, options: options) { answer.send($0) }
+            if let transaction {
+                transaction.createCollection(namespace, options: options) { answer.send($0) }
+            } else {
+                engine.createCollection(namespace, options: options) { answer.send($0) }
+            }
         case .dropCollection: engine.dropCollection(namespace) { answer.send($0) }
         default: break
         }
@@ -155,16 +241,15 @@ enum QueryCommand {
         let ticket: ReplyTicket
         let concern: WriteConcern
         let namespace: Namespace
-
-        init(ticket: ReplyTicket, concern: WriteConcern, _ namespace: Namespace) {
-            self.ticket = ticket
-            self.concern = concern
-            self.namespace = namespace
-        }
+        let text: String
 
         func send<T>(_ outcome: Result<T, DBError>) {
             ticket.answer { reply throws(DBError) in
-                _ = try outcome.get()
+                do throws(DBError) {
+                    _ = try outcome.get()
+                } catch {
+                    throw TextQuery.located(error, in: text)
+                }
                 let mark = RowReply.open(&reply)
                 reply.append("ok", Int32(1))
                 RowReply.close(mark, namespace, &reply)

@@ -1,6 +1,7 @@
 // A command that was answered, as system.profile and the log of slow commands show it.
 
 import BSON
+import Query
 import Roost
 import Wire
 
@@ -31,7 +32,11 @@ struct EndedOperation {
     /// The collection that it was about, `$cmd` where there is none.
     var namespace: Namespace {
         var collection = request.body.first?.value.string
-        if name == "getMore" { collection = request.body.value("collection")?.string }
+        switch name {
+        case "getMore": collection = request.body.value("collection")?.string
+        case "query": collection = collection.flatMap(TextQuery.collection)
+        default: break
+        }
         return Namespace(database, collection ?? "$cmd")
     }
 

@@ -73,6 +73,7 @@ import Testing
     func whatIsNotThereYetSaysSo(_ text: String) throws {
         let error = try #require(Self.error(text))
         #expect(error.code == .commandNotSupported && error.message.contains("not there yet"))
+        #expect(error.details["line"] == 1 && error.message.hasSuffix("\n^"), "\(error.message)")
     }
 
     @Test func sizesAndDepthsAreBounded() throws {

@@ -41,6 +41,9 @@ import Testing
         ("any(x in s: x == \"open\")", [4]), ("any(x in [1, 2]: x == _id)", [1, 2]),
         ("s.startsWith(\"op\")", [1]), ("_id == 1 || _id == 2 && false", [1]),
         ("(_id == 1 || _id == 2) && t > 5", [2]), ("`s` == \"open\"", [1]), ("s == $operator", []),
+        ("c.a.city >= \"U\"", [1]), ("c.a.city < \"V\"", [1, 2, 3, 4]), ("d > now()", [4]),
+        ("c.a.city is string", [1]), ("c.a is missing", [2, 3, 4]), ("s in [null]", [3]),
+        ("d == dateAdd(date(\"2025-12-31\"), \"day\", 1)", [4]),
         ("nothing < 1", [1, 2, 3, 4]), ("nothing >= null", [1, 2, 3, 4]), ("nothing > null", []),
     ]
 
@@ -79,6 +82,14 @@ import Testing
             ]
         ),
         ("from a | where _id > 2 | unwind tags outer | count", [["count": 2]]),
+        ("from a | where _id > 99 | count", [["count": 0]]),
+        (
+            "from a | where _id > 99 | group { n: count(), open: count(s == \"open\"), "
+                + "t: sum(t), least: min(t), all: push(t), o: merge(c) }",
+            [["_id": nil, "n": 0, "open": 0, "t": 0, "least": nil, "all": [], "o": [:]]]
+        ),
+        ("from a | where _id > 99 | group s { n: count() }", []),
+        ("from a | where _id > 99 | count | select { c: count + 1 }", [["c": 1]]),
         (
             "from a | limit 1 | set c = { x: t + 1 }, n = \"$s\" + \"!\", unset tags",
             [["_id": 1, "s": "open", "t": 5, "c": ["x": 6], "n": "$s!"]]
@@ -210,7 +221,10 @@ private struct RandomCondition {
         }
         let path = ["a", "b", "a.b", "_id"][generator.random.below(4)]
         let symbol = ["==", "!=", "<", "<=", ">", ">="][generator.random.below(6)]
-        switch generator.random.below(6) {
+        let type = ["null", "missing", "number", "array", "string", "object"][
+            generator.random.below(6)]
+        switch generator.random.below(7) {
+        case 4: return "\(path) is \(type)"
         case 0: return "\(path) in [\(constant()), \(constant())]"
         case 1: return "\(constant()) in \(path)"
         case 2: return "\(constant()) \(symbol) \(path)"

@@ -30,14 +30,15 @@ struct LiveOracleQuery {
                 identity: command.bytes)
             return
         }
-        let filter = try Filter.parse(Self.document(command, "filter").view)
+        let filter = try Filter.parse(
+            Self.document(command, "filter").view, scope.filterOptions(.find))
         var projection: Projection?
         if command["projection"] != nil {
             projection = try Projection.parse(
                 Self.document(command, "projection").view, for: .find, scope)
         }
-        let skip = Int(command.view.value("skip")?.int64 ?? 0)
-        let limit = Int(command.view.value("limit")?.int64 ?? 0)
+        let skip = Int(command.view.value("skip")?.int32 ?? 0)
+        let limit = Int(command.view.value("limit")?.int32 ?? 0)
         var sort: SortPattern?
         var request = FindRequest(Self.namespace, filter: filter)
         if command["sort"] != nil {

@@ -46,7 +46,7 @@ final class RankFusionStage: StageExecution {
             for shift in stride(from: 56, through: 0, by: -8) {
                 key.append(UInt8(truncatingIfNeeded: order >> UInt64(shift)))
             }
-            key.append(copying: identities.key(number))
+            identities.appendKey(number, to: &key)
             writer.removeAll()
             write(number, score, &writer)
             let bytes = writer.bytes
