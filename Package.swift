@@ -56,7 +56,7 @@ let package = Package(
         .target(
             name: "Roost",
             dependencies: [
-                "Storage", "Query", "BSON", "CChecksum",
+                "Storage", "Query", "BSON", "CChecksum", "CZlib",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],

@@ -187,6 +187,8 @@ extension DBError.Code {
     public static let cannotConvertIndexToUnique = DBError.Code(rawValue: 359)
     /// 361 CollectionUUIDMismatch.
     public static let collectionUUIDMismatch = DBError.Code(rawValue: 361)
+    /// 365 TemporarilyUnavailable.
+    public static let temporarilyUnavailable = DBError.Code(rawValue: 365)
     /// 10107 NotWritablePrimary.
     public static let notWritablePrimary = DBError.Code(rawValue: 10107)
     /// 10334 BSONObjectTooLarge.
@@ -298,6 +300,7 @@ extension DBError.Code {
         354: "DataCorruptionDetected",
         359: "CannotConvertIndexToUnique",
         361: "CollectionUUIDMismatch",
+        365: "TemporarilyUnavailable",
         10107: "NotWritablePrimary",
         10334: "BSONObjectTooLarge",
         11000: "DuplicateKey",

@@ -30,8 +30,8 @@ struct Serve: AsyncParsableCommand {
               Every option can also be a variable: ROOST_DIR, ROOST_LISTEN (addresses separated by
               commas), ROOST_DURABILITY, ROOST_QUOTA, ROOST_CHANGE_LOG_HOURS,
               ROOST_CHANGE_LOG_SIZE, ROOST_MAX_CONNECTIONS, ROOST_TLS_CERT, ROOST_TLS_KEY,
-              ROOST_TLS_CA, ROOST_REPLICA_SET, ROOST_ADVERTISE, ROOST_LOG_LEVEL,
-              ROOST_TEST_COMMANDS=1. A flag wins over its variable.
+              ROOST_TLS_CA, ROOST_REPLICA_SET, ROOST_ADVERTISE, ROOST_SERIALIZABLE=1,
+              ROOST_LOG_LEVEL, ROOST_TEST_COMMANDS=1. A flag wins over its variable.
 
             EXIT STATUS
               0 after a graceful stop; 64 for a wrong option or variable; 1 where the folder can't
@@ -94,6 +94,13 @@ struct Serve: AsyncParsableCommand {
         help: ArgumentHelp(
             "The address that a replica set tells drivers to connect to.", valueName: "host:port"))
     var advertise: String?
+
+    @Flag(
+        help: """
+            Refuse commits of transactions whose reads no longer hold, so that they have the effect \
+            of running one after another (also for one: readConcern {level: 'serializable'}).
+            """)
+    var serializable = false
 
     @Option(
         help: ArgumentHelp(

@@ -33,8 +33,8 @@ struct Environment {
     /// The variables that `serve` knows, one for each option.
     static let names = [
         "DIR", "LISTEN", "DURABILITY", "QUOTA", "CHANGE_LOG_HOURS", "CHANGE_LOG_SIZE",
-        "MAX_CONNECTIONS", "TLS_CERT", "TLS_KEY", "TLS_CA", "REPLICA_SET", "ADVERTISE", "LOG_LEVEL",
-        "TEST_COMMANDS",
+        "MAX_CONNECTIONS", "TLS_CERT", "TLS_KEY", "TLS_CA", "REPLICA_SET", "ADVERTISE",
+        "SERIALIZABLE", "LOG_LEVEL", "TEST_COMMANDS",
     ].map { "ROOST_\($0)" }
 }
 
@@ -85,6 +85,8 @@ struct ServeSettings {
             }
             logLevel = level
         }
+        let isSerializable = try given(nil, "serializable")?.truth()
+        server.transactionsAreSerializable = flags.serializable || isSerializable == true
         let offersTestCommands = try given(nil, "test-commands")?.truth()
         server.offersTestCommands = flags.testCommands || offersTestCommands == true
         server.commandLine = CommandLine.arguments

@@ -111,7 +111,6 @@ final class ServerCore: Sendable {
     /// Ends what nobody has used for too long.
     func expire(now: UInt64) {
         end(sessions.expire(now: now))
-        transactions.expire()
         engine.snapshots.expire()
         cursors.expire(now: now, after: UInt64(options.timeouts.cursorSeconds * 1e9))
     }

@@ -91,6 +91,9 @@ package struct ServerOptions: Sendable {
     package var replicaSet: String?
     /// `host:port` that a replica set tells drivers; by default the first address listened on.
     package var advertise: String?
+    /// Whether what a transaction reads must still hold at its commit, also where its read concern
+    /// doesn't say so.
+    package var transactionsAreSerializable = false
     /// Offers `configureFailPoint` and says `enableTestCommands` in `getParameter`.
     package var offersTestCommands = false
     /// Event loops; 0 for as many as there are cores.

@@ -60,7 +60,8 @@ struct SpecialFields: Sendable {
         try readTransaction(arguments, request, command, core)
         try readVersionedAPI(arguments, request, command)
         if let concern = arguments.value("readConcern", request, command)?.document {
-            try Self.checkReadConcern(concern, command, core)
+            try Self.checkReadConcern(
+                concern, command, core, isInTransaction: statement != nil)
             try readSnapshot(concern, command)
         }
         if let concern = arguments.value("writeConcern", request, command)?.document {
@@ -110,7 +111,9 @@ struct SpecialFields: Sendable {
                     "'startTransaction' and 'autocommit' need a transaction number")
             }
             guard core.topology.isReplicaSet else { throw Self.transactionNumbersRefused }
-            return try readStatement(arguments, request, command)
+            try readStatement(arguments, request, command)
+            statement?.isSerializable = core.options.transactionsAreSerializable
+            return
         }
         guard let number else { return }
         guard core.topology.isReplicaSet else { throw Self.transactionNumbersRefused }
@@ -185,12 +188,14 @@ struct SpecialFields: Sendable {
                     .invalidOptions,
                     "Only the first command in a transaction may specify a readConcern")
             }
-            guard level == nil || ["local", "majority", "snapshot"].contains(level) else {
+            let levels = ["local", "majority", "snapshot", "serializable"]
+            guard level == nil || levels.contains(level ?? "") else {
                 throw DBError(
                     .invalidOptions,
-                    "The readConcern level must be either 'local' (default), 'majority' or "
-                        + "'snapshot' in order to run in a transaction")
+                    "The readConcern level must be either 'local' (default), 'majority', "
+                        + "'snapshot' or 'serializable' in order to run in a transaction")
             }
+            if level == "serializable" { self.statement?.isSerializable = true }
             return
         }
         if let time, time.type != .timestamp {
@@ -260,7 +265,8 @@ struct SpecialFields: Sendable {
     }
 
     private static func checkReadConcern(
-        _ concern: DocumentView, _ command: CommandDefinition, _ core: ServerCore
+        _ concern: DocumentView, _ command: CommandDefinition, _ core: ServerCore,
+        isInTransaction: Bool
     ) throws(DBError) {
         var fields = concern.makeIterator()
         while let field = fields.next() {
@@ -275,13 +281,19 @@ struct SpecialFields: Sendable {
                 }
                 guard
                     ["local", "available", "majority", "linearizable", "snapshot"].contains(level)
+                        || level == "serializable" && isInTransaction
                 else {
                     throw DBError(
                         .badValue,
-                        "Enumeration value '\(level)' for field 'readConcern.level' is not a "
-                            + "valid value.")
+                        level == "serializable"
+                            ? "readConcern level 'serializable' belongs to a transaction's first "
+                                + "statement; outside of transactions use 'linearizable'"
+                            : "Enumeration value '\(level)' for field 'readConcern.level' is not "
+                                + "a valid value.")
                 }
-                if level != "local", !command.options.contains(.takesReadConcern) {
+                if level != "local", level != "serializable",
+                    !command.options.contains(.takesReadConcern)
+                {
                     throw DBError(
                         .invalidOptions,
                         "Command \(command.name) does not support { readConcern: { level: "

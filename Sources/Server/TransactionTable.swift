@@ -12,6 +12,8 @@ struct TransactionStatement: Sendable {
     let isFirst: Bool
     /// Whether it is commitTransaction or abortTransaction.
     let isEnd: Bool
+    /// Whether the transaction's reads must still hold at its commit.
+    var isSerializable = false
 }
 
 /// The sessions' transactions.
@@ -70,7 +72,8 @@ final class TransactionTable: Sendable {
                 "Only servers in a sharded cluster can start a new transaction at the active "
                     + "transaction number")
         }
-        let transaction = try engine.beginTransaction()
+        let transaction = try engine.beginTransaction(
+            isSerializable: statement.isSerializable)
         let replaced = slots.withLock { slots in
             slots.updateValue(
                 Slot(number: statement.number, transaction: transaction), forKey: session)
@@ -94,11 +97,13 @@ final class TransactionTable: Sendable {
     private static func checkIsOpen(
         _ transaction: Transaction, _ number: Int64
     ) throws(DBError) {
-        if transaction.isExpired { transaction.abort() }
         switch transaction.phase {
         case .open: return
         case .committing, .committed: throw committed(number)
-        case .aborted: throw aborted(number)
+        case .aborted:
+            // Where the server ended it, it says why.
+            if let end = transaction.end, end.code == .snapshotUnavailable { throw end }
+            throw aborted(number)
         }
     }
 
@@ -128,14 +133,6 @@ final class TransactionTable: Sendable {
         }
         for transaction in ended { transaction.abort() }
     }
-
-    /// Ends transactions that last too long.
-    func expire() {
-        let open = slots.withLock { slots in
-            slots.values.compactMap(\.transaction).filter { $0.phase == .open && $0.isExpired }
-        }
-        for transaction in open { transaction.abort() }
-    }
 }
 
 extension DBError {
@@ -143,6 +140,7 @@ extension DBError {
     func isTransient(isEnd: Bool) -> Bool {
         switch code {
         case .writeConflict, .snapshotUnavailable, .snapshotTooOld, .noSuchTransaction,
+            .temporarilyUnavailable,
             DBError.Code(rawValue: 24), DBError.Code(rawValue: 267):
             true
         default: !isEnd && code.isRetryableForWrites

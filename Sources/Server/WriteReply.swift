@@ -6,10 +6,35 @@ import Roost
 import Wire
 
 extension CommandCall {
-    /// Says what transaction or retryable write a request belongs to.
-    func enter(_ request: inout WriteRequest) {
+    /// Says what transaction or retryable write a request with all its statements belongs to, and
+    /// where it is answered.
+    func enter(_ request: inout WriteRequest) throws(DBError) {
         request.transaction = special.transaction
-        if special.transaction == nil { request.retry = special.retry }
+        request.retry = try retry(statements: request.statements.count)
+        request.completionPlace = connection.loop.number
+    }
+
+    /// Under what the outcomes of so many statements are kept, with the numbers that the client
+    /// gives them; nil outside of retryable writes.
+    func retry(statements count: Int) throws(DBError) -> RetryIdentity? {
+        guard special.transaction == nil, var retry = special.retry else { return nil }
+        if let first = integer("stmtId") { retry.firstStatement = Int(clamping: max(0, first)) }
+        guard command.fields.place(of: RawSpan("stmtIds")) != nil,
+            let list = value("stmtIds")?.array
+        else { return retry }
+        var ids: [Int] = []
+        var elements = list.makeIterator()
+        while let element = elements.next() {
+            ids.append(Int(clamping: element.value.exactInteger ?? -1))
+        }
+        guard ids.count == count, ids.allSatisfy({ (0...Int(Int32.max)).contains($0) }) else {
+            throw DBError(
+                .badValue,
+                "BSON field 'stmtIds' must have a number of its own for each of the \(count) "
+                    + "statements")
+        }
+        retry.statements = ids
+        return retry
     }
 }
 
@@ -36,8 +61,8 @@ enum WriteReply {
     ) throws(DBError) -> CommandOutcome {
         try call.failBeforeWrite(statements: request.statements.count)
         var request = request
+        try call.enter(&request)
         let interrupt = request.prepareInterrupt()
-        request.completionPlace = call.connection.loop.number
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         let core = call.core

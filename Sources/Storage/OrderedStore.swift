@@ -84,6 +84,10 @@ package protocol StoreReader: AnyObject, Sendable {
     /// Lets go of a pinned snapshot, and of its draft. Not inside `read`.
     func invalidate()
 
+    /// About how many bytes were replaced or removed since the snapshot `snapshotID`, all of which
+    /// are kept while it is in use; counts no further than `most`.
+    func keptBytes(since snapshotID: UInt64, atMost most: UInt64) throws(StorageError) -> UInt64
+
     /// Begins a draft over the pinned snapshot: changes in memory, at most `bytesMax` bytes, which
     /// reads show from now on as if they were made.
     func beginDraft(bytesMax: Int)

@@ -23,12 +23,14 @@ import time
 import pymongo
 from bson import Int64
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
 
-ACCOUNTS, CLIENTS = 20, 8
+ACCOUNTS, CLIENTS = 20, 16
 
 
 class Server:
-    def __init__(self, binary):
+    def __init__(self, binary, *options):
+        self.options = options
         self.binary, self.folder = binary, tempfile.mkdtemp(prefix="transactions-")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -37,7 +39,7 @@ class Server:
     def start(self):
         self.process = subprocess.Popen(
             [self.binary, "serve", self.folder, "--listen", self.address, "--test-commands",
-             "--replica-set", "rs0", "--advertise", self.address], stderr=subprocess.DEVNULL)
+             "--replica-set", "rs0", "--advertise", self.address, *self.options], stderr=subprocess.DEVNULL)
         self.client().admin.command("ping")
 
     def client(self, **options):
@@ -46,6 +48,31 @@ class Server:
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+    def remove(self):
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def kill_now_and_then(server, end):
+    """Kills and starts the server until two seconds before the end; how often."""
+    kills = 0
+    while time.monotonic() < end - 2:
+        time.sleep(random.uniform(0.5, 1.5))
+        server.kill()
+        server.start()
+        kills += 1
+    return kills
+
+
+def beside(action, *arguments, **options):
+    """Runs a write beside a transaction that it must wait for; returns what waits for its end."""
+    thread = threading.Thread(target=action, args=arguments, kwargs=options)
+    thread.start()
+    thread.join(0.3)
+    assert thread.is_alive(), "the write should wait for the transaction"
+    return thread
 
 
 @contextlib.contextmanager
@@ -76,13 +103,19 @@ def conflicts(client):
         db.a.find_one({}, session=one)
     one.abort_transaction()
 
-    # A commit in between, met at the end.
+    # Writes outside of transactions wait for those that are open, as long as they may.
     one.start_transaction()
     db.a.update_one({"_id": 1}, {"$inc": {"n": 1}}, session=one)
-    db.a.update_one({"_id": 1}, {"$inc": {"n": 1}})
-    with refused(112):
-        one.commit_transaction()
-    assert db.a.find_one({"_id": 1})["n"] == 2
+    with refused(50, None):
+        db.command("update", "a", updates=[{"q": {"_id": 1}, "u": {"$inc": {"n": 1}}}],
+                   maxTimeMS=50)
+    waiting = [beside(db.a.update_one, {"_id": 1}, {"$inc": {"n": 1}}),
+               beside(db.a.find_one_and_update, {"_id": 1}, {"$inc": {"n": 1}}),
+               beside(db.a.update_many, {"_id": {"$gte": 1}}, {"$inc": {"n": 1}})]
+    one.commit_transaction()
+    for thread in waiting:
+        thread.join()
+    assert db.a.find_one({"_id": 1})["n"] == 5
 
     # Two transactions: the second writer fails, the first one's commit can be repeated.
     one.start_transaction()
@@ -94,12 +127,20 @@ def conflicts(client):
     one.commit_transaction()
     other.abort_transaction()
 
-    # A unique key that was claimed since is a conflict; one in the own snapshot a duplicate.
+    # A unique key that was put since is a conflict, at once; one in the own snapshot a duplicate.
     one.start_transaction()
-    db.a.insert_one({"_id": "x", "u": 7}, session=one)
+    db.a.find_one({}, session=one)
     db.a.insert_one({"_id": "y", "u": 7})
     with refused(112):
-        one.commit_transaction()
+        db.a.insert_one({"_id": "x", "u": 7}, session=one)
+    one.abort_transaction()
+    one.start_transaction()
+    other.start_transaction()
+    db.a.insert_one({"_id": "x", "u": 8}, session=one)
+    with refused(112):
+        db.a.insert_one({"_id": "z", "u": 8}, session=other)
+    one.abort_transaction()
+    other.abort_transaction()
     one.start_transaction()
     try:
         db.a.insert_one({"_id": "x", "u": 7}, session=one)
@@ -132,6 +173,53 @@ def conflicts(client):
         assert len(list(db.made.find({}, session=still, batch_size=7))) == count
         assert len(db.made.distinct("k", session=still)) == count
     assert db.made.count_documents({}) == 50
+
+
+def skew(server):
+    """Write skew: two transactions that each read what the other one changes. By name, and by the
+    server's option."""
+    client = server.client()
+    always = "--serializable" in server.options
+    for level, is_refused in (("snapshot", always), ("serializable", True)):
+        doctors = client.skew[level]
+        doctors.insert_many([{"_id": i, "onCall": True} for i in range(2)])
+        sessions = [client.start_session() for _ in range(2)]
+        for i, session in enumerate(sessions):
+            session.start_transaction(read_concern=ReadConcern(level))
+            assert doctors.count_documents({"onCall": True}, session=session) == 2
+            doctors.update_one({"_id": i}, {"$set": {"onCall": False}}, session=session)
+        sessions[0].commit_transaction()
+        with refused(112) if is_refused else contextlib.nullcontext():
+            sessions[1].commit_transaction()
+        assert doctors.count_documents({"onCall": True}) == (1 if is_refused else 0)
+    with refused(2, None):
+        client.skew.snapshot.with_options(read_concern=ReadConcern("serializable")).find_one()
+
+
+def crowd(server):
+    """More open transactions than there may be: a transient error, and reads go on."""
+    client = server.client(maxPoolSize=4)
+    client.crowd.c.insert_one({"_id": 0})
+    sessions = []
+    with refused(365):
+        for i in range(600):
+            sessions.append(client.start_session())
+            sessions[-1].start_transaction()
+            client.crowd.c.find_one({}, session=sessions[-1])
+    assert len(sessions) > 500 and client.crowd.c.find_one({}) == {"_id": 0}
+    for session in sessions:
+        session.end_session()
+    with client.start_session() as session:
+        session.with_transaction(lambda s: client.crowd.c.insert_one({"_id": 1}, session=s))
+    # The time that a transaction may last can be set.
+    client.admin.command("setParameter", 1, transactionLifetimeLimitSeconds=1)
+    with client.start_session() as session:
+        session.start_transaction()
+        client.crowd.c.insert_one({"_id": 2}, session=session)
+        time.sleep(2)
+        with refused(246):
+            client.crowd.c.find_one({}, session=session)
+    client.admin.command("setParameter", 1, transactionLifetimeLimitSeconds=60)
 
 
 def counters(server):
@@ -186,10 +274,7 @@ def bank(server, seconds):
     threads = [threading.Thread(target=work) for _ in range(CLIENTS)]
     for thread in threads:
         thread.start()
-    while time.monotonic() < end - 2:
-        time.sleep(random.uniform(0.5, 1.5))
-        server.kill()
-        server.start()
+    kill_now_and_then(server, end)
     for thread in threads:
         thread.join()
     total = sum(a["balance"] for a in accounts.find())
@@ -256,6 +341,8 @@ def main():
     try:
         server.start()
         conflicts(server.client())
+        skew(server)
+        crowd(server)
         counters(server)
         retries(server)
         transfers = bank(server, options.seconds)
@@ -263,10 +350,13 @@ def main():
         assert server.process.wait(20) == 0
         subprocess.run([options.roost, "verify", server.folder], check=True,
                        stdout=subprocess.DEVNULL)
-        print(f"transactions: conflicts, retries, snapshots; {transfers} transfers, none lost")
+        server.options = ("--serializable",)
+        server.start()
+        server.client().drop_database("skew")
+        skew(server)
+        print(f"transactions: conflicts, limits, retries; {transfers} transfers, none lost")
     finally:
-        server.process.kill()
-        shutil.rmtree(server.folder, ignore_errors=True)
+        server.remove()
 
 
 if __name__ == "__main__":

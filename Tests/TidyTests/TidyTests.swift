@@ -8,7 +8,7 @@ private let allowedImports: [String: Set<String>] = [
     "BSON": ["CDecimal"],
     "Storage": ["CLMDB", "CChecksum"],
     "Query": ["BSON", "CICU", "CPCRE2", "CS2", "CStemmer"],
-    "Roost": ["BSON", "Storage", "Query", "CChecksum"],
+    "Roost": ["BSON", "Storage", "Query", "CChecksum", "CZlib"],
     "Wire": ["BSON", "CZlib", "CChecksum"],
     "Server": ["BSON", "CPlatform", "Query", "Roost", "Storage", "Wire"],
     "Client": ["BSON", "Wire"],

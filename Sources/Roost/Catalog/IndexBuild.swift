@@ -169,6 +169,11 @@ final class IndexBuild: @unchecked Sendable {
         try engine.submitAndWait { transaction in
             guard let entry = writer.catalog[namespace] else { throw Self.dropped(namespace) }
             let indexes = entry.indexes.map { names.contains($0.name) ? $0.ready() : $0 }
+            writer.log.note(
+                .createIndexes, entry,
+                .listing(
+                    indexes: entry.indexes.filter { names.contains($0.name) }
+                        .map(\.specification)))
             try writer.save(entry.with(indexes: indexes), &transaction)
             for index in entry.indexes where names.contains(index.name) {
                 writer.builds.end(index.table)

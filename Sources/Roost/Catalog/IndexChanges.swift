@@ -118,7 +118,10 @@ extension WriterState {
         let created = IndexesCreated(
             before: entry.indexCount, after: changed.indexCount, madeCollection: existing == nil)
         if !wanted.isEmpty {
-            log.note(.createIndexes, entry, .listing(indexes: wanted.map(\.document)))
+            // A build says so when it is done.
+            if isEmpty {
+                log.note(.createIndexes, entry, .listing(indexes: wanted.map(\.document)))
+            }
             try save(changed, &transaction)
         }
         return IndexPlan(created: created, toBuild: toBuild)
@@ -127,7 +130,7 @@ extension WriterState {
 
 extension Document {
     /// What the log says of indexes that were made or dropped.
-    fileprivate static func listing(indexes: [Document]) -> Document {
+    static func listing(indexes: [Document]) -> Document {
         ["indexes": .array(indexes.map { .document($0) })]
     }
 }

@@ -134,21 +134,18 @@ final class ChangeFollower {
         _ transaction: borrowing ReadTransaction, _ meter: inout BudgetMeter,
         _ batch: inout BatchMeter, _ counters: inout ReadCounters, _ sink: inout Sink
     ) throws -> ReadStatus? {
-        var log = transaction.cursor(.changeLog)
-        var isFound = try log.seek(to: position.nextKey.span.bytes)
+        var log = LogCursor(transaction)
+        var isFound = try log.seek(behind: position)
         while isFound {
-            if let place = LogPosition(key: log.key) {
-                counters.documentsExamined += 1
-                let status = try visit(
-                    place, try log.value(), transaction, &batch, &counters, &sink)
-                if let status { return status }
-                if meter.spend(), position == place { return .budgetSpent }
-            }
+            let place = log.place
+            counters.documentsExamined += 1
+            let status = try visit(
+                place, try log.value(), transaction, &batch, &counters, &sink)
+            if let status { return status }
+            if meter.spend(), position == place { return .budgetSpent }
             isFound = try log.next()
         }
-        if try log.last(), let last = LogPosition(key: log.key) {
-            position = max(position, .behind(last.sequence))
-        }
+        if try log.last() { position = max(position, .behind(log.place.sequence)) }
         return nil
     }
 

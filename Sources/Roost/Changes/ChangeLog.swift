@@ -5,6 +5,7 @@
 //             log's table. Nothing is written for an operation that failed.
 //   reading   ChangeFollower goes over the records behind a position, whenever it wants; TailWatch
 //             tells it when there are new ones in its scope.
+//   old ones  LogCompression puts old records together, deflated; LogCursor goes over both kinds.
 //   trimming  LogRetention removes the oldest records, by age and size, and keeps for each
 //             collection how far they are gone.
 //

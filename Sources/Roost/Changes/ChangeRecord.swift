@@ -147,6 +147,13 @@ struct ChangeRecordView: ~Escapable {
     /// The collection's name, copied.
     var namespace: Namespace { Namespace(String(utf8: database), String(utf8: collection)) }
 
+    /// The collections that it is about: a rename's old and new name, else one.
+    var namespaces: [Namespace] {
+        guard kind == .rename, let to = document.value("to")?.document else { return [namespace] }
+        let target = Namespace(to.value("db")?.text ?? "", to.value("coll")?.text ?? "")
+        return [namespace, target]
+    }
+
     /// The session whose transaction it is part of.
     var session: DocumentView? {
         @_lifetime(copy self)
@@ -170,6 +177,16 @@ struct ChangeRecordView: ~Escapable {
     var document: DocumentView {
         @_lifetime(copy self)
         get { DocumentView(bytes.extracting(payloadStart..<bytes.byteCount)) }
+    }
+
+    /// The `_id` of the document that an insert, update, replacement, delete or image is about; nil
+    /// where the image is in the record before.
+    /// - Throws: `dataCorruptionDetected` where the lengths make no sense.
+    @_lifetime(copy self)
+    func documentID() throws(DBError) -> ValueView? {
+        guard kind == .update || kind == .replace else { return document.value("_id") }
+        guard let before = before(try delta()) else { return nil }
+        return DocumentView(before).value("_id")
     }
 
     /// Whether a delete has the whole document.

@@ -2,6 +2,8 @@
 //
 //     8 zero bytes, 0         epoch UInt64, random: changes when history was replaced;
 //                             place UInt64 and UInt32: the last record that was trimmed
+//     8 zero bytes, 2         while the folder is open with relaxed durability: which start of the
+//                             machine that is, text
 //     8 zero bytes, 1, ns     place UInt64 and UInt32: the last record of that collection (or, with
 //                             an empty collection's name, database) that was trimmed
 //     8 zero bytes, 2, ns     nothing: live queries follow that collection, or did of late
@@ -10,6 +12,7 @@
 // Integers are little-endian; ns is the database's name, a zero byte, the collection's name.
 
 import BSON
+import Glibc
 import Storage
 
 /// What the log says about itself.
@@ -93,6 +96,24 @@ enum TrimmedNames {
     }
 }
 
+/// The note that the last commits may be lost with the machine's power.
+///
+/// A folder that was open with relaxed durability, was not closed, and is opened again after the
+/// machine has started anew may lack commits that clients were told of: it begins a new history.
+/// When only the process ended, the system still had all of it.
+enum LossMark {
+    static let key = [UInt8](repeating: 0, count: 8) + [2]
+
+    /// Names this start of the machine; empty where the system doesn't say.
+    static let machineStart: [UInt8] = {
+        guard let file = fopen("/proc/sys/kernel/random/boot_id", "r") else { return [] }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 64)
+        let count = fread(&bytes, 1, bytes.count, file)
+        return Array(bytes.prefix(count))
+    }()
+}
+
 extension LogPosition {
     /// The place as the log's own entries hold it.
     var entryBytes: [UInt8] {
@@ -120,15 +141,21 @@ package enum ChangeScope: Hashable, Sendable {
     case database(String)
     case collection(Namespace)
 
+    /// Whether a collection is the server's own: what $out fills shows when it takes its target's
+    /// name.
+    private static func isHidden(_ collection: RawSpan) -> Bool {
+        collection.starts(with: RawSpan("system."))
+            || collection.starts(with: RawSpan(CollectionEntry.temporaryPrefix))
+    }
+
     /// Whether a collection's changes are in it.
     func contains(database: RawSpan, collection: RawSpan) -> Bool {
         switch self {
         case .server:
             return !database.equals("admin") && !database.equals("config")
-                && !database.equals("local") && !collection.starts(with: RawSpan("system."))
+                && !database.equals("local") && !Self.isHidden(collection)
         case .database(let name):
-            return name.hasSameBytes(as: database)
-                && !collection.starts(with: RawSpan("system."))
+            return name.hasSameBytes(as: database) && !Self.isHidden(collection)
         case .collection(let namespace):
             return namespace.collection.hasSameBytes(as: collection)
                 && namespace.database.hasSameBytes(as: database)
@@ -147,9 +174,17 @@ extension String {
 
 extension RoostEngine {
     /// Reads where the log ends, and gives a new log its header.
-    static func openLog(_ store: Store) throws -> (end: ChangeLog.End, header: LogHeader) {
+    /// - Parameters:
+    ///   - mayLose: whether commits may be lost with the machine's power from now on.
+    ///   - machineStart: names this start of the machine.
+    static func openLog(
+        _ store: Store, mayLose: Bool, machineStart: [UInt8] = LossMark.machineStart
+    ) throws -> (end: ChangeLog.End, header: LogHeader) {
         let reader = try store.makeReader()
+        var mark: [UInt8] = []
         let found = try reader.read { transaction in
+            _ = try transaction.copyValue(
+                .changeLog, LossMark.key.span.bytes, into: &mark)
             var end = ChangeLog.End()
             var cursor = transaction.cursor(.changeLog)
             if try cursor.last(), let position = LogPosition(key: cursor.key) {
@@ -160,12 +195,38 @@ extension RoostEngine {
             }
             return (end: end, header: try LogHeader.read(transaction))
         }
-        if found.header.epoch != 0 { return found }
-        let header = LogHeader.make()
-        try store.perform(OperationOptions(mayUseReserve: true)) { transaction in
+        var header = found.header
+        let isMarked = !mark.isEmpty
+        let hasLost = isMarked && (machineStart.isEmpty || mark != machineStart)
+        if header.epoch == 0 || hasLost { header.epoch = LogHeader.make().epoch }
+        guard header != found.header || mayLose || isMarked else { return found }
+        let new = header
+        let note: @Sendable (inout WriteTransaction) throws -> Void = { transaction in
             try transaction.put(
-                .changeLog, key: LogHeader.key.span.bytes, value: header.bytes.span.bytes)
+                .changeLog, key: LogHeader.key.span.bytes, value: new.bytes.span.bytes)
+            if mayLose {
+                let start = machineStart.isEmpty ? [0] : machineStart
+                try transaction.put(
+                    .changeLog, key: LossMark.key.span.bytes, value: start.span.bytes)
+            } else {
+                _ = try transaction.delete(.changeLog, key: LossMark.key.span.bytes)
+            }
+        }
+        do {
+            try store.perform(OperationOptions(mayUseReserve: true), note)
+        } catch {
+            // Where there is no space for a note, the log that is there can be read all the same.
+            if found.header.epoch == 0 { throw error }
         }
         return (found.end, header)
+    }
+
+    /// Notes that nothing is lost any more, since the folder is being closed.
+    func removeLossMark() {
+        // Where that fails, the next open may begin a new history without need.
+        try? store.perform(OperationOptions(mayUseReserve: true)) { transaction in
+            let key = LossMark.key
+            _ = try transaction.delete(.changeLog, key: key.span.bytes)
+        }
     }
 }

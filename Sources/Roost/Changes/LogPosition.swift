@@ -70,8 +70,8 @@ package struct LogPosition: Hashable, Comparable, Sendable {
         }
     }
 
-    /// The position of the record under that key; nil for the log's own entries, whose keys begin
-    /// with zeros.
+    /// The position of the record under that key; nil for segments, and for the log's own entries,
+    /// whose keys begin with zeros.
     init?(key: RawSpan) {
         guard key.byteCount == Self.keyBytes else { return nil }
         // SAFETY: the span has the twelve bytes.

@@ -1,4 +1,4 @@
-// How long changes are kept.
+// How long changes are kept. (How old ones are compressed: LogCompression.)
 //
 // A thread wakes now and then and removes the oldest records: those older than the age, beyond the
 // size all but the last five minutes, and whatever is beyond twice the size. It does so in
@@ -39,6 +39,7 @@ package final class LogRetention: Sendable {
     /// Where the log ended when a pass was last called for.
     private let noted = Atomic<UInt64>(0)
     private let trimmedCount = Atomic<Int>(0)
+    private let compressed = Mutex(LogPosition.start)
 
     /// How often it is looked whether there is something to trim.
     private static let sleepMillis: UInt64 = 10_000
@@ -64,6 +65,13 @@ package final class LogRetention: Sendable {
 
     func note(trimmed count: Int) {
         trimmedCount.add(count, ordering: .relaxed)
+    }
+
+    /// Behind the last record that was compressed, or was found not to be worth it.
+    var compressedUntil: LogPosition { compressed.withLock { $0 } }
+
+    func note(compressedUntil place: LogPosition) {
+        compressed.withLock { $0 = place }
     }
 
     /// Notes how long the log has become, in bytes ever logged; after each commit.
@@ -120,11 +128,10 @@ struct LogTrim: Sendable {
     /// How many times the size the log may have at most.
     private static let hardFactor: UInt64 = 2
 
-    /// Whether a record may go.
-    func takes(_ record: borrowing ChangeRecordView) -> Bool {
-        if record.wallMillis < cutoffMillis { return true }
-        let end = record.offset + UInt64(record.byteCount)
-        return end <= hardCutoffOffset || end <= cutoffOffset && record.wallMillis < keptMillis
+    /// Whether records may go of which the last was written then and ends there.
+    private func takes(wallMillis: Int64, end: UInt64) -> Bool {
+        wallMillis < cutoffMillis || end <= hardCutoffOffset
+            || end <= cutoffOffset && wallMillis < keptMillis
     }
 
     /// Removes the oldest records; answers how many, 0 when there is nothing left to remove.
@@ -134,8 +141,20 @@ struct LogTrim: Sendable {
             let first = LogPosition.firstKey
             var cursor = transaction.cursor(.changeLog)
             var isFound = try cursor.seek(to: first.span.bytes)
-            while isFound, let place = LogPosition(key: cursor.key), place.sequence < newest {
-                guard try add(place, try cursor.value(), to: &batch) else { break }
+            while isFound {
+                if let place = LogPosition(key: cursor.key) {
+                    guard place.sequence < newest,
+                        try add(place, try cursor.value(), to: &batch)
+                    else { break }
+                } else if let last = LogSegmentView.last(in: cursor.key) {
+                    let segment = try LogSegmentView(try cursor.value())
+                    guard last.sequence < newest, batch.keys.count < Self.recordsMax,
+                        takes(wallMillis: segment.wallMillis, end: segment.end)
+                    else { break }
+                    batch.keys.append([UInt8](copying: cursor.key))
+                    batch.names.merge(try segment.names()) { $1 }
+                    batch.last = last
+                }
                 isFound = try cursor.next()
             }
         }
@@ -160,13 +179,12 @@ struct LogTrim: Sendable {
         let isSameCommand = batch.last?.sequence == place.sequence
         if !isSameCommand, batch.keys.count >= Self.recordsMax { return false }
         let record = try ChangeRecordView(place, bytes)
-        guard isSameCommand || takes(record) else { return false }
-        batch.keys.append(place.key)
-        batch.names[record.namespace] = place
-        if record.kind == .rename, let to = record.document.value("to")?.document {
-            let target = Namespace(to.value("db")?.text ?? "", to.value("coll")?.text ?? "")
-            batch.names[target] = place
+        let end = record.offset + UInt64(record.byteCount)
+        guard isSameCommand || takes(wallMillis: record.wallMillis, end: end) else {
+            return false
         }
+        batch.keys.append(place.key)
+        for namespace in record.namespaces { batch.names[namespace] = place }
         batch.last = place
         return true
     }
@@ -206,6 +224,7 @@ extension RoostEngine {
             while retention.waitForPass() {
                 guard let self else { return }
                 self.trimLog(at: LogicalClock.wallMillis)
+                self.compressLog(at: LogicalClock.wallMillis)
             }
         }
     }
@@ -216,7 +235,7 @@ extension RoostEngine {
     package func trimLog(at millis: Int64) -> Int {
         var removed = 0
         let limits = retention.current
-        let writer = writer
+        let (writer, transactions) = (writer, transactions)
         while !retention.isStopped {
             let bytesMax = retention.bytesMax
             do {
@@ -224,7 +243,9 @@ extension RoostEngine {
                     transaction in
                     let trim = LogTrim(
                         limits, bytesMax: bytesMax, at: millis, end: writer.log.endOffset)
-                    return try trim.run(newest: writer.log.newest, &transaction)
+                    // What open transactions may have to look at stays.
+                    let newest = min(writer.log.newest, transactions.oldest ?? writer.log.newest)
+                    return try trim.run(newest: newest, &transaction)
                 }
                 removed += count
                 retention.note(trimmed: count)

@@ -17,6 +17,8 @@ public struct EngineOptions: Sendable {
     public var quotaBytes: UInt64?
     /// How long changes are kept, for change streams that resume.
     public var changeLog = LogLimits()
+    /// What transactions may take.
+    public var transactions = TransactionLimits()
     /// Threads for reads that take long.
     public var readerThreads: Int = 2
 

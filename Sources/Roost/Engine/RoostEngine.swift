@@ -49,9 +49,13 @@ package final class RoostEngine: Sendable {
     /// Results that are kept up to date.
     package let live: LiveQueries
     /// What open transactions mean to change.
-    let intents = IntentTable()
+    let intents: IntentTable
+    /// The transactions that have not ended.
+    package let transactions: OpenTransactions
     /// The snapshots that can be asked for by time.
     package let snapshots = SnapshotTable()
+    /// Whether a power cut may take the last commits.
+    private let mayLose: Bool
     /// Where sorts spill.
     let temporaryFolder: String
     private let published: PublishedCatalog
@@ -81,6 +85,9 @@ package final class RoostEngine: Sendable {
         completions = opened.completions
         clock = opened.clock
         logEpoch = opened.logEpoch
+        intents = opened.intents
+        mayLose = options.durability == .relaxed
+        transactions = OpenTransactions(options.transactions, quotaBytes: options.quotaBytes)
         live = opened.live
         temporaryFolder = path + "/tmp"
         do {
@@ -93,6 +100,7 @@ package final class RoostEngine: Sendable {
         removeTemporaryCollections()
         startExpiry()
         startRetention()
+        startTransactionKeeper()
     }
 
     /// Whether a folder holds a database; opening one that doesn't makes it.
@@ -102,11 +110,14 @@ package final class RoostEngine: Sendable {
     package func close() {
         expiry.stop()
         retention.stop()
+        for transaction in transactions.all { transaction.abort() }
+        transactions.stop()
         live.stop()
         builds.endAll()
         // A build waits for the writer; reads may be asked for by neither any more.
         background.join()
         readerPool.close()
+        if mayLose { removeLossMark() }
         store.close()
     }
 
@@ -310,6 +321,7 @@ private struct Opened {
     let writer: WriterState
     let clock: LogicalClock
     let completions = Completions()
+    let intents = IntentTable()
     let logEpoch: UInt64
     let retention: LogRetention
     let live: LiveQueries
@@ -325,7 +337,7 @@ private struct Opened {
         let followed: [Namespace]
         do {
             snapshot = try Self.load(store)
-            log = try Self.openLog(store)
+            log = try Self.openLog(store, mayLose: options.durability == .relaxed)
             followed = try Self.followed(store)
         } catch {
             store.close()
@@ -338,7 +350,8 @@ private struct Opened {
             catalog, TailWatch(logEnd: log.end.position.sequence),
             ChangeLog(
                 clock, end: log.end,
-                ObservedNames(followed, now: LogicalClock.wallMillis)))
+                ObservedNames(followed, now: LogicalClock.wallMillis)),
+            intents)
         live = LiveQueries(epoch: logEpoch, writer.log.observed)
         retention = LogRetention(
             options.changeLog, quotaBytes: options.quotaBytes,
@@ -363,10 +376,10 @@ private struct Opened {
 
     /// Opens the change log. Without it documents can be read, and nothing may change.
     private static func openLog(
-        _ store: Store
+        _ store: Store, mayLose: Bool
     ) throws -> (end: ChangeLog.End, header: LogHeader) {
         do {
-            return try RoostEngine.openLog(store)
+            return try RoostEngine.openLog(store, mayLose: mayLose)
         } catch let error as StorageError {
             switch error {
             case .corrupted, .damaged: store.stopWrites("the change log is damaged: \(error)")

@@ -13,6 +13,8 @@ final class EngineForeignReader: ForeignReader {
     var reader: Reader?
     /// The catalog of the view that the call reads; nil for the newest.
     var heldCatalog: CatalogSnapshot?
+    /// Where a serializable transaction keeps what it reads.
+    var heldReads: ReadSet?
 
     private let engine: RoostEngine
     private let interrupt: Interrupt
@@ -51,6 +53,7 @@ final class EngineForeignReader: ForeignReader {
             }
             // The outer read holds the view.
             cursor.heldCatalog = owner.heldCatalog
+            cursor.heldReads = owner.heldReads
             let limits = BatchLimits(
                 documentsMax: DocumentBatch.documentsMax, bytesMax: DocumentBatch.bytesMax)
             var status = ReadStatus.budgetSpent

@@ -46,6 +46,8 @@ package final class QueryCursor: @unchecked Sendable {
     private let foreign: EngineForeignReader
     /// The catalog of the snapshot in use, while a call reads a view.
     var heldCatalog: CatalogSnapshot?
+    /// Where a serializable transaction keeps what it reads; set with `heldCatalog`.
+    var heldReads: ReadSet?
     /// Whether the read is part of another one, whose interrupt it has.
     private let isNested: Bool
 
@@ -182,8 +184,10 @@ package final class QueryCursor: @unchecked Sendable {
         if let view = source.view, heldCatalog == nil {
             let status = try view.use(mayWait: !budget.isInPlace) { reader, state in
                 heldCatalog = state.catalog
+                heldReads = view.reads
                 foreign.reader = reader
                 foreign.heldCatalog = state.catalog
+                foreign.heldReads = view.reads
                 defer {
                     heldCatalog = nil
                     foreign.heldCatalog = nil
@@ -193,7 +197,10 @@ package final class QueryCursor: @unchecked Sendable {
             return status ?? .budgetSpent
         }
         // For the foreign reads of foreign reads.
-        if heldCatalog != nil { foreign.heldCatalog = heldCatalog }
+        if heldCatalog != nil {
+            foreign.heldCatalog = heldCatalog
+            foreign.heldReads = heldReads
+        }
         if let changes {
             return try changes.advance(reader, budget, &batch, &counters, &sink)
         }
@@ -258,6 +265,7 @@ package final class QueryCursor: @unchecked Sendable {
         } else {
             chosen = .nothing
         }
+        if !source.readsNothing { heldReads?.note(namespace, filter) }
         if case .index(let index) = chosen.access, let collection {
             covered = CoveredKeys(index, of: collection, source, chosen)
             chosen.coversProjection = covered != nil

@@ -39,17 +39,16 @@ struct ChangeCollector {
     mutating func collect(
         behind start: Timestamp, recordsMax: Int = .max, _ transaction: borrowing ReadTransaction
     ) throws -> Bool {
-        var log = transaction.cursor(.changeLog)
-        var isFound = try log.seek(to: LogPosition.behind(start).nextKey.span.bytes)
+        var log = LogCursor(transaction)
+        var isFound = try log.seek(behind: .behind(start))
         while isFound {
-            if let place = LogPosition(key: log.key) {
-                if noted >= recordsMax || records / 20 >= recordsMax, place.sequence != last {
-                    return false
-                }
-                try visit(try ChangeRecordView(place, try log.value()))
-                last = place.sequence
-                records += 1
+            let place = log.place
+            if noted >= recordsMax || records / 20 >= recordsMax, place.sequence != last {
+                return false
             }
+            try visit(try ChangeRecordView(place, try log.value()))
+            last = place.sequence
+            records += 1
             isFound = try log.next()
         }
         return true

@@ -130,12 +130,13 @@ struct LivePast {
         _ transaction: inout WriteTransaction
     ) throws {
         var key = KeyEncoder()
+        writer.beginReplay(of: 0)
         for change in set.changes where change.before != nil || change.after != nil {
             _ = RecordKey.encode(set.id(change), entry.collation, into: &key)
             let before = change.before.map { [UInt8](copying: set.image($0).bytes) }
             try writer.replay(
-                DraftChange(table: entry.table, key: key.bytes, value: before), in: entry,
-                &transaction)
+                DraftChange(table: entry.table, key: key.bytes, value: before),
+                isReplacement: false, in: entry, &transaction)
         }
         try writer.finishReplay(&transaction)
     }

@@ -28,21 +28,27 @@ package final class ReadView: Sendable {
 
     /// The newest time whose commits it shows.
     package let time: Timestamp
+    /// The store's number of the snapshot.
+    let snapshotID: UInt64
+    /// Keeps what is read; nil where nobody asks.
+    let reads: ReadSet?
     private let state: Mutex<State>
 
     /// Takes the newest snapshot.
     /// - Throws: `exceededMemoryLimit` where no more snapshots can be had.
-    init(_ engine: RoostEngine) throws(DBError) {
+    init(_ engine: RoostEngine, keeping reads: ReadSet? = nil) throws(DBError) {
+        self.reads = reads
         do {
             let reader = try engine.store.makeReader()
             var catalog = engine.catalog
             time = engine.clock.newest
-            try reader.pin()
+            var snapshotID = try reader.pin()
             // A commit between the two looks would give the one without the other.
             while engine.catalog.version != catalog.version {
                 catalog = engine.catalog
-                try reader.pin()
+                snapshotID = try reader.pin()
             }
+            self.snapshotID = snapshotID
             state = Mutex(State(catalog: catalog, reader: reader))
         } catch {
             throw DBError(engineFailure: error)
@@ -57,6 +63,17 @@ package final class ReadView: Sendable {
     ) throws -> R? {
         if mayWait { return try state.withLock { state in try state.use(body) } }
         return try state.withLockIfAvailable { state in try state.use(body) }
+    }
+
+    /// Hands the snapshot over to one user; later uses throw `error`.
+    /// - Throws: why the snapshot is gone.
+    func take(_ error: DBError) throws -> Reader {
+        try state.withLock { state in
+            let reader = try state.use { reader, _ in reader }
+            state.reader = nil
+            state.end = error
+            return reader
+        }
     }
 
     /// Lets go of the snapshot; later uses throw `error`.

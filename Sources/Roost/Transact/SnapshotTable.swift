@@ -44,6 +44,20 @@ package final class SnapshotTable: Sendable {
         return kept
     }
 
+    /// Whether none is kept.
+    var isEmpty: Bool { slots.withLock { $0.isEmpty } }
+
+    /// The oldest snapshot kept.
+    var oldest: ReadView? {
+        slots.withLock { $0.values.min { $0.view.snapshotID < $1.view.snapshotID }?.view }
+    }
+
+    /// Lets go of a snapshot for which too many pages are kept.
+    func remove(_ view: ReadView) {
+        slots.withLock { $0[view.time] = nil }
+        view.end(Self.tooOld)
+    }
+
     /// Lets go of snapshots that nobody asked for lately.
     package func expire() {
         let now = MonotonicClock.nanoseconds

@@ -7,10 +7,11 @@
 //                  what other open transactions mean to write (IntentTable).
 //     commit       is one operation on the writer thread: it checks that no document in the write
 //                  set and no collection changed since the snapshot, and repeats the changes
-//                  (TransactionCommit). Index entries are derived anew there.
+//                  (TransactionCommit). Index entries are derived anew there. A serializable one
+//                  first checks, on a reader thread, that what it read is as it was (ReadSet).
 //
 // A conflict is `writeConflict`; clients run the transaction again. An error of a statement ends
-// the transaction, as in MongoDB.
+// the transaction, as in MongoDB. Writes outside of transactions wait for those that are open.
 
 package import BSON
 import Query
@@ -20,11 +21,6 @@ import Synchronization
 /// One transaction. Statements come one after another; `abort` may come at any time.
 // Unchecked: `writer`, `checked` and `documentTables` are used inside `view.use` only.
 package final class Transaction: @unchecked Sendable {
-    /// The most that a transaction's changes may take in memory, in bytes.
-    package static let bytesMax = 64 << 20
-    /// How long a transaction may last, in seconds.
-    package static let secondsMax = 60
-
     /// Where a transaction stands.
     package enum Phase: Sendable {
         case open, committing, committed, aborted
@@ -33,30 +29,41 @@ package final class Transaction: @unchecked Sendable {
     private struct State {
         var phase = Phase.open
         var waiting: [@Sendable (Result<Void, DBError>) -> Void] = []
-        /// The documents that it means to change.
+        /// What it means to change.
         var claims: Set<TableKey> = []
+        /// Why it was aborted.
+        var end: DBError?
     }
 
     /// What its reads see.
     package let view: ReadView
     private let engine: RoostEngine
+    /// Its number among the engine's open transactions.
+    private let number: UInt64
     private let writer: WriterState
     private let start: CatalogSnapshot
     private let startedAt = MonotonicClock.nanoseconds
     private let state = Mutex(State())
     /// Changes that were checked against others.
     private var checked = 0
+    /// The changes that replace whole documents.
+    private var replacements: Set<Int> = []
     /// The tables of documents that were written to.
-    private var documentTables: [TableID: Namespace] = [:]
+    private var documentTables: Set<TableID> = []
+    /// The tables of unique indexes of those documents.
+    private var uniqueTables: Set<TableID> = []
 
-    init(_ engine: RoostEngine) throws(DBError) {
+    fileprivate init(
+        _ engine: RoostEngine, _ number: UInt64, isSerializable: Bool
+    ) throws(DBError) {
         self.engine = engine
-        view = try ReadView(engine)
+        self.number = number
+        view = try ReadView(engine, keeping: isSerializable ? ReadSet() : nil)
         var catalog = CatalogSnapshot()
         do {
             _ = try view.use { reader, state in
                 catalog = state.catalog
-                reader.beginDraft(bytesMax: Self.bytesMax)
+                reader.beginDraft(bytesMax: engine.transactions.limits.bytesMax)
             }
         } catch {
             throw DBError(engineFailure: error)
@@ -68,9 +75,12 @@ package final class Transaction: @unchecked Sendable {
     /// Where it stands.
     package var phase: Phase { state.withLock { $0.phase } }
 
-    /// Whether it is older than `secondsMax`.
+    /// Why it was aborted, if it was.
+    package var end: DBError? { state.withLock { $0.end } }
+
+    /// Whether it has lasted longer than it may.
     package var isExpired: Bool {
-        MonotonicClock.nanoseconds - startedAt > UInt64(Self.secondsMax) * 1_000_000_000
+        Double(MonotonicClock.nanoseconds - startedAt) > engine.transactions.secondsMax * 1e9
     }
 
     // MARK: Statements
@@ -104,7 +114,10 @@ package final class Transaction: @unchecked Sendable {
             try self.checkMayWrite([request.namespace])
             let keys = try self.keys(
                 of: target, request.namespace, isMulti: false, interrupt: request.interrupt, reader)
-            return try self.edit(request.namespace, reader) { transaction in
+            let isReplacement = request.statement.isReplacement
+            return try self.edit(
+                request.namespace, reader, isReplacement: isReplacement
+            ) { transaction in
                 try self.writer.findAndModify(request, keys, mayUpsert: true, &transaction)
             }
         }
@@ -179,8 +192,10 @@ package final class Transaction: @unchecked Sendable {
         switch statement {
         case .refused(let error): return StatementResult(error: error)
         case .insert(let collection, _):
-            return try applyDirectly(
-                position, of: request, to: request.namespaces[collection], reader)
+            return try edit(request.namespaces[collection], reader) { transaction in
+                try self.writer.run(position..<position + 1, of: request, &transaction).first
+                    ?? StatementResult()
+            }
         case .update(let update):
             target = update.target
             isMulti = update.isMulti
@@ -189,26 +204,22 @@ package final class Transaction: @unchecked Sendable {
             isMulti = delete.isMulti
         }
         namespace = request.namespaces[target.collection]
-        guard target.point == nil else {
-            return try applyDirectly(position, of: request, to: namespace, reader)
+        if let point = target.point {
+            view.reads?.note(namespace, key: point)
+            let isReplacement = statement.isReplacement
+            return try edit(namespace, reader, isReplacement: isReplacement) { transaction in
+                try self.writer.run(position..<position + 1, of: request, &transaction).first
+                    ?? StatementResult()
+            }
         }
         let keys = try keys(
             of: target, namespace, isMulti: isMulti, interrupt: request.interrupt, reader)
-        return try edit(namespace, reader) { transaction in
+        let isReplacement = statement.isReplacement
+        return try edit(namespace, reader, isReplacement: isReplacement) { transaction in
             try self.writer.runScan(
                 statement, keys, namespace, time: request.time, mayUpsert: keys.isEmpty,
                 interrupt: request.interrupt, timeMax: nil, &transaction
             ).result
-        }
-    }
-
-    /// Runs a statement that names its document.
-    private func applyDirectly(
-        _ position: Int, of request: WriteRequest, to namespace: Namespace, _ reader: Reader
-    ) throws -> StatementResult {
-        try edit(namespace, reader) { transaction in
-            try self.writer.run(position..<position + 1, of: request, &transaction).first
-                ?? StatementResult()
         }
     }
 
@@ -218,7 +229,10 @@ package final class Transaction: @unchecked Sendable {
         of target: WriteTarget, _ namespace: Namespace, isMulti: Bool,
         interrupt: Interrupt?, _ reader: Reader
     ) throws -> [[UInt8]] {
-        if let point = target.point { return [point] }
+        if let point = target.point {
+            view.reads?.note(namespace, key: point)
+            return [point]
+        }
         let search = try DocumentSearch(
             engine, namespace, target, isMulti: isMulti, interrupt: interrupt, chunkMax: .max,
             view: view)
@@ -227,16 +241,22 @@ package final class Transaction: @unchecked Sendable {
 
     /// Changes the draft and checks what was changed.
     private func edit<R: Sendable>(
-        _ namespace: Namespace, _ newest: Reader,
+        _ namespace: Namespace, _ newest: Reader, isReplacement: Bool = false,
         _ body: (inout WriteTransaction) throws -> R
     ) throws -> R {
         let result = try view.use { reader, state in
             // The log is written at the commit.
             defer { self.writer.log.discard() }
             let result = try reader.edit(body)
+            if isReplacement {
+                self.replacements.formUnion(self.checked..<reader.draftChanges.count)
+            }
             state.catalog = self.writer.catalog
             if let entry = self.writer.catalog[namespace] {
-                self.documentTables[entry.table] = namespace
+                self.documentTables.insert(entry.table)
+                for index in entry.indexes where index.isUnique {
+                    self.uniqueTables.insert(index.table)
+                }
             }
             try self.checkNewChanges(reader, newest)
             return result
@@ -274,27 +294,49 @@ package final class Transaction: @unchecked Sendable {
     private func checkNewChanges(_ reader: Reader, _ newest: Reader) throws {
         let changes = reader.draftChanges
         defer { checked = changes.count }
-        for change in changes[checked...] where documentTables[change.table] != nil {
-            let key = TableKey(table: change.table, key: change.key)
-            guard try claim(key) else { continue }
-            guard !change.table.isInDraft else { continue }
-            let isSame = try reader.readBelowDraft { base throws(StorageError) in
-                try newest.read { now throws(StorageError) in
+        for change in changes[checked...] where !change.table.isInDraft {
+            let isSame: Bool
+            if documentTables.contains(change.table) {
+                guard try claim(TableKey(table: change.table, key: change.key)) else { continue }
+                isSame = try compare(reader, newest) { base, now throws(StorageError) in
                     try change.isSame(base, now)
                 }
+            } else if uniqueTables.contains(change.table),
+                let parts = IndexEntryKey.parts(in: change.key.span.bytes)
+            {
+                let key = TableKey(table: change.table, key: [UInt8](copying: parts))
+                guard try claim(key) else { continue }
+                isSame = try compare(reader, newest) { base, now throws(StorageError) in
+                    try UniqueCheck.isSame(key, base, now)
+                }
+            } else {
+                continue
             }
             guard isSame else { throw Self.conflict }
         }
     }
 
-    /// Claims a document; false where it was claimed before.
+    /// Runs `body` with the transaction's snapshot, without its changes, and the newest one.
+    private func compare(
+        _ reader: Reader, _ newest: Reader,
+        _ body: (borrowing ReadTransaction, borrowing ReadTransaction) throws(StorageError) -> Bool
+    ) throws -> Bool {
+        do {
+            return try reader.readBelowDraft { base throws(StorageError) in
+                try newest.read { now throws(StorageError) in try body(base, now) }
+            }
+        } catch StorageError.noSuchTable {
+            // Dropped since.
+            return false
+        }
+    }
+
+    /// Claims a key; false where it was claimed before.
     private func claim(_ key: TableKey) throws(DBError) -> Bool {
         let claimed = state.withLock { state -> Result<Bool, DBError> in
-            guard state.phase == .open else { return .failure(Self.aborted) }
+            guard state.phase == .open else { return .failure(state.end ?? Self.aborted) }
             guard !state.claims.contains(key) else { return .success(false) }
-            guard engine.intents.claim(key, by: ObjectIdentifier(self)) else {
-                return .failure(Self.conflict)
-            }
+            guard engine.intents.claim(key, by: number) else { return .failure(Self.conflict) }
             state.claims.insert(key)
             return .success(true)
         }
@@ -320,67 +362,100 @@ package final class Transaction: @unchecked Sendable {
             return state.phase
         }
         switch phase {
-        case .open: engine.readerPool.submit { _ in self.beginCommit(retry) }
+        case .open: engine.readerPool.submit { newest in self.beginCommit(retry, newest) }
         case .committing: return
         case .committed: completion(.success(()))
-        case .aborted: completion(.failure(Self.aborted))
+        case .aborted: completion(.failure(end ?? Self.aborted))
         }
     }
 
-    private func beginCommit(_ retry: RetryIdentity) {
+    private func beginCommit(_ retry: RetryIdentity, _ newest: Reader) {
         do {
-            let commit = try view.use { reader, _ in
-                TransactionCommit(
-                    reader, changes: reader.endDraft(), from: self.start, to: self.writer.catalog,
-                    retry)
-            }
-            guard let commit, !commit.isEmpty else { return finish(nil) }
-            let writer = engine.writer
-            let options = OperationOptions(.nested, byteCount: commit.byteCount)
-            engine.submit(options) { transaction in
-                try writer.commit(commit, &transaction)
-            } completion: { outcome in
-                switch outcome {
-                case .success: self.finish(nil)
-                case .failure(let error): self.finish(error)
-                }
+            // From here on the commit alone reads the snapshot.
+            let reader = try view.take(Self.aborted)
+            let commit = TransactionCommit(
+                number, reader, changes: reader.endDraft(), replacements: replacements,
+                from: start, to: writer.catalog, retry, view)
+            guard !commit.isEmpty else { return finish(nil, reader) }
+            check(commit, newest, round: 1)
+        } catch {
+            finish(DBError(engineFailure: error), nil)
+        }
+    }
+
+    /// How often the reads are checked beside the writer, which goes on meanwhile.
+    private static let roundsMax = 8
+
+    /// Checks what was read, and hands the commit to the writer thread.
+    private func check(_ commit: TransactionCommit, _ newest: Reader, round: Int) {
+        var commit = commit
+        do {
+            if let reads = commit.reads {
+                let since = commit.checkedUntil
+                commit.checkedUntil =
+                    try newest.read { now in
+                        try reads.check(
+                            since: since, engine.catalog, now, commit.reader, from: start)
+                    } ?? since
             }
         } catch {
-            finish(DBError(engineFailure: error))
+            return finish(DBError(engineFailure: error), commit.reader)
+        }
+        let (writer, last) = (engine.writer, commit)
+        let options = OperationOptions(.nested, byteCount: commit.byteCount)
+        engine.submit(options) { transaction in
+            try writer.commit(last, mayBeBehind: round < Self.roundsMax, &transaction)
+        } completion: { outcome in
+            switch outcome {
+            case .success(true): self.finish(nil, last.reader)
+            case .success(false):
+                self.engine.readerPool.submit { newest in
+                    self.check(last, newest, round: round + 1)
+                }
+            case .failure(let error): self.finish(error, last.reader)
+            }
         }
     }
 
     /// Gives the transaction up; one that is being committed goes on.
     package func abort() {
+        end(Self.aborted)
+    }
+
+    /// Gives the transaction up for that reason, which later statements are told.
+    func end(_ reason: DBError) {
         let claims = state.withLock { state -> Set<TableKey>? in
             guard state.phase == .open else { return nil }
             state.phase = .aborted
+            state.end = reason
             defer { state.claims = [] }
             return state.claims
         }
         guard let claims else { return }
-        engine.intents.release(claims)
-        letGo()
+        leave(claims)
+        // On the pool, since it may be in use, also by whoever calls this.
+        engine.readerPool.submit { _ in self.view.end(reason) }
     }
 
-    private func finish(_ error: DBError?) {
+    private func finish(_ error: DBError?, _ reader: Reader?) {
+        reader?.invalidate()
         let (waiting, claims) = state.withLock { state in
             state.phase = error == nil ? .committed : .aborted
+            state.end = error
             defer {
                 state.waiting = []
                 state.claims = []
             }
             return (state.waiting, state.claims)
         }
-        engine.intents.release(claims)
+        leave(claims)
         let answer: Result<Void, DBError> = error.map { .failure($0) } ?? .success(())
         for completion in waiting { completion(answer) }
-        letGo()
     }
 
-    /// Gives up the snapshot; on the pool, since it may be in use, also by whoever calls this.
-    private func letGo() {
-        engine.readerPool.submit { _ in self.view.end(Self.aborted) }
+    private func leave(_ claims: Set<TableKey>) {
+        engine.intents.end(number, claims)
+        engine.transactions.remove(number)
     }
 
     private static var aborted: DBError {
@@ -390,9 +465,20 @@ package final class Transaction: @unchecked Sendable {
 
 extension RoostEngine {
     /// Begins a transaction on the newest snapshot.
-    /// - Throws: `exceededMemoryLimit` where no more snapshots can be had.
-    package func beginTransaction() throws(DBError) -> Transaction {
-        try Transaction(self)
+    /// - Parameter isSerializable: whether what it reads must be as it was when it commits.
+    /// - Throws: `temporarilyUnavailable` (365) where too many are open.
+    package func beginTransaction(isSerializable: Bool = false) throws(DBError) -> Transaction {
+        let number = try transactions.admit(at: clock.newest)
+        intents.begin(number)
+        do throws(DBError) {
+            let transaction = try Transaction(self, number, isSerializable: isSerializable)
+            transactions.add(transaction, number)
+            return transaction
+        } catch {
+            intents.end(number, [])
+            transactions.remove(number)
+            throw error
+        }
     }
 }
 
@@ -412,5 +498,12 @@ extension DraftChange {
         let new = try now.value(table, key.span.bytes)
         guard let old = try base.value(table, key.span.bytes) else { return new == nil }
         return new?.equals(old) ?? false
+    }
+}
+
+extension WriteStatement {
+    /// Whether it replaces whole documents.
+    fileprivate var isReplacement: Bool {
+        if case .update(let update) = self { update.update.isReplacement } else { false }
     }
 }

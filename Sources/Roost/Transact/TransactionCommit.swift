@@ -14,21 +14,37 @@ struct TransactionCommit: Sendable {
         let draft: CollectionEntry
     }
 
+    /// The transaction's number.
+    let number: UInt64
     /// Shows the snapshot, without the draft.
     let reader: Reader
+    /// The catalog of the snapshot.
+    let start: CatalogSnapshot
     /// In order.
     let changes: [DraftChange]
+    /// Which of them replace whole documents.
+    let replacements: Set<Int>
     let collections: [Collection]
     /// Under what the outcome is kept.
     let retry: RetryIdentity
+    /// What was read and must be as it was; nil where that doesn't matter.
+    let reads: ReadCheck?
+    /// Up to where the log was checked for changes of what was read.
+    var checkedUntil: LogPosition
 
     init(
-        _ reader: Reader, changes: [DraftChange], from start: CatalogSnapshot,
-        to end: CatalogSnapshot, _ retry: RetryIdentity
+        _ number: UInt64, _ reader: Reader, changes: [DraftChange], replacements: Set<Int>,
+        from start: CatalogSnapshot, to end: CatalogSnapshot, _ retry: RetryIdentity,
+        _ view: ReadView
     ) {
+        self.number = number
         self.reader = reader
+        self.start = start
         self.changes = changes
+        self.replacements = replacements
         self.retry = retry
+        reads = view.reads?.check
+        checkedUntil = .behind(view.time)
         let touched = Set(changes.map(\.table))
         collections = end.collections.values.compactMap { draft in
             let before = start[draft.namespace]
@@ -47,25 +63,41 @@ struct TransactionCommit: Sendable {
 }
 
 extension WriterState {
+    /// Most records of the log that a commit looks at on the writer thread.
+    private static let checkedMax = 64
+
     /// Checks that nothing which the transaction wrote to has changed since its snapshot, and makes
     /// its changes.
+    /// - Returns: false where too much was committed since the reads were checked; nothing is done
+    ///   then. Not without `mayBeBehind`.
     /// - Throws: `writeConflict` (112).
     func commit(
-        _ commit: TransactionCommit, _ transaction: inout WriteTransaction
-    ) throws {
+        _ commit: TransactionCommit, mayBeBehind: Bool, _ transaction: inout WriteTransaction
+    ) throws -> Bool {
+        if let reads = commit.reads {
+            let end = try reads.check(
+                since: commit.checkedUntil, atMost: Self.checkedMax, catalog, transaction,
+                commit.reader, from: commit.start)
+            if end == nil {
+                guard mayBeBehind else { throw Transaction.conflict }
+                return false
+            }
+        }
         let before = catalog
+        beginReplay(of: commit.number)
         do {
             log.session = ChangeLog.Session(
                 id: ["id": .binary(subtype: 4, commit.retry.session)],
                 transactionNumber: commit.retry.number)
             let entries = try realize(commit.collections, &transaction)
             try check(commit, entries, transaction)
-            try replay(commit.changes, entries, &transaction)
+            try replay(commit, entries, &transaction)
             try OutcomeRecord(commit: commit.retry).save(0, commit.retry, &transaction)
+            return true
         } catch {
             catalog = before
             discardReplay()
-            throw error
+            throw error is BlockedByTransaction ? Transaction.conflict : error
         }
     }
 
@@ -95,6 +127,10 @@ extension WriterState {
                 options: draft.options, traits: draft.traits, indexes: indexes, flags: draft.flags)
             try save(entry, &transaction)
             log.note(.create, entry, draft.options)
+            if !indexes.isEmpty {
+                log.note(
+                    .createIndexes, entry, .listing(indexes: indexes.map(\.specification)))
+            }
             entries[draft.table] = entry
         }
         return entries
@@ -131,12 +167,14 @@ extension WriterState {
     }
 
     private func replay(
-        _ changes: [DraftChange], _ entries: [TableID: CollectionEntry],
+        _ commit: TransactionCommit, _ entries: [TableID: CollectionEntry],
         _ transaction: inout WriteTransaction
     ) throws {
-        for change in changes {
+        for (index, change) in commit.changes.enumerated() {
             guard let entry = entries[change.table] else { continue }
-            try replay(change, in: entry, &transaction)
+            try replay(
+                change, isReplacement: commit.replacements.contains(index), in: entry,
+                &transaction)
         }
         do {
             try finishReplay(&transaction)

@@ -10,14 +10,17 @@ enum LogCheck {
         _ transaction: borrowing ReadTransaction, _ report: inout VerificationReport
     ) throws {
         var last: Link?
-        var log = transaction.cursor(.changeLog)
-        while try log.next() {
-            guard let position = LogPosition(key: log.key) else { continue }
-            report.changes += 1
+        var log = LogCursor(transaction)
+        while true {
             do {
-                last = try check(position, try log.value(), after: last, &report)
-            } catch {
-                report.add("change log", "\(place(position)): \(error)")
+                guard try log.next() else { return }
+                report.changes += 1
+                last = try check(log.place, try log.value(), after: last, &report)
+            } catch let error as DBError {
+                report.add("change log", "\(place(log.place)): \(error)")
+                last = nil
+            } catch StorageError.corrupted {
+                report.add("change log", "\(place(log.place)): checksum failure")
                 last = nil
             }
         }

@@ -15,6 +15,8 @@ package struct FindAndModifyRequest: Sendable {
     package let projection: Projection?
     /// Ends the request, at its time limit or from outside.
     package let interrupt: Interrupt
+    /// Where the completion runs, as the engine's completer counts; nil: on the writer thread.
+    package var completionPlace: Int?
     /// Under what the outcome is kept, so that a repetition is answered with it.
     package var retry: RetryIdentity?
     /// The transaction that the request belongs to.
@@ -90,16 +92,32 @@ final class FindAndModifyJob: @unchecked Sendable {
     private func apply(_ keys: [[UInt8]], isCertain: Bool) {
         let writer = engine.writer
         let request = request
-        engine.submit { transaction in
+        var options = OperationOptions()
+        options.completionPlace = request.completionPlace
+        engine.submit(options) { transaction in
             try writer.findAndModify(request, keys, mayUpsert: isCertain, &transaction)
         } completion: { outcome in
             switch outcome {
+            case .success(let found) where found.result.blockedBy != nil:
+                self.engine.wait(for: found.result.blockedBy ?? 0, self.request.interrupt) {
+                    self.goOn(keys, isCertain: isCertain)
+                }
             case .failure(let error) where error.code == .duplicateKey && keys.isEmpty:
                 self.again(or: .failure(error))
             case .success(let found) where found.result.n == 0 && !isCertain:
                 self.again(or: .success(found))
             default: self.completion(outcome)
             }
+        }
+    }
+
+    /// Goes on when the transaction has ended that was in the way.
+    private func goOn(_ keys: [[UInt8]], isCertain: Bool) {
+        do throws(DBError) {
+            try request.interrupt.check()
+            apply(keys, isCertain: isCertain)
+        } catch {
+            completion(.failure(error))
         }
     }
 
@@ -116,12 +134,27 @@ extension WriterState {
         _ request: FindAndModifyRequest, _ keys: [[UInt8]], mayUpsert: Bool,
         _ transaction: inout WriteTransaction
     ) throws -> FindAndModifyOutcome {
-        if let retry = request.retry,
-            let known = try OutcomeRecord.find(retry, 0, transaction),
-            let result = known.result(0)
-        {
-            return FindAndModifyOutcome(result: result, document: known.document)
+        let known = try request.retry.map { try KnownOutcomes($0, transaction) }
+        if let known, let result = known.result(0) {
+            return FindAndModifyOutcome(result: result, document: known.document(0))
         }
+        do {
+            let outcome = try change(request, keys, mayUpsert: mayUpsert, &transaction)
+            if outcome.result.n > 0 {
+                try known?.save(
+                    [outcome.result], from: 0, document: outcome.document, &transaction)
+            }
+            return outcome
+        } catch let error as BlockedByTransaction {
+            try finishOperation(&transaction)
+            return FindAndModifyOutcome(result: StatementResult(blockedBy: error.owner))
+        }
+    }
+
+    private func change(
+        _ request: FindAndModifyRequest, _ keys: [[UInt8]], mayUpsert: Bool,
+        _ transaction: inout WriteTransaction
+    ) throws -> FindAndModifyOutcome {
         watch(request.interrupt)
         var images = DocumentImages.wanted
         var result = StatementResult()
@@ -146,10 +179,7 @@ extension WriterState {
         }
         try finishOperation(&transaction)
         guard result.n > 0 else { return FindAndModifyOutcome(result: result, document: nil) }
-        let document = request.returnsNew ? images.after : images.before
-        if let retry = request.retry {
-            try OutcomeRecord(retry, [result], document: document).save(0, retry, &transaction)
-        }
-        return FindAndModifyOutcome(result: result, document: document)
+        return FindAndModifyOutcome(
+            result: result, document: request.returnsNew ? images.after : images.before)
     }
 }

@@ -3,12 +3,12 @@
 //
 // Part of the on-disk format, in the table `outcomes`:
 //
-//     session id, 16 bytes; the operation's first statement, 4 bytes, big-endian
+//     session id, 16 bytes; the first statement's number, 4 bytes, big-endian
 //         -> {n: number, t: date, r: [{c: how many alike, n, m, u: upserted _id} | {c, e: true}],
 //             d: findAndModify's document, x: true for a transaction's commit}
 //
-// A later number of the session replaces the record; what is older than a session lives is removed
-// by age.
+// A record is about statements with successive numbers. A later number of the session replaces all
+// of its records; what is older than a session lives is removed by age.
 
 import BSON
 import Storage
@@ -18,10 +18,19 @@ package struct RetryIdentity: Sendable {
     /// The 16 bytes of the session's id.
     package let session: [UInt8]
     package let number: Int64
+    /// The number of the first statement; the others follow.
+    package var firstStatement = 0
+    /// The numbers of all statements, where the client gave them one by one.
+    package var statements: [Int]?
 
     package init(session: [UInt8], number: Int64) {
         self.session = session
         self.number = number
+    }
+
+    /// The number of the statement at that place of the command.
+    func statement(_ position: Int) -> Int {
+        statements.map { $0[position] } ?? firstStatement + position
     }
 }
 
@@ -37,8 +46,8 @@ struct OutcomeRecord {
     /// Whether this is the commit of a transaction.
     private(set) var isCommit = false
 
-    /// The outcomes of statements.
-    init(_ retry: RetryIdentity, _ results: [StatementResult], document: Document? = nil) {
+    /// The outcomes of statements with successive numbers.
+    init(_ retry: RetryIdentity, _ results: [StatementResult], document: Document?) {
         number = retry.number
         self.results = results
         self.document = document
@@ -50,20 +59,26 @@ struct OutcomeRecord {
         isCommit = true
     }
 
-    private static func key(_ retry: RetryIdentity, _ first: Int) -> [UInt8] {
+    fileprivate static func key(_ retry: RetryIdentity, _ first: Int) -> [UInt8] {
         retry.session
             + withUnsafeBytes(of: UInt32(truncatingIfNeeded: first).bigEndian) { Array($0) }
     }
 
-    /// The record of that write, for the operation that begins with statement `first`; nil where it
-    /// was not made yet.
+    /// The record that begins with statement `first`; nil where it was not made yet.
     /// - Throws: `transactionTooOld` (225) where the session has gone on.
     static func find(
         _ retry: RetryIdentity, _ first: Int, _ transaction: borrowing WriteTransaction
     ) throws -> OutcomeRecord? {
         let key = key(retry, first)
         guard let bytes = try transaction.value(.outcomes, key.span.bytes) else { return nil }
-        let record = DocumentView(bytes)
+        return try make(retry, DocumentView(bytes))
+    }
+
+    /// Reads a session's record; nil for one of an earlier number.
+    /// - Throws: `transactionTooOld` (225) for a later number.
+    fileprivate static func make(
+        _ retry: RetryIdentity, _ record: DocumentView
+    ) throws(DBError) -> OutcomeRecord? {
         guard let number = record.value("n")?.int64 else { return nil }
         guard number <= retry.number else {
             throw DBError(
@@ -163,6 +178,76 @@ struct OutcomeRecord {
     /// When a record was made, in milliseconds since 1970.
     static func millis(_ record: RawSpan) -> Int64 {
         DocumentView(record).value("t")?.dateMillis ?? 0
+    }
+}
+
+/// What is known of the statements of one retryable write.
+struct KnownOutcomes {
+    private let retry: RetryIdentity
+    private var records: [(first: Int, outcomes: OutcomeRecord)] = []
+    /// Keys of records that the session has from earlier numbers.
+    private var stale: [[UInt8]] = []
+
+    /// Reads the session's records.
+    /// - Throws: `transactionTooOld` (225) where the session has gone on; `StorageError`.
+    init(_ retry: RetryIdentity, _ transaction: borrowing WriteTransaction) throws {
+        self.retry = retry
+        let session = retry.session.span.bytes
+        var cursor = transaction.cursor(.outcomes)
+        var isFound = try cursor.seek(to: session)
+        while isFound, cursor.key.starts(with: session) {
+            let key = [UInt8](copying: cursor.key)
+            if let found = try OutcomeRecord.make(retry, DocumentView(try cursor.value())) {
+                let first = key.dropFirst(retry.session.count).reduce(0) { $0 << 8 | Int($1) }
+                records.append((first, found))
+            } else {
+                stale.append(key)
+            }
+            isFound = try cursor.next()
+        }
+    }
+
+    /// The outcome of the statement at that place of the command; nil where it was refused or did
+    /// not run, so that it runs now.
+    func result(_ position: Int) -> StatementResult? {
+        guard !records.isEmpty else { return nil }
+        let statement = retry.statement(position)
+        for record in records {
+            if let result = record.outcomes.result(statement - record.first) { return result }
+        }
+        return nil
+    }
+
+    /// What findAndModify returned as that statement.
+    func document(_ position: Int) -> Document? {
+        records.first { $0.first == retry.statement(position) }?.outcomes.document
+    }
+
+    /// Keeps the outcomes of the statements from that place of the command on.
+    func save(
+        _ results: [StatementResult], from position: Int, document: Document? = nil,
+        _ transaction: inout WriteTransaction
+    ) throws {
+        var start = 0
+        while start < results.count {
+            guard !results[start].isReplayed else {
+                start += 1
+                continue
+            }
+            var end = start + 1
+            while end < results.count, !results[end].isReplayed,
+                retry.statement(position + end) == retry.statement(position + end - 1) + 1
+            {
+                end += 1
+            }
+            try OutcomeRecord(retry, Array(results[start..<end]), document: document).save(
+                retry.statement(position + start), retry, &transaction)
+            start = end
+        }
+        let first = OutcomeRecord.key(retry, retry.statement(position))
+        for key in stale where key != first {
+            _ = try transaction.delete(.outcomes, key: key.span.bytes)
+        }
     }
 }
 

@@ -32,9 +32,14 @@ struct RecordWriter: ~Copyable {
     private var flagsChanged = false
     /// What becomes of the changes.
     let log: ChangeLog
+    /// What open transactions mean to change; nil in a transaction's own draft.
+    let intents: IntentTable?
+    /// The transaction whose changes are being repeated; 0 outside of that.
+    var owner: UInt64 = 0
 
-    init(_ log: ChangeLog) {
+    init(_ log: ChangeLog, _ intents: IntentTable?) {
         self.log = log
+        self.intents = intents
     }
 
     /// Lets `interrupt` end what the operation at hand evaluates; nil for none.
@@ -82,6 +87,7 @@ struct RecordWriter: ~Copyable {
             flagsChanged = true
         }
         let idTable = entry.idTable ?? entry.table
+        try intents?.check(idTable, recordKey.bytes.span.bytes, for: owner)
         if try transaction.value(idTable, recordKey.bytes.span.bytes) != nil {
             throw DuplicateKey.error(entry.namespace, id: id)
         }
@@ -125,6 +131,7 @@ struct RecordWriter: ~Copyable {
         deferred.removeAll()
         unchecked.removeAll()
         defersUniqueness = false
+        owner = 0
     }
 
     /// Says whether flags changed since it was last asked.
@@ -156,36 +163,52 @@ struct RecordWriter: ~Copyable {
             statement, of: entry, to: oldDocument, time: time, images: &images, into: &newDocument,
             &scratch,
             &updateScratch)
-        guard case .changed = change else { return change }
+        guard case .changed = change else {
+            if case .unchanged = change, intents == nil {
+                try putUnchanged(entry, &transaction)
+            }
+            return change
+        }
         if !statement.bypassesValidation, let validator = entry.traits.validator {
             try Self.validate(
                 newDocument.bytes, replacing: oldDocument, validator, entry, &scratch)
         }
-        try putChange(statement.update, entry, builds, &transaction)
+        try putChange(
+            statement.update, isReplacement: statement.update.isReplacement, entry, builds,
+            &transaction)
         return .changed
+    }
+
+    /// Puts a document as it is, so that it belongs to what a transaction writes.
+    private mutating func putUnchanged(
+        _ entry: CollectionEntry, _ transaction: inout WriteTransaction
+    ) throws {
+        try transaction.put(
+            entry.table, key: recordKey.bytes.span.bytes, value: oldDocument.span.bytes)
     }
 
     /// Replaces the document with that record key: the repetition of a change.
     mutating func replace(
-        _ key: RawSpan, with document: RawSpan, _ entry: CollectionEntry, builds: IndexBuilds,
-        _ transaction: inout WriteTransaction
+        _ key: RawSpan, with document: RawSpan, isReplacement: Bool, _ entry: CollectionEntry,
+        builds: IndexBuilds, _ transaction: inout WriteTransaction
     ) throws {
         try flush(&transaction)
         setRecordKey(key)
         _ = try Self.load(recordKey.bytes, entry, transaction, into: &oldDocument)
         newDocument.removeAll()
         newDocument.appendRaw(copying: document)
-        try putChange(nil, entry, builds, &transaction)
+        try putChange(nil, isReplacement: isReplacement, entry, builds, &transaction)
     }
 
     /// Puts the new document in the place of the old one. `update`: what made it, if that is known.
     private mutating func putChange(
-        _ update: Update?, _ entry: CollectionEntry, _ builds: IndexBuilds,
-        _ transaction: inout WriteTransaction
+        _ update: Update?, isReplacement: Bool, _ entry: CollectionEntry,
+        _ builds: IndexBuilds, _ transaction: inout WriteTransaction
     ) throws {
         try Self.collectDifference(
             from: oldDocument, to: newDocument.bytes, recordKey.bytes, update, entry,
             isBuilding: builds.isBuilding(entry), &keys, &removed, &added)
+        try intents?.check(entry.table, recordKey.bytes.span.bytes, for: owner)
         try checkUnique(entry, transaction)
         noteFlags(entry)
         try removed.delete(from: entry.indexes, &transaction)
@@ -199,7 +222,7 @@ struct RecordWriter: ~Copyable {
         builds.note(recordKey.bytes, entry)
         log.update(
             from: oldDocument.span.bytes, to: newDocument.bytes.span.bytes,
-            isReplacement: update?.isReplacement ?? false, entry)
+            isReplacement: isReplacement, entry)
     }
 
     // The steps below are static so that they can borrow one buffer while they fill another.
@@ -297,6 +320,7 @@ struct RecordWriter: ~Copyable {
                 of: oldDocument, recordKey.bytes, filter, entry, images: &images, &keys, &removed,
                 &scratch)
         else { return false }
+        try intents?.check(entry.table, recordKey.bytes.span.bytes, for: owner)
         try removeCollected(entry, builds, &transaction)
         return true
     }
@@ -343,6 +367,9 @@ struct RecordWriter: ~Copyable {
         for position in 0..<added.count {
             let index = entry.indexes[added.ordinal(position)]
             guard index.refusesDuplicates else { continue }
+            if let intents, let parts = IndexEntryKey.parts(in: added.key(position)) {
+                try intents.check(index.table, parts, for: owner)
+            }
             if defersUniqueness {
                 unchecked.append(
                     UncheckedEntry(

@@ -295,11 +295,11 @@ extension Namespace {
 extension CollectionEntry {
     /// Whether this is what an unfinished $out left.
     var isTemporary: Bool {
-        namespace.collection.hasPrefix(Self.temporaryPrefix) && options["temp"] == true
+        namespace.collection.hasPrefix("\(Self.temporaryPrefix)") && options["temp"] == true
     }
 
     /// What the names of temporary collections begin with.
-    static let temporaryPrefix = "tmp.agg_out."
+    static let temporaryPrefix: StaticString = "tmp.agg_out."
 }
 
 extension WriterState {
@@ -310,7 +310,7 @@ extension WriterState {
         let entry = catalog[target]
         let options = entry?.options ?? Document()
         let name = UUIDBytes.random().bytes.map { String($0, radix: 16) }.joined()
-        let temporary = Namespace(target.database, CollectionEntry.temporaryPrefix + name)
+        let temporary = Namespace(target.database, "\(CollectionEntry.temporaryPrefix)\(name)")
         var marked = DocumentWriter()
         let start = marked.openDocument()
         marked.appendFields(of: options.view)

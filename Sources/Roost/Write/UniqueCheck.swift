@@ -38,6 +38,24 @@ enum UniqueCheck {
 }
 
 extension UniqueCheck {
+    /// Whether both snapshots have the same entries with the parts that are `key`'s, so that nobody
+    /// has put or removed one between.
+    static func isSame(
+        _ key: TableKey, _ base: borrowing ReadTransaction, _ now: borrowing ReadTransaction
+    ) throws(StorageError) -> Bool {
+        let parts = key.key.span.bytes
+        var old = base.cursor(key.table)
+        var new = now.cursor(key.table)
+        var (hasOld, hasNew) = (try old.seek(to: parts), try new.seek(to: parts))
+        while true {
+            let oldRecord = hasOld ? record(of: old.key, ifIts: parts) : nil
+            let newRecord = hasNew ? record(of: new.key, ifIts: parts) : nil
+            guard let oldRecord, let newRecord else { return oldRecord == newRecord }
+            guard oldRecord == newRecord else { return false }
+            (hasOld, hasNew) = (try old.next(), try new.next())
+        }
+    }
+
     /// Refuses an entry whose parts equal those of the one before it in a sorted run.
     static func check(
         _ key: RawSpan, follows previous: RawSpan, _ index: IndexEntry, _ entry: CollectionEntry,

@@ -96,9 +96,14 @@ final class WriteJob: @unchecked Sendable {
         } completion: { outcome in
             switch outcome {
             case .failure(let error): self.fail(error)
-            case .success(let results):
+            case .success(var results):
+                let blocked = results.last?.blockedBy
+                if blocked != nil { results.removeLast() }
                 self.results += results
                 self.next += results.count
+                if let blocked {
+                    return self.engine.wait(for: blocked, self.request.interrupt) { self.run() }
+                }
                 if let error = results.last?.error, error.code.endsCommand {
                     return self.completion(.failure(error))
                 }
@@ -199,7 +204,7 @@ final class WriteJob: @unchecked Sendable {
             end(error: nil)
             return
         }
-        let retry = request.retry.map { ($0, next) }
+        let retry = request.retry.map { ($0, position: next) }
         let interrupt = request.interrupt
         var options = OperationOptions()
         if case .delete = statement { options.mayUseReserve = true }
@@ -223,7 +228,7 @@ final class WriteJob: @unchecked Sendable {
         }
     }
 
-    /// - Parameter rest: what the writer's time did not reach.
+    /// - Parameter rest: what the writer's time did not reach, or a transaction blocks.
     private func applied(
         _ result: StatementResult, rest: ArraySlice<[UInt8]>, isLast: Bool, had count: Int
     ) {
@@ -232,9 +237,11 @@ final class WriteJob: @unchecked Sendable {
         scan.result.modified += result.modified
         scan.result.upsertedID = result.upsertedID
         scan.result.isReplayed = result.isReplayed
-        scan.attempts += 1
+        if result.blockedBy == nil { scan.attempts += 1 }
         self.scan = scan
-        if let error = result.error {
+        if let blocked = result.blockedBy {
+            engine.wait(for: blocked, request.interrupt) { self.goOn(rest, isLast: isLast) }
+        } else if let error = result.error {
             // A document that appeared since the search: look again, it may match now.
             let mayRetry = count == 0 && error.code == .duplicateKey && scan.attempts < 2
             if mayRetry { look() } else { end(error: error) }
@@ -270,20 +277,17 @@ final class WriteJob: @unchecked Sendable {
 }
 
 extension WriterState {
-    /// Applies a statement to the documents that a search found, as far as they still match, and
-    /// answers how many it got to within `timeMax` (nil: all).
+    /// Applies a statement to the documents that a search found, as far as they still match.
+    /// - Returns: what came of it, and how many documents it got to within `timeMax` (nil: all), or
+    ///   before one that a transaction blocks.
     func runScan(
         _ statement: WriteStatement, _ keys: [[UInt8]], _ namespace: Namespace, time: WriteTime,
-        mayUpsert: Bool, retry: (identity: RetryIdentity, statement: Int)? = nil,
+        mayUpsert: Bool, retry: (identity: RetryIdentity, position: Int)? = nil,
         interrupt: Interrupt?, timeMax: Duration? = WriteJob.Bounds.chunkTimeMax,
         _ transaction: inout WriteTransaction
     ) throws -> (result: StatementResult, handled: Int) {
-        if let retry,
-            let known = try OutcomeRecord.find(retry.identity, retry.statement, transaction),
-            let result = known.result(0)
-        {
-            return (result, keys.count)
-        }
+        let known = try retry.map { try KnownOutcomes($0.identity, transaction) }
+        if let retry, let result = known?.result(retry.position) { return (result, keys.count) }
         let end = timeMax.map { ContinuousClock.now + $0 }
         watch(interrupt)
         var handled = 0
@@ -312,11 +316,12 @@ extension WriterState {
             }
         } catch let error as DBError {
             total.error = error
+        } catch let error as BlockedByTransaction {
+            total.blockedBy = error.owner
         }
         try finishOperation(&transaction)
-        if let retry, total.n > 0, total.error == nil {
-            try OutcomeRecord(retry.identity, [total]).save(
-                retry.statement, retry.identity, &transaction)
+        if let retry, total.n > 0, total.error == nil, total.blockedBy == nil {
+            try known?.save([total], from: retry.position, &transaction)
         }
         return (total, handled)
     }

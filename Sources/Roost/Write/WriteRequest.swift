@@ -188,6 +188,14 @@ package struct StatementResult: Sendable {
     package init(error: DBError) {
         self.error = error
     }
+
+    /// The open transaction that must end before the statement can go on; see `IntentTable`.
+    var blockedBy: UInt64?
+
+    /// A statement that a transaction blocks.
+    init(blockedBy transaction: UInt64) {
+        blockedBy = transaction
+    }
 }
 
 /// What came of a request: a result for each statement that ran. An ordered request that met an

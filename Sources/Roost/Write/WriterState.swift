@@ -30,11 +30,15 @@ final class WriterState: @unchecked Sendable {
     let tails: TailWatch
     private let published: PublishedCatalog
 
-    init(_ published: PublishedCatalog, _ tails: TailWatch, _ log: ChangeLog) {
+    /// - Parameter intents: what open transactions mean to change; nil for one of theirs.
+    init(
+        _ published: PublishedCatalog, _ tails: TailWatch, _ log: ChangeLog,
+        _ intents: IntentTable?
+    ) {
         self.published = published
         self.tails = tails
         self.log = log
-        records = RecordWriter(log)
+        records = RecordWriter(log, intents)
         catalog = published.snapshot
     }
 
@@ -43,7 +47,7 @@ final class WriterState: @unchecked Sendable {
         let start = Timestamp(rawValue: 0)
         self.init(
             PublishedCatalog(catalog), TailWatch(logEnd: start),
-            ChangeLog(LogicalClock(startingAt: start), end: ChangeLog.End()))
+            ChangeLog(LogicalClock(startingAt: start), end: ChangeLog.End()), nil)
     }
 
     // MARK: Commit groups
@@ -170,7 +174,8 @@ final class WriterState: @unchecked Sendable {
     // MARK: Statements
 
     /// Runs statements that name their documents: inserts and those with one `_id`.
-    /// - Returns: a result for each; where the request is ordered, an error is the last.
+    /// - Returns: a result for each; where the request is ordered, an error is the last. A statement
+    ///   that a transaction blocks is the last too.
     func run(
         _ range: Range<Int>, of request: WriteRequest, _ transaction: inout WriteTransaction
     ) throws -> [StatementResult] {
@@ -178,12 +183,11 @@ final class WriterState: @unchecked Sendable {
         records.watch(request.interrupt)
         var results: [StatementResult] = []
         results.reserveCapacity(range.count)
-        let known = try request.retry.flatMap {
-            try OutcomeRecord.find($0, range.lowerBound, transaction)
-        }
+        var blocked: StatementResult?
+        let known = try request.retry.map { try KnownOutcomes($0, transaction) }
         for position in range {
             let result: StatementResult
-            if let first = known?.result(position - range.lowerBound) {
+            if let first = known?.result(position) {
                 results.append(first)
                 continue
             }
@@ -191,24 +195,32 @@ final class WriterState: @unchecked Sendable {
                 result = try run(request.statements[position], of: request, &transaction)
             } catch let error as DBError {
                 result = StatementResult(error: error)
+            } catch let error as BlockedByTransaction {
+                blocked = StatementResult(blockedBy: error.owner)
+                break
             }
             results.append(result)
             guard let error = result.error else { continue }
             if request.isOrdered || error.code.endsCommand { break }
         }
         try records.flush(&transaction)
-        if let retry = request.retry {
-            try OutcomeRecord(retry, results).save(range.lowerBound, retry, &transaction)
-        }
-        return results
+        try known?.save(results, from: range.lowerBound, &transaction)
+        return results + [blocked].compactMap(\.self)
+    }
+
+    /// Before the first change of a transaction is repeated.
+    func beginReplay(of transaction: UInt64) {
+        records.discard()
+        records.owner = transaction
+        records.defersUniqueness = true
     }
 
     /// Repeats a transaction's change; `finishReplay` ends the last one.
     func replay(
-        _ change: DraftChange, in entry: CollectionEntry, _ transaction: inout WriteTransaction
+        _ change: DraftChange, isReplacement: Bool, in entry: CollectionEntry,
+        _ transaction: inout WriteTransaction
     ) throws {
         defer { noteFlags(entry) }
-        records.defersUniqueness = true
         let key = change.key.span.bytes
         guard let document = change.value else {
             var images = DocumentImages()
@@ -216,9 +228,17 @@ final class WriterState: @unchecked Sendable {
                 key, .everything, entry, builds: builds, images: &images, &transaction)
             return
         }
-        if try transaction.value(entry.table, key) != nil {
+        var (isThere, isSame) = (false, false)
+        if let now = try transaction.value(entry.table, key) {
+            isThere = true
+            isSame = now.equals(document.span.bytes)
+        }
+        // An update that changed nothing.
+        if isSame { return }
+        if isThere {
             try records.replace(
-                key, with: document.span.bytes, entry, builds: builds, &transaction)
+                key, with: document.span.bytes, isReplacement: isReplacement, entry,
+                builds: builds, &transaction)
         } else {
             try records.insert(
                 DocumentView(document.span.bytes), into: entry, bypassesValidation: true,
@@ -229,7 +249,7 @@ final class WriterState: @unchecked Sendable {
     /// Puts what the repeated changes deferred, and checks unique indexes.
     /// - Throws: `duplicateKey` (11000), `StorageError`.
     func finishReplay(_ transaction: inout WriteTransaction) throws {
-        defer { records.discard() }
+        defer { discardReplay() }
         try records.flush(&transaction)
         try records.checkDeferred(transaction)
     }

@@ -36,13 +36,13 @@ enum BulkWrite {
         request.namespaces = collections.map(\.namespace)
         request.refusesViewsByStatement = true
         request.deadline = call.special.deadline
-        call.enter(&request)
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         var kinds: [Kind] = []
         try StatementReader.forEach("ops", call) { document throws(DBError) in
             kinds.append(
                 try append(document, &request, compiler, call.core.engine, collections))
         }
+        try call.enter(&request)
         let answer = Answer(
             kinds: kinds, errorsOnly: call.truth("errorsOnly") == true,
             batchSize: try call.cursorBatchSize(), core: call.core, owner: call.cursorOwner,

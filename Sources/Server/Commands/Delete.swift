@@ -29,7 +29,6 @@ enum Delete {
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
-        call.enter(&request)
         let entry = call.core.engine.collection(namespace)
         var count = 0
         try StatementReader.forEach("deletes", call) { document throws(DBError) in

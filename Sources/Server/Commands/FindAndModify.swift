@@ -35,7 +35,8 @@ enum FindAndModify {
             returnsNew: returnsNew, projection: projection, interrupt: interrupt,
             time: call.core.engine.writeTime)
         request.transaction = call.special.transaction
-        if call.special.transaction == nil { request.retry = call.special.retry }
+        request.retry = try call.retry(statements: 1)
+        request.completionPlace = call.connection.loop.number
         try call.failBeforeWrite(statements: 1)
         let ticket = call.ticket()
         let concern = call.special.writeConcern

@@ -22,7 +22,10 @@ enum GetParameter {
             ("maxBSONDepth", .int32(Int32(Limits.nestingDepthMax))),
             ("quiet", false),
             ("requireApiVersion", false),
-            ("transactionLifetimeLimitSeconds", 60),
+            (
+                "transactionLifetimeLimitSeconds",
+                .int32(Int32(core.engine.transactions.secondsMax.rounded()))
+            ),
             ("ttlMonitorEnabled", .bool(core.engine.expiry.isEnabled)),
             ("ttlMonitorSleepSecs", .int32(Int32(clamping: core.engine.expiry.sleepSeconds))),
             ("replicaSetName", topology.setName.map { .string($0) } ?? ""),

@@ -22,7 +22,6 @@ enum Insert {
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
-        call.enter(&request)
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         var count = 0
         var isRefused = false

@@ -172,7 +172,6 @@ enum QueryCommand {
         try namespace.validate()
         var request = WriteRequest(namespace, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
-        call.enter(&request)
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         let compiler = try QueryCompiler(call, namespace, source: TextSource(text))
         var row = WriteReply.TextWrite(namespace: namespace, text: text)

@@ -34,6 +34,16 @@ enum SetParameter {
             }
             reply.append("was", expiry.isEnabled)
             expiry.set(isEnabled: field.value.isTruthy)
+        case "transactionLifetimeLimitSeconds":
+            let transactions = call.core.engine.transactions
+            guard let seconds = field.value.truncatedInteger, (1...86_400).contains(seconds) else {
+                throw DBError(
+                    .badValue,
+                    "Invalid value for parameter transactionLifetimeLimitSeconds: it must be a "
+                        + "number between 1 and 86400")
+            }
+            reply.append("was", Int32(transactions.secondsMax.rounded()))
+            transactions.secondsMax = Double(seconds)
         default:
             throw DBError(
                 .invalidOptions,

@@ -35,7 +35,6 @@ enum UpdateCommand {
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
-        call.enter(&request)
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         var count = 0
         try StatementReader.forEach("updates", call) { document throws(DBError) in

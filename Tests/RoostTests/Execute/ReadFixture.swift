@@ -12,11 +12,12 @@ final class ReadFixture {
     let reader: Reader
     private let path: String
 
-    init() throws {
+    init(_ change: (inout EngineOptions) -> Void = { _ in }) throws {
         path = "/tmp/roost-reads-\(getpid())-\(UInt64.random(in: 0 ... .max))"
         var options = EngineOptions()
         options.durability = .relaxed
         options.quotaBytes = 1 << 30
+        change(&options)
         engine = try RoostEngine(path: path, options: options)
         reader = try engine.store.makeReader()
     }

@@ -5,7 +5,7 @@ import TestSupport
 
 @testable import Roost
 
-/// Transactions side by side, against a model that knows snapshots, write sets and intents.
+/// Transactions side by side, against a model that knows snapshots, write sets and claims.
 @Suite(.serialized) struct TransactionTests {
     private static let namespace = Namespace("test", "accounts")
 
@@ -30,6 +30,8 @@ import TestSupport
         let snapshot: Rows
         var rows: Rows
         var written: Set<Int32> = []
+        /// The values of `u` that it put or removed.
+        var claimed: Set<Int32> = []
     }
 
     fileprivate enum Outcome: Equatable {
@@ -56,9 +58,21 @@ import TestSupport
                 // Outside of transactions.
                 let id = Int32(random.below(8))
                 let v = Int32(random.below(1_000))
-                try await fixture.update(
-                    Self.namespace, ["_id": .int32(id)], ["$set": ["v": .int32(v)]],
-                    isUpsert: true)
+                let plain = try fixture.begin(
+                    Self.namespace,
+                    [["q": ["_id": .int32(id)], "u": ["$set": ["v": .int32(v)]], "upsert": true]])
+                // A write to what a transaction claims waits for its end.
+                if let place = open.firstIndex(where: { $0.written.contains(id) }) {
+                    while fixture.engine.intents.waitingCount == 0 { await Task.yield() }
+                    let ended = open.remove(at: place)
+                    if random.oneIn(2) {
+                        let expected = Self.commit(ended, &committed)
+                        #expect(try await commit(ended.transaction) == expected)
+                    } else {
+                        ended.transaction.abort()
+                    }
+                }
+                #expect(await plain.value == nil)
                 committed[id, default: Row(v: v)].v = v
             } else {
                 let place = random.below(open.count)
@@ -87,6 +101,10 @@ import TestSupport
     }
 
     // MARK: The model
+
+    private static func holders(of u: Int32, _ rows: Rows) -> Set<Int32> {
+        Set(rows.filter { $0.value.u == u }.keys)
+    }
 
     private static func commit(_ open: Open, _ committed: inout Rows) -> Outcome {
         for id in open.written where committed[id] != open.snapshot[id] { return .conflict }
@@ -126,7 +144,8 @@ import TestSupport
         }
         let outcome = try await write(statement, open[place].transaction, fixture)
         if statement["insert"] != nil, old != nil { return (outcome, .duplicate) }
-        if new == old { return (outcome, .done) }
+        // An update that changes nothing belongs to the write set too.
+        if old == nil, new == nil { return (outcome, .done) }
         if let u = new?.u, open[place].rows.contains(where: { $0.key != id && $0.value.u == u }) {
             return (outcome, .duplicate)
         }
@@ -135,6 +154,19 @@ import TestSupport
             isIntended || committed[id] != open[place].snapshot[id]
         {
             return (outcome, .conflict)
+        }
+        if old?.u != new?.u {
+            for u in [old?.u, new?.u].compactMap(\.self)
+            where !open[place].claimed.contains(u) {
+                let isClaimed = open.indices.contains {
+                    $0 != place && open[$0].claimed.contains(u)
+                }
+                let snapshot = open[place].snapshot
+                if isClaimed || Self.holders(of: u, committed) != Self.holders(of: u, snapshot) {
+                    return (outcome, .conflict)
+                }
+                open[place].claimed.insert(u)
+            }
         }
         open[place].rows[id] = new
         open[place].written.insert(id)
