@@ -89,6 +89,9 @@ static bool choose(struct client *client, struct connection *connection)
     case WORK_GROUP:
         connection->operation = OP_GROUP;
         break;
+    case WORK_LOOKUP:
+        connection->operation = OP_LOOKUP;
+        break;
     case WORK_SCAN:
         connection->operation = scans(client, connection) ? OP_SCAN : OP_READ;
         break;

@@ -10,6 +10,7 @@ enum {
     DOCUMENT_SCORES = 10000, /* each score belongs to 10 of 100,000 documents */
     RANGE_DOCUMENTS = 1000, /* what the range query spans before its limit */
     RANGE_LIMIT = 20,
+    JOINED_DOCUMENTS = 10000, /* the first ones, each joined with one by createdAt */
 };
 
 extern const char *const document_statuses[DOCUMENT_STATUSES];

@@ -19,7 +19,7 @@ static const char usage[] =
     "\n"
     "PROTOCOL  mongo, redis, postgres, ping\n"
     "WORKLOAD  load, read, equal, range, update, ycsb-a, ycsb-b, count, group,\n"
-    "          scan (connection 0 reads everything, the others read by _id),\n"
+    "          lookup, scan (connection 0 reads everything, the others read by _id),\n"
     "          nothing (connection 0 filters everything, the others read by _id)\n"
     "\n"
     "  --connections N   each with one request on its way (1)\n"
@@ -44,7 +44,7 @@ static const struct {
     {"load", WORK_LOAD},     {"read", WORK_READ},     {"equal", WORK_EQUAL},
     {"range", WORK_RANGE},   {"update", WORK_UPDATE}, {"ycsb-a", WORK_YCSB_A},
     {"ycsb-b", WORK_YCSB_B}, {"count", WORK_COUNT},   {"group", WORK_GROUP},
-    {"scan", WORK_SCAN},     {"nothing", WORK_NOTHING},
+    {"lookup", WORK_LOOKUP}, {"scan", WORK_SCAN},     {"nothing", WORK_NOTHING},
 };
 
 static const struct protocol *const protocols[] = {

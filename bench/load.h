@@ -16,6 +16,7 @@ enum operation {
     OP_UPDATE,  /* one field of one document by _id */
     OP_COUNT,   /* count with a filter that no index serves */
     OP_GROUP,   /* group by status, sum of score, over all documents */
+    OP_LOOKUP,  /* 10,000 documents joined with their equals by an index, one sum */
     OP_SCAN,    /* all documents, 1,000 a batch */
     OP_NOTHING, /* a filter that no index serves and that matches nothing */
     OP_INSERT,  /* one batch of a bulk load */
@@ -31,6 +32,7 @@ enum workload {
     WORK_YCSB_B,
     WORK_COUNT,
     WORK_GROUP,
+    WORK_LOOKUP,
     WORK_SCAN,
     WORK_NOTHING,
 };

@@ -29,7 +29,7 @@ struct template {
     size_t transaction_at;
 };
 
-static struct template read_one, equal, range, update, count, group, scan, more, nothing;
+static struct template read_one, equal, range, update, count, group, lookup, scan, more, nothing;
 static bool sessions, retryable;
 static uint32_t documents;
 
@@ -178,6 +178,51 @@ static void prepare_others(void)
     end_message(out);
 }
 
+static size_t begin_stage(struct buffer *out, const char *index, const char *name, size_t *stage)
+{
+    *stage = bson_begin_field(out, BSON_DOCUMENT, index);
+    return bson_begin_field(out, BSON_DOCUMENT, name);
+}
+
+static void end_stage(struct buffer *out, size_t content, size_t stage)
+{
+    bson_end(out, content);
+    bson_end(out, stage);
+}
+
+static void prepare_lookup(void)
+{
+    struct buffer *out = &lookup.bytes;
+    size_t stage;
+    size_t body = begin_message(out);
+    bson_string(out, "aggregate", collection);
+    size_t pipeline = bson_begin_field(out, BSON_ARRAY, "pipeline");
+    size_t content = begin_stage(out, "0", "$match", &stage);
+    size_t below = bson_begin_field(out, BSON_DOCUMENT, "_id");
+    bson_int32(out, "$lt", JOINED_DOCUMENTS);
+    bson_end(out, below);
+    end_stage(out, content, stage);
+    content = begin_stage(out, "1", "$lookup", &stage);
+    bson_string(out, "from", collection);
+    bson_string(out, "localField", "createdAt");
+    bson_string(out, "foreignField", "createdAt");
+    bson_string(out, "as", "joined");
+    end_stage(out, content, stage);
+    stage = bson_begin_field(out, BSON_DOCUMENT, "2");
+    bson_string(out, "$unwind", "$joined");
+    bson_end(out, stage);
+    content = begin_stage(out, "3", "$group", &stage);
+    bson_int32(out, "_id", 0);
+    size_t total = bson_begin_field(out, BSON_DOCUMENT, "total");
+    bson_string(out, "$sum", "$joined.score");
+    bson_end(out, total);
+    end_stage(out, content, stage);
+    bson_end(out, pipeline);
+    bson_end(out, bson_begin_field(out, BSON_DOCUMENT, "cursor"));
+    end_command(out, body, &lookup);
+    end_message(out);
+}
+
 static void mongo_prepare(const struct settings *settings)
 {
     sessions = settings->sessions || settings->retryable;
@@ -185,6 +230,7 @@ static void mongo_prepare(const struct settings *settings)
     documents = settings->documents;
     prepare_finds();
     prepare_others();
+    prepare_lookup();
 }
 
 /* Copies a template and fills in what is the connection's own. */
@@ -235,6 +281,9 @@ static bool mongo_request(struct connection *connection)
     case OP_GROUP:
         start_request(connection, &group);
         return true;
+    case OP_LOOKUP:
+        start_request(connection, &lookup);
+        return true;
     case OP_SCAN:
         start_request(connection, &scan);
         return true;
@@ -265,11 +314,11 @@ static void mongo_insert(struct buffer *out, uint32_t first, uint32_t number)
 
 /* ---- replies ---- */
 
-/* What the whole collection's scores add up to: each score comes up equally often. */
-static double score_total(void)
+/* What the scores of the first documents add up to. */
+static double score_total(uint32_t count)
 {
     double total = 0;
-    for (uint32_t number = 0; number < documents; number++) {
+    for (uint32_t number = 0; number < count; number++) {
         total += document_score(number);
     }
     return total;
@@ -277,7 +326,7 @@ static double score_total(void)
 
 static bool expected(const struct connection *connection, const struct mongo_reply *reply)
 {
-    static double all_scores = -1;
+    static double all_scores = -1, joined_scores = -1;
     switch (connection->operation) {
     case OP_READ:
         return reply->batch == 1 && reply->first_size == DOCUMENT_BYTES &&
@@ -292,9 +341,14 @@ static bool expected(const struct connection *connection, const struct mongo_rep
         return reply->n == documents / DOCUMENT_STATUSES;
     case OP_GROUP:
         if (all_scores < 0) {
-            all_scores = score_total();
+            all_scores = score_total(documents);
         }
         return reply->batch == DOCUMENT_STATUSES && reply->totals == all_scores;
+    case OP_LOOKUP:
+        if (joined_scores < 0) {
+            joined_scores = score_total(JOINED_DOCUMENTS);
+        }
+        return reply->batch == 1 && reply->totals == joined_scores;
     case OP_SCAN:
         return connection->rows == documents;
     case OP_NOTHING:
@@ -325,7 +379,8 @@ static enum outcome mongo_reply(struct connection *connection, const uint8_t *by
     struct mongo_reply reply;
     const uint8_t *body = bytes + MESSAGE_BYTES;
     bool good = mongo_read_reply(&reply, body, size - MESSAGE_BYTES,
-                                 connection->operation == OP_GROUP);
+                                 connection->operation == OP_GROUP ||
+                                     connection->operation == OP_LOOKUP);
     connection->rows += reply.batch;
     if (good && connection->operation == OP_SCAN && reply.cursor != 0) {
         uint8_t *next = start_request(connection, &more);

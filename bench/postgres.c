@@ -24,6 +24,9 @@ static const struct statement {
     {OP_COUNT, "count", "SELECT count(*) FROM docs WHERE doc->>'status' = $1::text"},
     {OP_GROUP, "group",
      "SELECT doc->>'status', sum((doc->>'score')::int) FROM docs GROUP BY doc->>'status'"},
+    {OP_LOOKUP, "lookup",
+     "SELECT sum((b.doc->>'score')::int) FROM docs a JOIN docs b"
+     " ON b.doc->>'createdAt' = a.doc->>'createdAt' WHERE a.id < 10000"},
     {OP_SCAN, "scan", "SELECT doc FROM docs"},
     {OP_NOTHING, "nothing", "SELECT doc FROM docs WHERE doc->>'email' = 'nobody@example.com'"},
 };
@@ -219,6 +222,7 @@ static bool expected_rows(const struct connection *connection)
     switch (connection->operation) {
     case OP_READ:
     case OP_COUNT:
+    case OP_LOOKUP:
         return connection->rows == 1;
     case OP_EQUAL:
         return connection->rows == documents / DOCUMENT_SCORES;

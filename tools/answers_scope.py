@@ -1,100 +1,70 @@
-"""Which recorded cases use only what this version of Roost implements.
+"""The recorded answers of MongoDB that Roost is measured by: which cases, in which folders.
 
-A case is in scope when every command, `$operator`, stage and option that its steps name is in the
-lists below. What is missing is named, so that failures can be grouped by it.
+Aimed at are all cases of core/ but core/sessions (sessions and transactions have suites of their
+own), without what the answers' own not-aimed.txt names. A case that fails has its reason in
+Tests/answers-known.txt, or is unexplained.
 """
 
+import collections
+import fnmatch
 import glob
 import json
 import os
 import re
+import zlib
 
-COMMANDS = set("""
-ping hello buildInfo serverStatus hostInfo getParameter getLog connectionStatus whatsmyuri
-listDatabases listCollections create drop dropDatabase renameCollection createIndexes listIndexes
-dropIndexes insert find getMore killCursors update delete findAndModify findandmodify count
-distinct aggregate bulkWrite explain collStats dbStats validate endSessions startSession
-refreshSessions killSessions isMaster ismaster
-""".split())
-
-OPERATORS = set("""
-$eq $ne $gt $gte $lt $lte $and $or $nor $not $exists $type $in $nin $regex $options $elemMatch $all
-$size $mod $comment
-$set $unset $inc $mul $min $max $rename $setOnInsert $push $each $slice $sort $position $pull
-$pullAll $addToSet $pop $currentDate $bit
-$match $project $skip $limit $group $count $unwind $addFields
-$sum $avg $first $last $db $natural $ref $id
-""".split())
-
-# No operators of MongoDB's: refusing them by name is this version's work too. Also variables, field
-# paths and old options that look like operators.
-NO_OPERATORS = set("""
-$unknown $invalid $badOp $badop $x $y $a $b $val $price $field $isolated $atomic
-""".split())
-
-# Values in Extended JSON, not operators.
-VALUES = set("""
-$numberInt $numberLong $numberDouble $numberDecimal $oid $date $binary $regularExpression
-$timestamp $minKey $maxKey $code $scope $undefined $symbol $dbPointer
-""".split())
-
-OPTIONS = {"collation", "capped", "viewOn", "timeseries", "expireAfterSeconds", "validator",
-           "clusteredIndex", "tailable", "awaitData", "readConcern", "txnNumber", "let",
-           "wildcardProjection", "weights", "min", "max", "returnKey", "showRecordId",
-           "writeConcern", "autocommit", "startTransaction", "encryptedFields", "expression"}
-ALLOWED_OPTIONS = {"min", "max", "readConcern", "writeConcern", "let", "returnKey", "showRecordId"}
-KINDS = {"text", "2d", "2dsphere", "hashed"}
+LEFT_OUT = ("core/sessions",)
 
 
-def needs(value, missing, at_top=False):
-    """Adds to `missing` what a command's part names beyond the lists."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            if re.match(r"\$[A-Za-z]", name) and name not in OPERATORS | VALUES | NO_OPERATORS:
-                missing.add(name)
-            if at_top and name in OPTIONS - ALLOWED_OPTIONS:
-                missing.add(name)
-            if name == "$**" or name.endswith(".$**"):
-                missing.add("wildcard index")
-            needs(inner, missing)
-    elif isinstance(value, list):
-        for inner in value:
-            needs(inner, missing)
+def folder_of(name):
+    """The folder that a case counts for: core/indexes, core/operator/stages, core/operator/
+    expressions/array. Files that lie between folders count for the folder that holds them."""
+    parts = name.split("::")[0].split("/")[:-1]
+    depth = 2
+    if parts[:2] == ["core", "operator"]:
+        depth = 4 if parts[2:3] == ["expressions"] else 3
+    return "/".join(parts[:depth])
 
 
-def missing_of(case):
-    missing = set()
-    for step in case["steps"]:
-        command = step["command"]
-        name = next(iter(command))
-        if name not in COMMANDS:
-            missing.add(f"command {name}")
-        needs(command, missing, at_top=True)
-        for statement in command.get("updates", []) + command.get("deletes", []) \
-                if isinstance(command.get("updates", []), list) and isinstance(command.get("deletes", []), list) else []:
-            if isinstance(statement, dict):
-                for option in ("collation", "c"):
-                    if option in statement:
-                        missing.add(option)
-                if isinstance(statement.get("u"), list):
-                    missing.add("update pipeline")
-        if isinstance(command.get("update"), list):
-            missing.add("update pipeline")
-        for index in command.get("indexes", []) if isinstance(command.get("indexes"), list) else []:
-            if isinstance(index, dict):
-                missing |= OPTIONS & set(index) - ALLOWED_OPTIONS
-                if isinstance(index.get("key"), dict):
-                    missing |= {f"{v} index" for v in index["key"].values() if isinstance(v, str) and v in KINDS}
-    return missing
-
-
-def cases(answers, folder):
-    """Yields (name, what is missing for it) for the cases of a folder that are aimed at."""
+def cases(answers, names=()):
+    """Returns {folder: [(case's name, its line)]}, both in order; `names` limits to folders or to
+    beginnings of cases' names, and then may name what is left out otherwise."""
     with open(os.path.join(answers, "not-aimed.txt")) as patterns:
         unaimed = re.compile("|".join(p.strip() for p in patterns if p.strip()))
+    wanted = tuple(names) or ("core/",)
+    folders = collections.defaultdict(list)
+    name_of = re.compile(r'\{"name": ?("(?:[^"\\]|\\.)*")')
     for path in sorted(glob.glob(os.path.join(answers, "cases", "*.jsonl"))):
         with open(path) as lines:
             for line in lines:
-                case = json.loads(line)
-                if case["name"].startswith(folder) and not unaimed.search(case["name"]):
-                    yield case["name"], missing_of(case)
+                name = json.loads(name_of.match(line).group(1))
+                if not name.startswith(wanted) or unaimed.search(name):
+                    continue
+                if names or not name.startswith(LEFT_OUT):
+                    folders[folder_of(name)].append((name, line))
+    return dict(sorted(folders.items()))
+
+
+def sample(listed, share, count_min):
+    """The same part of a folder's cases in each run: those whose names hash lowest."""
+    count = max(count_min, int(len(listed) * share))
+    chosen = {name for name, _ in
+              sorted(listed, key=lambda case: zlib.crc32(case[0].encode()))[:count]}
+    return [case for case in listed if case[0] in chosen]
+
+
+def known_reasons(path):
+    """Pairs (pattern of cases' names, reason) of a file with `PATTERN  reason` lines; `*` and `?`
+    are wildcards and `#` begins a comment."""
+    pairs = []
+    with open(path) as lines:
+        for line in lines:
+            if line.strip() and not line.startswith("#"):
+                pattern, reason = re.split(r"\s{2,}", line.strip(), maxsplit=1)
+                pairs.append((re.compile(fnmatch.translate(pattern.replace("[", "[[]"))), reason))
+    return pairs
+
+
+def reason_of(name, pairs):
+    """Why a case may fail; None if nobody has said so."""
+    return next((reason for pattern, reason in pairs if pattern.match(name)), None)

@@ -21,6 +21,15 @@ extension Decimal128: CustomStringConvertible, LosslessStringConvertible {
         self = parsed.value
     }
 
+    /// Parses as the exact initialiser does, but cuts digits beyond the 34th off; too large numbers
+    /// become infinite. nil for other text.
+    package init?(cutting text: String) {
+        var text = text
+        let parsed = text.withUTF8 { Decimal128.parse($0.span.bytes, isCut: true) }
+        guard let parsed else { return nil }
+        self = parsed.value
+    }
+
     /// The text of the BSON specification.
     public var description: String {
         if isNaN { return "NaN" }
@@ -44,8 +53,11 @@ extension Decimal128: CustomStringConvertible, LosslessStringConvertible {
     }
 
     /// Parses UTF-8; `isExact` tells whether nothing was rounded. nil where it is no number.
-    package static func parse(_ text: RawSpan) -> (value: Decimal128, isExact: Bool)? {
-        var parser = DecimalParser(text)
+    /// Digits that don't fit are rounded to nearest even, or cut off where `isCut`.
+    package static func parse(
+        _ text: RawSpan, isCut: Bool = false
+    ) -> (value: Decimal128, isExact: Bool)? {
+        var parser = DecimalParser(text, isCut: isCut)
         return parser.parse()
     }
 }
@@ -81,10 +93,13 @@ private struct DecimalParser: ~Escapable {
     private var exponent = 0
     private var remainder = Remainder.zero
     private var hasCut = false
+    /// Whether digits that don't fit are dropped, not rounded.
+    private let isCut: Bool
 
     @_lifetime(copy text)
-    init(_ text: RawSpan) {
+    init(_ text: RawSpan, isCut: Bool) {
         self.text = text
+        self.isCut = isCut
     }
 
     /// The byte at the current place; 0 at the end.
@@ -189,7 +204,8 @@ private struct DecimalParser: ~Escapable {
         }
         exponent = max(exponent, Decimal128.exponentMin)
         let isExact = remainder == .zero
-        if remainder == .aboveHalf || remainder == .half && coefficient & 1 == 1 {
+        let roundsUp = remainder == .aboveHalf || remainder == .half && coefficient & 1 == 1
+        if roundsUp, !isCut {
             coefficient += 1
             if coefficient > Decimal128.coefficientMax {
                 coefficient /= 10

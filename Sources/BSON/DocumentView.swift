@@ -91,6 +91,9 @@ public struct ElementIterator: ~Escapable {
     /// Where the next element's type byte lies.
     @usableFromInline var offset: Int
 
+    /// Where in the document's bytes the next element begins.
+    package var position: Int { offset }
+
     @_lifetime(copy bytes)
     @inlinable
     init(_ bytes: RawSpan) {

@@ -14,6 +14,10 @@ package struct MetadataKinds: OptionSet, Sendable {
     package static let textScore = MetadataKinds(rawValue: 1)
     /// How far it is from the point of $near or $geoNear, and which place is.
     package static let distance = MetadataKinds(rawValue: 2)
+    /// The score that $rankFusion gave a document.
+    package static let score = MetadataKinds(rawValue: 4)
+    /// How that score came about.
+    package static let scoreDetails = MetadataKinds(rawValue: 8)
 }
 
 /// Fields that hold metadata, laid behind a document's own.
@@ -24,6 +28,11 @@ package enum MetadataField {
     package static let distance = "$roost_distance"
     /// The place that the distance is of.
     package static let place = "$roost_place"
+
+    /// The score of $rankFusion.
+    package static let score = "$roost_score"
+    /// How it came about.
+    package static let scoreDetails = "$roost_scoreDetails"
 
     /// Whether a name is one of them.
     package static func isOne(_ name: RawSpan) -> Bool {
@@ -36,6 +45,8 @@ package enum MetadataField {
         case "textScore" where available.contains(.textScore): textScore
         case "geoNearDistance" where available.contains(.distance): distance
         case "geoNearPoint" where available.contains(.distance): place
+        case "score" where available.contains(.score): score
+        case "scoreDetails" where available.contains(.scoreDetails): scoreDetails
         default: nil
         }
     }

@@ -40,8 +40,7 @@ struct LineLogHandler: LogHandler {
         let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
         for (name, value) in all.sorted(by: { $0.key < $1.key }) {
             let text = "\(value)"
-            let needsQuotes = text.contains(" ") || text.isEmpty
-            line += needsQuotes ? " \(name)=\"\(text)\"" : " \(name)=\(text)"
+            line += " \(name)=\(Self.quoted(text))"
         }
         recent.append(line)
         line += "\n"
@@ -49,6 +48,32 @@ struct LineLogHandler: LogHandler {
         line.withUTF8 { bytes in
             _ = write(STDERR_FILENO, bytes.baseAddress, bytes.count)
         }
+    }
+
+    /// The text in quotes where it needs them, so that an entry stays one line that can be read
+    /// back: clients choose some of these texts.
+    static func quoted(_ text: String) -> String {
+        let isPlain =
+            !text.isEmpty
+            && text.unicodeScalars.allSatisfy {
+                $0 != " " && $0 != "\"" && $0 != "\\" && $0.value > 31
+            }
+        if isPlain { return text }
+        var quoted = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"", "\\":
+                quoted += "\\"
+                quoted.unicodeScalars.append(scalar)
+            case "\n": quoted += "\\n"
+            case "\r": quoted += "\\r"
+            case "\t": quoted += "\\t"
+            case _ where scalar.value < 32:
+                quoted += "\\u00\(scalar.value < 16 ? "0" : "")" + String(scalar.value, radix: 16)
+            default: quoted.unicodeScalars.append(scalar)
+            }
+        }
+        return quoted + "\""
     }
 
     /// The time in UTC by ISO 8601, to the millisecond.

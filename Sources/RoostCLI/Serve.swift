@@ -28,9 +28,15 @@ struct Serve: AsyncParsableCommand {
 
             ENVIRONMENT
               Every option can also be a variable: ROOST_DIR, ROOST_LISTEN (addresses separated by
-              commas), ROOST_DURABILITY, ROOST_QUOTA, ROOST_MAX_CONNECTIONS, ROOST_TLS_CERT,
-              ROOST_TLS_KEY, ROOST_TLS_CA, ROOST_REPLICA_SET, ROOST_ADVERTISE, ROOST_LOG_LEVEL,
+              commas), ROOST_DURABILITY, ROOST_QUOTA, ROOST_CHANGE_LOG_HOURS,
+              ROOST_CHANGE_LOG_SIZE, ROOST_MAX_CONNECTIONS, ROOST_TLS_CERT, ROOST_TLS_KEY,
+              ROOST_TLS_CA, ROOST_REPLICA_SET, ROOST_ADVERTISE, ROOST_LOG_LEVEL,
               ROOST_TEST_COMMANDS=1. A flag wins over its variable.
+
+            EXIT STATUS
+              0 after a graceful stop; 64 for a wrong option or variable; 1 where the folder can't
+              be opened or an address can't be listened on; 74 where the data file can't be read
+              any more (it was cut, the disk fails): see roost verify.
             """)
 
     @Argument(help: "The folder of the database (default: ./data).")
@@ -39,7 +45,8 @@ struct Serve: AsyncParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Where to listen; may repeat (default: 127.0.0.1:27017).", valueName: "host:port"))
+            "Where to listen; may repeat (default: 127.0.0.1:27017). A number alone is a port on 127.0.0.1; 0.0.0.0 listens on all addresses.",
+            valueName: "host:port"))
     var listen: [String] = []
 
     @Option(
@@ -56,16 +63,16 @@ struct Serve: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Hours that changes are kept for streams to resume (default: 24).", valueName: "n"))
-    var changeLogHours: Int?
+    var changeLogHours: String?
 
     @Option(
         help: ArgumentHelp(
-            "Most that kept changes may take, such as 1GiB (default: a tenth of the quota, or 4GiB).",
+            "Most that kept changes may take, such as 1GiB (default: a tenth of the quota, or of the disk and at most 4GiB).",
             valueName: "size"))
     var changeLogSize: String?
 
     @Option(help: ArgumentHelp("Most connections at once (default: 10000).", valueName: "n"))
-    var maxConnections: Int?
+    var maxConnections: String?
 
     @Option(help: ArgumentHelp("The server's certificate chain, PEM.", valueName: "file"))
     var tlsCert: String?
@@ -98,7 +105,13 @@ struct Serve: AsyncParsableCommand {
     var testCommands = false
 
     func run() async throws {
-        let settings = try ServeSettings(self, Environment.current)
+        let settings: ServeSettings
+        do throws(SettingError) {
+            settings = try ServeSettings(self, Environment.current)
+        } catch {
+            Self.refuse(error.description)
+            throw ExitCode(64)
+        }
         let recentLog = LogLines()
         LoggingSystem.bootstrap { label in
             var handler = LineLogHandler(label: label, recent: recentLog)
@@ -109,11 +122,21 @@ struct Serve: AsyncParsableCommand {
         try await serve(settings, logger, recentLog)
     }
 
+    /// One line on standard error.
+    private static func refuse(_ message: String) {
+        var line = "Error: \(message) (see roost serve --help)\n"
+        line.withUTF8 { bytes in _ = write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
+    }
+
     private func serve(
         _ settings: ServeSettings, _ logger: Logger, _ recentLog: LogLines
     ) async throws {
         let engine = try OpenedEngine(settings, logger).engine
         defer { engine.close() }
+        engine.explainFaults()
+        if let reason = engine.writesStoppedReason {
+            logger.error("only reads are possible", metadata: ["reason": "\(reason)"])
+        }
         let server = try await Server(options: settings.server, engine: engine, logger: logger)
         recentLog.connect(server.recentLog)
         let group = ServiceGroup(

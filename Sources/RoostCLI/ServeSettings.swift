@@ -1,6 +1,8 @@
 // What `roost serve` runs with: flags win over environment variables, which win over defaults.
+//
+// A wrong value is refused before anything is opened, in one line that names the flag or variable it
+// came from, what is wrong and what would be right.
 
-import ArgumentParser
 import Glibc
 import Logging
 import Roost
@@ -21,18 +23,24 @@ struct Environment {
 
     /// Reads the `ROOST_…` variables that `serve` knows.
     static var current: Environment {
-        let names = [
-            "DIR", "LISTEN", "DURABILITY", "QUOTA", "MAX_CONNECTIONS", "TLS_CERT", "TLS_KEY",
-            "TLS_CA", "REPLICA_SET", "ADVERTISE", "LOG_LEVEL", "TEST_COMMANDS",
-        ]
         var variables: [String: String] = [:]
         for name in names {
-            if let value = getenv("ROOST_\(name)") {
-                variables["ROOST_\(name)"] = String(cString: value)
-            }
+            if let value = getenv(name) { variables[name] = String(cString: value) }
         }
         return Environment(variables)
     }
+
+    /// The variables that `serve` knows, one for each option.
+    static let names = [
+        "DIR", "LISTEN", "DURABILITY", "QUOTA", "CHANGE_LOG_HOURS", "CHANGE_LOG_SIZE",
+        "MAX_CONNECTIONS", "TLS_CERT", "TLS_KEY", "TLS_CA", "REPLICA_SET", "ADVERTISE", "LOG_LEVEL",
+        "TEST_COMMANDS",
+    ].map { "ROOST_\($0)" }
+}
+
+/// A wrong value of a flag or variable.
+struct SettingError: Error, CustomStringConvertible {
+    let description: String
 }
 
 /// Checked settings.
@@ -46,111 +54,103 @@ struct ServeSettings {
     var logLevel = Logger.Level.info
     var server = ServerOptions()
 
-    init(_ flags: Serve, _ environment: Environment) throws {
+    /// The least that makes sense.
+    static let quotaBytesMin: UInt64 = 16 << 20
+
+    init(_ flags: Serve, _ environment: Environment) throws(SettingError) {
+        let given = Given(environment)
         folder = flags.folder ?? environment["ROOST_DIR"] ?? "./data"
-        let addresses =
-            flags.listen.isEmpty
-            ? (environment["ROOST_LISTEN"] ?? "127.0.0.1:27017").split(separator: ",").map {
-                String($0)
-            } : flags.listen
-        server.listen = try addresses.map { text in
-            guard let address = ServerOptions.Address(text) else {
-                throw ValidationError("'\(text)' is no address; --listen takes HOST:PORT")
+        try readAddresses(flags, given)
+        if let text = given(flags.durability, "durability") {
+            guard ["full", "relaxed"].contains(text.value) else {
+                throw text.wrong("'full' or 'relaxed'")
             }
-            return address
+            isRelaxed = text.value == "relaxed"
         }
-        switch flags.durability ?? environment["ROOST_DURABILITY"] ?? "full" {
-        case "full": isRelaxed = false
-        case "relaxed": isRelaxed = true
-        case let other:
-            throw ValidationError("--durability is 'full' or 'relaxed', not '\(other)'")
+        quotaBytes = try given(flags.quota, "quota")?.bytes(atLeast: Self.quotaBytesMin)
+        if let hours = try given(flags.changeLogHours, "change-log-hours")?.number(in: 1...87_600) {
+            changeLog.ageSecondsMax = Int64(hours) * 3_600
         }
-        if let text = flags.quota ?? environment["ROOST_QUOTA"] {
-            guard let bytes = Self.bytes(text) else {
-                throw ValidationError(
-                    "--quota '\(text)' is no size; examples: 500MB, 20GiB, 1073741824")
+        if let bytes = try given(flags.changeLogSize, "change-log-size")?.bytes(atLeast: 1 << 16) {
+            changeLog.bytesMax = bytes
+        }
+        if let count = try given(flags.maxConnections, "max-connections")?.number(in: 1...1_000_000)
+        {
+            server.connectionsMax = count
+        }
+        try readTLS(flags, given)
+        if let text = given(flags.logLevel, "log-level") {
+            guard let level = Logger.Level(rawValue: text.value) else {
+                throw text.wrong("one of \(Logger.Level.allCases.map(\.rawValue).listed)")
             }
-            quotaBytes = bytes
+            logLevel = level
         }
-        try readChangeLog(flags, environment)
-        try readConnections(flags, environment)
-        try readTLS(flags, environment)
-        server.replicaSet = flags.replicaSet ?? environment["ROOST_REPLICA_SET"]
-        server.advertise = flags.advertise ?? environment["ROOST_ADVERTISE"]
-        if server.advertise != nil, server.replicaSet == nil {
-            throw ValidationError("--advertise needs --replica-set NAME")
-        }
-        let level = flags.logLevel ?? environment["ROOST_LOG_LEVEL"] ?? "info"
-        guard let logLevel = Logger.Level(rawValue: level) else {
-            throw ValidationError("--log-level '\(level)' is no level; info is the default")
-        }
-        self.logLevel = logLevel
-        server.offersTestCommands =
-            flags.testCommands || ["1", "true", "yes"].contains(environment["ROOST_TEST_COMMANDS"])
+        let offersTestCommands = try given(nil, "test-commands")?.truth()
+        server.offersTestCommands = flags.testCommands || offersTestCommands == true
         server.commandLine = CommandLine.arguments
     }
 
-    private mutating func readConnections(_ flags: Serve, _ environment: Environment) throws {
-        if let count = flags.maxConnections {
-            server.connectionsMax = count
-        } else if let text = environment["ROOST_MAX_CONNECTIONS"] {
-            guard let count = Int(text) else {
-                throw ValidationError("ROOST_MAX_CONNECTIONS '\(text)' is no number")
-            }
-            server.connectionsMax = count
+    private mutating func readAddresses(_ flags: Serve, _ given: Given) throws(SettingError) {
+        if !flags.listen.isEmpty || given(nil, "listen") != nil {
+            var addresses: [ServerOptions.Address] = []
+            let texts =
+                flags.listen.isEmpty
+                ? given(nil, "listen")?.list ?? []
+                : flags.listen.map { GivenText(value: $0, origin: "--listen") }
+            for text in texts { addresses.append(try text.address(example: "0.0.0.0:27017")) }
+            server.listen = addresses
         }
-        guard server.connectionsMax > 0 else {
-            throw ValidationError("--max-connections must be at least 1")
+        if let text = given(flags.replicaSet, "replica-set") {
+            guard text.value.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x2F && $0 != 0x2C }) else {
+                throw text.wrong("a name without spaces, commas and slashes, such as rs0")
+            }
+            server.replicaSet = text.value
+        }
+        if let text = given(flags.advertise, "advertise") {
+            let address = try text.address(example: "db.example.com:27017")
+            guard text.value.hasSuffix(":\(address.port)"), address.port > 0,
+                !text.value.hasPrefix(":")
+            else { throw text.wrong("HOST:PORT, such as db.example.com:27017") }
+            guard server.replicaSet != nil else {
+                throw SettingError(description: "\(text.origin) needs --replica-set NAME")
+            }
+            server.advertise = text.value
         }
     }
 
-    private mutating func readChangeLog(_ flags: Serve, _ environment: Environment) throws {
-        if let hours = flags.changeLogHours
-            ?? environment["ROOST_CHANGE_LOG_HOURS"].flatMap({ Int($0) })
-        {
-            guard (1...87_600).contains(hours) else {
-                throw ValidationError("--change-log-hours is between 1 and 87600, not \(hours)")
-            }
-            changeLog.ageSecondsMax = Int64(hours) * 3_600
-        }
-        if let text = flags.changeLogSize ?? environment["ROOST_CHANGE_LOG_SIZE"] {
-            guard let bytes = Self.bytes(text) else {
-                throw ValidationError(
-                    "--change-log-size '\(text)' is no size; examples: 500MB, 20GiB, 1073741824")
-            }
-            changeLog.bytesMax = bytes
-        }
-    }
-
-    private mutating func readTLS(_ flags: Serve, _ environment: Environment) throws {
-        let certificate = flags.tlsCert ?? environment["ROOST_TLS_CERT"]
-        let key = flags.tlsKey ?? environment["ROOST_TLS_KEY"]
-        let authority = flags.tlsCa ?? environment["ROOST_TLS_CA"]
+    private mutating func readTLS(_ flags: Serve, _ given: Given) throws(SettingError) {
+        let certificate = given(flags.tlsCert, "tls-cert")
+        let key = given(flags.tlsKey, "tls-key")
+        let authority = given(flags.tlsCa, "tls-ca")
+        for file in [certificate, key, authority] { try file?.checkReadable() }
         switch (certificate, key) {
         case (let certificate?, let key?):
             server.tls = ServerOptions.TLS(
-                certificateFile: certificate, keyFile: key, authorityFile: authority)
+                certificateFile: certificate.value, keyFile: key.value,
+                authorityFile: authority?.value)
         case (nil, nil):
-            if authority != nil {
-                throw ValidationError("--tls-ca needs --tls-cert and --tls-key")
+            if let authority {
+                throw SettingError(
+                    description: "\(authority.origin) needs --tls-cert and --tls-key")
             }
         default:
-            throw ValidationError("--tls-cert and --tls-key go together")
+            throw SettingError(description: "--tls-cert and --tls-key go together")
         }
     }
+}
 
-    /// Reads `1024`, `500MB`, `20GiB`.
-    static func bytes(_ text: String) -> UInt64? {
-        let digits = text.prefix { $0.isNumber }
-        guard let number = UInt64(digits) else { return nil }
-        let factors: [String: UInt64] = [
-            "": 1, "B": 1, "KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000,
-            "TB": 1_000_000_000_000, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40,
-            "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40,
-        ]
-        let unit = text.dropFirst(digits.count).filter { $0 != " " }.uppercased()
-        guard let factor = factors[unit] else { return nil }
-        let (product, overflows) = number.multipliedReportingOverflow(by: factor)
-        return overflows ? nil : product
+/// Looks for a setting's value, flags first.
+private struct Given {
+    let environment: Environment
+
+    init(_ environment: Environment) {
+        self.environment = environment
+    }
+
+    /// The value of the option `name`, as on the command line without the dashes.
+    func callAsFunction(_ flag: String?, _ name: String) -> GivenText? {
+        if let flag { return GivenText(value: flag, origin: "--\(name)") }
+        let variable = "ROOST_" + name.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()
+        return environment[variable].map { GivenText(value: $0, origin: variable) }
     }
 }

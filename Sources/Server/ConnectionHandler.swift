@@ -61,6 +61,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private let arguments = Arguments()
     /// A request that is run again for each further reply.
     private var exhausting: Request?
+    /// Since when the client has not taken the replies of `exhausting`.
+    private var unreadSince: UInt64?
     /// A hello that waits for a change of the topology.
     private var waitingHello: Scheduled<Void>?
     private var wantsRead = false
@@ -96,10 +98,19 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
+        conclude()
         self.context = nil
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        conclude()
+        context.fireChannelInactive()
+    }
+
+    /// Lets go of all that belongs to the connection, once. A channel that ends before it was active
+    /// never becomes inactive, so its removal counts as well.
+    private func conclude() {
+        guard !end.hasEnded else { return }
         waitingHello?.cancel()
         exhausting = nil
         end.note()
@@ -108,7 +119,6 @@ final class ConnectionHandler: ChannelDuplexHandler {
         loop.remove(self)
         core.operations.remove(connection: id)
         core.releaseConnection()
-        context.fireChannelInactive()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -162,8 +172,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        core.logger.debug(
-            "connection failed", metadata: ["connection": "\(id)", "error": "\(error)"])
+        let details: Logger.Metadata = [
+            "connection": "\(id)", "remote": "\(client.remoteAddress)", "error": "\(error)",
+        ]
+        // Before the first message it is who may connect and how, which an operator asks about.
+        if core.options.tls != nil, !hasSentAMessage {
+            core.logger.info("connection failed in the TLS handshake", metadata: details)
+        } else {
+            core.logger.debug("connection failed", metadata: details)
+        }
         context.close(promise: nil)
     }
 
@@ -344,12 +361,22 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard let context, let request = exhausting else { return }
         // When the client does not take the replies, the next writability event goes on.
         guard isWritable else {
+            let now = Clock.coarseNanos
+            let since = unreadSince ?? now
+            unreadSince = since
+            if now > since + LiveBatch.unreadNanosMax {
+                core.logger.info(
+                    "connection closed: it did not read its exhaust cursor",
+                    metadata: ["connection": "\(id)", "remote": "\(client.remoteAddress)"])
+                return abort()
+            }
             let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
             context.eventLoop.scheduleTask(in: .milliseconds(5)) {
                 handler.value.exhaustFurther()
             }
             return
         }
+        unreadSince = nil
         exhausting = nil
         start(request)
         process()

@@ -21,6 +21,8 @@ struct BatchPlan: Sendable {
     var limits: BatchLimits
     /// Close after this batch whatever is left.
     var isSingleBatch = false
+    /// Keep the cursor after the first batch even where there is nothing more.
+    var staysOpen = false
     /// The size of later batches; nil for what fits.
     var batchSize: Int?
     var isKeptWhenIdle = false
@@ -87,7 +89,8 @@ enum BatchRun {
         _ reply: inout ReplyWriter, cursorMark: Int, batchMark: Int
     ) throws(DBError) -> Int64 {
         var id: Int64 = 0
-        if status == .batchFull, !plan.isSingleBatch {
+        let staysOpen = plan.staysOpen && plan.cursorID == nil
+        if status == .batchFull || staysOpen, !plan.isSingleBatch {
             let open = OpenCursor(
                 id: plan.cursorID ?? core.cursors.newID(), namespace: plan.namespace,
                 owner: plan.owner, content: .query(cursor), batchSize: plan.batchSize,

@@ -9,9 +9,19 @@ package struct ListenError: Error, CustomStringConvertible {
     /// What a person reads.
     package let description: String
 
+    /// What a person should do about files for TLS.
+    init(tls problem: String) {
+        description = problem
+    }
+
     init(_ address: ServerOptions.Address, _ cause: any Error) {
         guard let error = cause as? IOError else {
-            description = "cannot listen on \(address): \(cause)"
+            description =
+                cause is SocketAddressError || cause is SocketAddressError.UnknownHost
+                ? "cannot listen on \(address): the name '\(address.host)' is not known; give an "
+                    + "address of this machine, such as 127.0.0.1:\(address.port) or 0.0.0.0:"
+                    + "\(address.port)"
+                : "cannot listen on \(address): \(cause)"
             return
         }
         switch error.errnoCode {

@@ -12,6 +12,10 @@ import Wire
 // Unchecked: `reply` is touched by one thread at a time: the one that begins the batch, a slice of
 // the pool, or the event loop behind a wait.
 final class LiveBatch: @unchecked Sendable {
+    /// How long a client may leave the replies of an exhaust cursor unread, in nanoseconds. Its
+    /// connection is closed then; it goes on from its last token.
+    static let unreadNanosMax: UInt64 = 30_000_000_000
+
     private let cursor: LiveCursor
     private let plan: BatchPlan
     private let core: ServerCore

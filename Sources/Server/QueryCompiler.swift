@@ -19,7 +19,7 @@ struct QueryCompiler: Sendable {
         source: TextSource? = nil
     ) throws(DBError) {
         var scope = ExpressionScope(nowMillis: Clock.wallMillis)
-        scope.source = source
+        scope.text = source
         // As MongoDB: a standalone server has a cluster time for the pipelines of updates alone.
         if call.core.topology.isReplicaSet || isUpdate {
             scope.clusterTime = call.core.clusterTime
@@ -27,6 +27,9 @@ struct QueryCompiler: Sendable {
         let entry = namespace.flatMap { call.core.engine.collection($0) }
         scope.collation = try Self.collation(call.document("collation"), of: entry)
         scope.collections = EngineCollections(call.core.engine, database: call.database)
+        scope.source = namespace.map {
+            ForeignCollection(database: $0.database, collection: $0.collection)
+        }
         if let variables = call.document("let") { try scope.bind(variables: variables) }
         self.scope = scope
         recordCollation = entry?.collation

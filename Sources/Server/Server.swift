@@ -148,7 +148,7 @@ package final class Server: Service {
                 channel.eventLoop.makeCompletedFuture {
                     guard let loop = loops[ObjectIdentifier(channel.eventLoop)],
                         !core.isStopping, core.admitConnection()
-                    else { throw ChannelError.connectTimeout(.zero) }
+                    else { throw ConnectionRefused() }
                     let pipeline = channel.pipeline.syncOperations
                     if let tls {
                         try pipeline.addHandler(NIOSSLServerHandler(context: tls))
@@ -169,19 +169,43 @@ package final class Server: Service {
                     low: 256 * 1_024, high: 1_024 * 1_024))
     }
 
+    /// Ends a connection that is not let in; the bootstrap closes it.
+    private struct ConnectionRefused: Error {}
+
     private static func tlsContext(_ files: ServerOptions.TLS) throws -> NIOSSLContext {
+        let chain = try certificates(files.certificateFile, "--tls-cert")
+        let key: NIOSSLPrivateKey
+        do {
+            key = try NIOSSLPrivateKey(file: files.keyFile, format: .pem)
+        } catch {
+            throw ListenError(
+                tls: "--tls-key: '\(files.keyFile)' holds no private key in PEM that can be read "
+                    + "(one with a passphrase can't)")
+        }
         var configuration = TLSConfiguration.makeServerConfiguration(
-            certificateChain: try NIOSSLCertificate.fromPEMFile(files.certificateFile).map {
-                .certificate($0)
-            },
-            privateKey: .privateKey(
-                try NIOSSLPrivateKey(file: files.keyFile, format: .pem)))
+            certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
         configuration.minimumTLSVersion = .tlsv12
         if let authority = files.authorityFile {
-            configuration.trustRoots = .file(authority)
+            configuration.trustRoots = .certificates(try certificates(authority, "--tls-ca"))
             configuration.certificateVerification = .noHostnameVerification
         }
-        return try NIOSSLContext(configuration: configuration)
+        do {
+            return try NIOSSLContext(configuration: configuration)
+        } catch {
+            throw ListenError(
+                tls: "the key '\(files.keyFile)' does not belong to the first certificate of "
+                    + "'\(files.certificateFile)' (\(error))")
+        }
+    }
+
+    private static func certificates(
+        _ file: String, _ option: String
+    ) throws -> [NIOSSLCertificate] {
+        let found = try? NIOSSLCertificate.fromPEMFile(file)
+        guard let found, !found.isEmpty else {
+            throw ListenError(tls: "\(option): '\(file)' holds no certificate in PEM")
+        }
+        return found
     }
 
     // MARK: Upkeep

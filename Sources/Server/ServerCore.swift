@@ -43,6 +43,7 @@ final class ServerCore: Sendable {
     private let lastConnectionID = Atomic<Int32>(0)
     private let openConnections = Atomic<Int>(0)
     private let stopping = Atomic<Bool>(false)
+    private let lastRefusalNote = Atomic<UInt64>(0)
 
     init(options: ServerOptions, engine: RoostEngine, logger: Logger) {
         self.options = options
@@ -70,7 +71,24 @@ final class ServerCore: Sendable {
         if count <= options.connectionsMax { return true }
         openConnections.wrappingSubtract(1, ordering: .relaxed)
         counters.rejectedConnections.wrappingAdd(1, ordering: .relaxed)
+        noteRefusal()
         return false
+    }
+
+    /// Logs refusals, one line a second at most: a flood must not fill the log.
+    private func noteRefusal() {
+        let now = Clock.coarseNanos
+        let last = lastRefusalNote.load(ordering: .relaxed)
+        guard last == 0 || now - last > 1_000_000_000,
+            lastRefusalNote.compareExchange(expected: last, desired: now, ordering: .relaxed)
+                .exchanged
+        else { return }
+        logger.warning(
+            "connection refused: as many are open as --max-connections allows",
+            metadata: [
+                "max": "\(options.connectionsMax)",
+                "refusedSoFar": "\(counters.rejectedConnections.load(ordering: .relaxed))",
+            ])
     }
 
     /// Counts a connection out.

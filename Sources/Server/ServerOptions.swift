@@ -13,8 +13,14 @@ package struct ServerOptions: Sendable {
             self.port = port
         }
 
-        /// Reads `HOST:PORT`, `HOST`, `:PORT` or `[IPV6]:PORT`; the port defaults to 27017.
+        /// Reads `HOST:PORT`, `HOST`, `PORT`, `:PORT` or `[IPV6]:PORT`; the host defaults to
+        /// 127.0.0.1 and the port to 27017.
         package init?(_ text: String) {
+            if text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
+                guard let port = Int(text), port <= 65_535 else { return nil }
+                self.init(host: "127.0.0.1", port: port)
+                return
+            }
             var host = Substring(text)
             var port = 27_017
             let isBareIPv6 = text.filter { $0 == ":" }.count > 1 && !text.hasPrefix("[")
@@ -29,7 +35,19 @@ package struct ServerOptions: Sendable {
             }
             if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
             if host.isEmpty { host = "127.0.0.1" }
+            guard host.utf8.allSatisfy(Self.mayStandInHost) else { return nil }
             self.init(host: String(host), port: port)
+        }
+
+        /// Letters, digits, and what names and IPv6 addresses (with a zone) hold besides.
+        private static func mayStandInHost(_ byte: UInt8) -> Bool {
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x80...: true
+            case UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: ":"),
+                UInt8(ascii: "%"):
+                true
+            default: false
+            }
         }
 
         package var description: String {

@@ -79,6 +79,14 @@ enum ServerStages {
                 call.database == "admin" && call.commandValue.isNumeric, stage,
                 "the 'admin' database with {aggregate: 1}")
             return CurrentOp.documents(call)
+        case "$queryStats":
+            try checkStrictAPI(stage, call)
+            try checkPlace(
+                call.database == "admin" && call.commandValue.isNumeric, stage,
+                "the 'admin' database with {aggregate: 1}")
+            try checkQueryStats(argument)
+            // None are gathered, as in MongoDB while its rate limit for them is 0.
+            return []
         case "$indexStats":
             try checkStrictAPI(stage, call)
             return try indexStats(namespace, call)
@@ -93,6 +101,21 @@ enum ServerStages {
         case "$collStats":
             return [.document(try CollStatsStage.document(argument, namespace, call))]
         default: return nil
+        }
+    }
+
+    private static func checkQueryStats(_ argument: ValueView) throws(DBError) {
+        guard let object = argument.document else {
+            throw DBError(
+                .failedToParse,
+                "$queryStats takes an object, not a value of type \(argument.type.alias)")
+        }
+        var fields = object.makeIterator()
+        while let field = fields.next() {
+            if field.name.equals("transformIdentifiers") { continue }
+            throw DBError(
+                .idlUnknownField,
+                "BSON field '$queryStats.\(field.nameString)' is an unknown field.")
         }
     }
 

@@ -39,6 +39,8 @@ package struct GroupHooks<Transaction: ~Copyable>: Sendable {
     package var didCommit: (@Sendable (UInt64) -> Void)?
     /// After a group was undone: forget what was derived from it.
     package var didAbort: (@Sendable () -> Void)?
+    /// After a failure that stops all writes for good; gets the reason.
+    package var didStopWrites: (@Sendable (String) -> Void)?
     /// Runs the completions of a group that belong to a place there, on another thread, so that
     /// the writer goes on with the next group; nil: the writer runs them itself.
     package var completer: (@Sendable (Int, @escaping @Sendable () -> Void) -> Void)?
@@ -48,11 +50,13 @@ package struct GroupHooks<Transaction: ~Copyable>: Sendable {
         willCommit: (@Sendable (inout Transaction) throws -> Void)? = nil,
         didCommit: (@Sendable (UInt64) -> Void)? = nil,
         didAbort: (@Sendable () -> Void)? = nil,
+        didStopWrites: (@Sendable (String) -> Void)? = nil,
         completer: (@Sendable (Int, @escaping @Sendable () -> Void) -> Void)? = nil
     ) {
         self.willCommit = willCommit
         self.didCommit = didCommit
         self.didAbort = didAbort
+        self.didStopWrites = didStopWrites
         self.completer = completer
     }
 }

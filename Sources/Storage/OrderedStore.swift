@@ -51,10 +51,12 @@ package protocol OrderedStore: Sendable {
     /// Counters and gauges, all 0 once closed; costs microseconds.
     func statistics() -> StoreStatistics
 
-    /// Goes over every table and entry: order, checksums, counts. `progress` is called now and then
+    /// Goes over every table and entry (of `tables`; nil: of all): order, checksums, counts. `progress` is called now and then
     /// with what was seen so far. Throws where the walk itself can't go on; faults of single entries
     /// are in the report. Runs beside reads and writes.
-    func verify(progress: (VerifyReport) -> Void) throws(StorageError) -> VerifyReport
+    func verify(
+        only tables: Set<TableID>?, progress: (VerifyReport) -> Void
+    ) throws(StorageError) -> VerifyReport
 
     /// Finishes the queued operations and refuses new ones. The files are released when the last
     /// reader is gone. Idempotent.

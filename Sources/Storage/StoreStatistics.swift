@@ -49,6 +49,10 @@ package struct StoreStatistics: Sendable {
     package internal(set) var fileBytes: UInt64 = 0
     /// The most that the data file may hold, in bytes.
     package internal(set) var quotaBytes: UInt64 = 0
+    /// Whether the bound was set, and is not just what the map holds.
+    package internal(set) var hasQuota = false
+    /// The file system's size, and what it has left for us, in bytes; nil if it doesn't say.
+    package internal(set) var disk: (totalBytes: UInt64, freeBytes: UInt64)?
     /// Why writes are refused; nil while they work.
     package internal(set) var writesStoppedReason: String?
 }

@@ -72,6 +72,7 @@ package struct ConnectionState {
     package mutating func next() -> Action {
         guard phase == .awaiting else { return .wait }
         guard let header = MessageHeader(peeking: pending) else { return .wait }
+        if let other = header.otherProtocol { return close(other) }
         guard header.length >= MessageHeader.byteCount else {
             return close("a message's length is \(header.length), less than a header")
         }

@@ -54,6 +54,25 @@ package struct MessageHeader: Sendable, Equatable {
     }
 }
 
+extension MessageHeader {
+    /// What the client speaks instead, where the first bytes tell; no opcode of ours is among them.
+    var otherProtocol: String? {
+        guard OpCode(rawValue: opCode) == nil else { return nil }
+        let first = UInt32(bitPattern: length)
+        // A record of TLS: a handshake, version 3.x.
+        if first & 0xFFFF == 0x0316 {
+            return
+                "it begins TLS, which this address doesn't speak: connect without, or serve with "
+                + "--tls-cert and --tls-key"
+        }
+        // "GET ", "POST", "PUT ", "HEAD", read as a little-endian number.
+        if [0x2054_4547, 0x5453_4F50, 0x2054_5550, 0x4441_4548].contains(first) {
+            return "it speaks HTTP; this address speaks the MongoDB wire protocol"
+        }
+        return nil
+    }
+}
+
 /// The flag bits of an `OP_MSG`. Bits 0 to 15 must be understood; the others may be ignored.
 package struct MessageFlags: OptionSet, Sendable {
     /// The 32 bits.

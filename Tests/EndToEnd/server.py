@@ -71,6 +71,12 @@ class Server:
         body = struct.pack("<I", flags) + b"\0" + document
         connection.sendall(struct.pack("<iiii", 16 + len(body), 1, 0, 2013) + body)
 
+    def processor_seconds(self):
+        """What the process has spent of the processors' time, its user and system part."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self):
         """Ends the server as an operator does; answers its exit status."""
         self.process.send_signal(signal.SIGTERM)

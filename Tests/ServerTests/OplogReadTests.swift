@@ -50,7 +50,8 @@ import Testing
                 Self.entries(try client.run(Self.newest, database: "local"), "firstBatch")
                     .first?["ts"])
             let opened = try client.run(Self.follow(from: start), database: "local")
-            #expect(Self.entries(opened, "firstBatch").map { $0["op"] } == ["i"])
+            // One command made the collection and the document, so both have its time.
+            #expect(Self.entries(opened, "firstBatch").map { $0["op"] } == ["c", "i"])
             let id = try #require(opened.nested("cursor").integer("id"))
             _ = try client.run([
                 "update": "c", "updates": [["q": ["_id": 1], "u": ["$set": ["b": [1, 2]]]]],
@@ -77,7 +78,8 @@ import Testing
                 ["find": "oplog.rs"], ["find": "oplog.rs", "tailable": true],
                 ["find": "oplog.rs", "sort": ["$natural": 1], "limit": 1],
             ] as [Document] {
-                #expect(try client.run(command, database: "local").errorCode == 2, "\(command)")
+                let code = try client.run(command, database: "local").errorCode
+                #expect(code == 2, "\(command)")
             }
         }
         try await RunningServer.with { port in

@@ -135,6 +135,37 @@ import Testing
         }
     }
 
+    static let replies: [(Document, ShellRequest.Answer, String)] = [
+        (["n": 2, "ok": 1.0], .deleted, "{\"acknowledged\":true,\"deletedCount\":2}"),
+        (
+            ["n": 1, "nModified": 0, "upserted": [["index": 0, "_id": 7]]], .updated,
+            "{\"acknowledged\":true,\"insertedId\":7,\"matchedCount\":0,\"modifiedCount\":0,"
+                + "\"upsertedCount\":1}"
+        ),
+        (["n": 1], .inserted(isMany: false), "{\"acknowledged\":true,\"insertedId\":5}"),
+        (["n": 1], .inserted(isMany: true), "{\"acknowledged\":true,\"insertedIds\":{\"0\":5}}"),
+        (["value": nil, "ok": 1.0], .document("value"), "null"),
+        (["n": .int64(3)], .field("n"), "3"), (["values": [1, "a"]], .list("values"), "1\n\"a\""),
+        (["ok": 1.0, "operationTime": .int64(1)], .reply, "{\"ok\":1}"),
+        (["ns": "x", "ok": 1.0], .reply, "{\"ns\":\"x\"}"),
+    ]
+
+    @Test(arguments: replies.indices)
+    func repliesAreText(_ index: Int) throws {
+        let (reply, answer, text) = Self.replies[index]
+        #expect(try ReplyText(.json).text(of: reply, answer, [5]) == text + "\n")
+    }
+
+    @Test func errorsInRepliesAreErrors() {
+        let error: Value = ["index": 1, "ok": 0.0, "code": 11_000, "errmsg": "E11000"]
+        let inserted: Document = ["n": 1, "writeErrors": .array([error])]
+        let bulk: Document = ["cursor": ["firstBatch": .array([error])]]
+        #expect(throws: DBError.self) {
+            try ReplyText(.json).text(of: inserted, .inserted(isMany: true), [])
+        }
+        #expect(throws: DBError.self) { try ReplyText(.json).text(of: bulk, .bulk, []) }
+    }
+
     @Test func helpFitsTheTerminal() {
         for text in [ShellHelp.general, ShellHelp.database, ShellHelp.collection] {
             #expect(text.split(separator: "\n").allSatisfy { $0.count <= 78 })

@@ -33,6 +33,7 @@ import Testing
             if round % 20 == 19 {
                 store.close()
                 store = try LMDBStore.open(path: folder.path, options: options)
+                #expect(store.pageReport.isSound, "\(store.pageReport.faults)")
             }
             try check(store, model, &random)
         }

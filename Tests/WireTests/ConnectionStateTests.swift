@@ -97,6 +97,26 @@ import Testing
         #expect(Document(copying: request.body) == ["ping": 1])
     }
 
+    @Test(
+        arguments: [
+            (
+                [
+                    0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xFC, 0x03, 0x03, 7, 8, 9, 10,
+                    11,
+                ], "TLS"
+            ),
+            (Array("GET / HTTP/1.1\r\n".utf8), "HTTP"), (Array("POST / HTTP/1.1\r".utf8), "HTTP"),
+        ] as [([UInt8], String)])
+    func otherProtocolsAreNamed(bytes: [UInt8], name: String) {
+        var state = ConnectionState()
+        state.receive(ByteBuffer(bytes: bytes))
+        guard case .close(let reason) = state.next() else {
+            Issue.record("not closed")
+            return
+        }
+        #expect(reason.contains(name))
+    }
+
     @Test func noReplyWantedToARefusedMessage() {
         var state = ConnectionState()
         state.receive(ByteBuffer(bytes: Frames.message(flags: 2, [7])))

@@ -52,7 +52,8 @@ SECTIONS = (
     # PostgreSQL is a process a connection: what it can do with both cores is asked too.
     Section("free", "none", (Item("read", 8, "free"), Item("equal", 8, "free"),
                              Item("range", 8, "free")), KEYED),
-    Section("analytic", "none", (Item("count", 1, "free"), Item("group", 1, "free")), QUERIED),
+    Section("analytic", "none", (Item("count", 1, "free"), Item("group", 1, "free"),
+                                 Item("lookup", 1, "free")), QUERIED),
     Section("scan", "none", (Item("scan", 2, "free"), Item("nothing", 2, "free")), QUERIED),
 )
 SECTION_NAMES = ("bulk",) + tuple(section.name for section in SECTIONS)

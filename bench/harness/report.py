@@ -29,6 +29,7 @@ LINES = tuple(
     + [("YCSB B (5 % updates), durable", "ycsb-b", n, "apart", "full") for n in (8, 32)]
     + [("count, unindexed filter", "count", 1, "free", None),
        ("group by status, sum", "group", 1, "free", None),
+       ("join of 10,000 by an index", "lookup", 1, "free", None),
        ("point read beside a cursor scan", "scan", 2, "free", None),
        ("point read beside a filter scan", "nothing", 2, "free", None)])
 

@@ -151,4 +151,5 @@ def targets(results):
     against_postgres("range, sort, limit 20 at 8", "range", 8, 2, aim=True)
     against("count, unindexed / PostgreSQL", "count", 1, "free", "postgres", 1, aim=True)
     against("group by status / PostgreSQL", "group", 1, "free", "postgres", 4, aim=True)
+    against("join of 10,000 by an index / PostgreSQL", "lookup", 1, "free", "postgres", 1, aim=True)
     return listed

@@ -265,7 +265,7 @@ enum ConvertOperators {
         case .bool: return Decimal128(Int32(value.isTruthy ? 1 : 0))
         case .date: return Decimal128(value.view.dateMillis ?? 0)
         case .string:
-            guard let decimal = Decimal128(rounding: value.view.text) else {
+            guard let decimal = Decimal128(cutting: value.view.text) else {
                 throw failure(value, .decimal128, "the text is no decimal number")
             }
             let text = value.view.text

@@ -17,7 +17,9 @@ package struct ExpressionScope: Sendable {
     /// What the names of other collections mean, for pipelines; nil where names are all there is.
     package var collections: (any ForeignCollections)?
     /// The text that the expression comes from, to which its errors point; nil for MQL.
-    package var source: TextSource?
+    package var text: TextSource?
+    /// The collection that the pipeline reads; nil where none is known.
+    package var source: ForeignCollection?
     /// Variables bound around the expression and their slots.
     var slots: [String: Int] = [:]
 

@@ -28,7 +28,7 @@ enum MetaOperators {
             return try program.parse(call.view)
         }
         switch name {
-        case "textScore", "geoNearDistance", "geoNearPoint", "score", "searchScore":
+        case "textScore", "geoNearDistance", "geoNearPoint", "score", "scoreDetails":
             throw .location(40218, "query requires \(name) metadata, but it is not available")
         default: return program.add(.missing)
         }

@@ -128,12 +128,15 @@ enum OperatorTable {
             TimestampOperators.rows, SetOperators.rows, RegexOperators.rows,
             TrigonometryOperators.rows, BitwiseOperators.rows, SizeOperators.rows,
             MetaOperators.rows, ArrayArrangementOperators.rows, RankedOperators.rows,
-            DeviationOperators.rows, TextMark.rows,
+            DeviationOperators.rows, PercentileOperators.rows, TextMark.rows,
         ]
         var rows: [String: OperatorRow] = [:]
         for row in families.joined() { rows[row.name] = row }
         return rows
     }()
+
+    /// The names of all operators that Roost has, without those of its own.
+    static var names: [String] { rows.keys.filter { !$0.hasPrefix("$_") } }
 
     /// Whether `name` is an expression operator that Roost has.
     static func contains(_ name: String) -> Bool { rows[name] != nil }
@@ -164,7 +167,7 @@ enum OperatorTable {
     }
 
     private static func unknown(_ name: String) -> DBError {
-        if name == "$function" || name == "$accumulator" {
+        if name == "$function" {
             return DBError(
                 .commandNotSupported,
                 "\(name) is not supported: Roost runs no JavaScript; use expression operators")
@@ -242,19 +245,10 @@ enum OperatorTable {
         return complete
     }
 
-    /// MongoDB's operators that Roost has not.
+    /// MongoDB's expressions that Roost has not.
     private static let refused: Set<String> = [
-        "$accumulator", "$bottom", "$bottomN", "$covariancePop",
-        "$covarianceSamp", "$createObjectId", "$denseRank",
-        "$derivative", "$documentNumber", "$encStrContains", "$encStrEndsWith",
-        "$encStrNormalizedEq", "$encStrStartsWith", "$expMovingAvg", "$function",
-        "$hash", "$hexHash", "$integral", "$linearFill", "$locf", "$median",
-        "$minMaxScaler", "$percentile",
-        "$rank", "$sampleRate", "$shift", "$similarityCosine",
-        "$similarityDotProduct", "$similarityEuclidean", "$subtype", "$toHashedIndexKey",
-        "$top", "$topN", "$toArray", "$toObject", "$deserializeEJSON",
-        "$serializeEJSON",
-        "$currentDate",
+        "$encStrContains", "$encStrEndsWith", "$encStrNormalizedEq", "$encStrStartsWith",
+        "$function", "$sampleRate",
     ]
 }
 

@@ -147,6 +147,7 @@ struct ProgramBuilder {
         if let slot = scope.slots["CURRENT"] {
             return add(.variableField(slot: Int32(slot), path: addPath(path)))
         }
+        if let current = scope.constants["CURRENT"] { return constantField(current, path) }
         return addRootField(path)
     }
 
@@ -161,6 +162,7 @@ struct ProgramBuilder {
             return add(.variableField(slot: Int32(slot), path: addPath(rest)))
         }
         switch name {
+        case "CURRENT" where scope.constants[name] != nil: break
         case "ROOT", "CURRENT":
             guard let rest else {
                 readsWholeDocument = true

@@ -15,17 +15,17 @@ enum TrigonometryOperators {
         row("$asinh", all, asinh) { $0.hyperbolicArcsine },
         row("$acosh", fromOne, acosh) { $0.hyperbolicArccosine },
         row("$atanh", unit, atanh) { $0.hyperbolicArctangent },
-        row("$degreesToRadians", all, { $0 * .pi / 180 }) {
-            $0.multiply(pi).divide(Decimal128(Int32(180)))
-        },
-        row("$radiansToDegrees", all, { $0 * 180 / .pi }) {
-            $0.multiply(Decimal128(Int32(180))).divide(pi)
-        },
+        // As MongoDB: one multiplication by the rounded quotient.
+        row("$degreesToRadians", all, { $0 * (.pi / 180) }) { $0.multiply(radiansOfDegree) },
+        row("$radiansToDegrees", all, { $0 * (180 / .pi) }) { $0.multiply(degreesOfRadian) },
         .list("$atan2", 2...2, .nullIfAny, arctangent),
         .unary("$sigmoid", sigmoid),
     ]
 
-    private static let pi = Decimal128("3.141592653589793238462643383279503") ?? .nan
+    private static let radiansOfDegree =
+        Decimal128("0.01745329251994329576923690768488613") ?? .nan
+    private static let degreesOfRadian =
+        Decimal128("57.29577951308232087679815481410517") ?? .nan
 
     /// What a function is defined for, beside NaN, in words and as a test.
     private struct Domain: Sendable {

@@ -1,4 +1,4 @@
-// $type $isNumber.
+// $type $isNumber $toHashedIndexKey.
 
 import BSON
 
@@ -9,6 +9,9 @@ enum TypeOperators {
         },
         .list("$isNumber", 1...1, .passed) { arguments, context in
             context.make(arguments(0, context).type?.isNumeric ?? false)
+        },
+        .list("$toHashedIndexKey", 1...1, .passed) { arguments, context in
+            context.make(HashedKey.hash(of: arguments(0, context).view))
         },
     ]
 }

@@ -246,15 +246,21 @@ struct ProjectionParser {
             return try insert(path, .compute(trie.expressions.count - 1))
         }
         switch kind {
-        case "textScore", "geoNearDistance", "geoNearPoint", "searchScore", "searchHighlights",
-            "searchScoreDetails", "vectorSearchScore", "score", "scoreDetails", "sortKey",
-            "searchSequenceToken", "timeseriesBucketMinTime",
-            "timeseriesBucketMaxTime":
-            throw .location(
-                40218, "query requires \(kind) metadata, but it is not available")
+        // $rankFusion counts as a search, so that these may be asked for; none is there.
+        case "searchScore", "searchHighlights", "searchScoreDetails", "vectorSearchScore",
+            "searchSequenceToken":
+            guard scope.metadata.contains(.score) else { throw Self.unavailable(kind) }
+            try insert(path, .nothing)
+        case "textScore", "geoNearDistance", "geoNearPoint", "score", "scoreDetails", "sortKey",
+            "timeseriesBucketMinTime", "timeseriesBucketMaxTime":
+            throw Self.unavailable(kind)
         case "indexKey", "recordId", "randVal": try insert(path, .nothing)
         default: throw .location(17308, "Unsupported argument to $meta: \(kind)")
         }
+    }
+
+    private static func unavailable(_ kind: String) -> DBError {
+        .location(40218, "query requires \(kind) metadata, but it is not available")
     }
 
     // MARK: Paths

@@ -56,7 +56,8 @@ struct FacetSpecification: StagePlan {
         return FacetSpecification(facets: facets)
     }
 
-    private static func checkName(_ name: String) throws(DBError) {
+    /// A name that can be a field's.
+    static func checkName(_ name: String) throws(DBError) {
         if name.isEmpty {
             throw .location(15998, "FieldPath field names may not be empty strings.")
         }

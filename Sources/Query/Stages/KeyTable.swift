@@ -55,6 +55,11 @@ struct KeyTable {
         return bytes.span.bytes.extracting(start..<ends[number])
     }
 
+    /// Appends the key of that number to `bytes`.
+    func appendKey(_ number: Int, to bytes: inout [UInt8]) {
+        bytes.append(copying: key(number))
+    }
+
     /// The numbers in the order of their keys. O(n log n).
     var order: [Int] {
         (0..<count).sorted { key($0).compareBytes(key($1)) < 0 }

@@ -5,14 +5,36 @@
 import BSON
 
 /// The argument of $median and $percentile.
-enum PercentileArgument {
-    /// Compiles `{input, p, method}`; $median has no `p`.
+struct PercentileArgument {
+    /// What is asked for, in 0...1; 0.5 alone for $median.
+    let percentiles: [Double]
+
+    /// Compiles `{input, p, method}` as an accumulator's; $median has no `p`.
     ///
-    /// Throws 7429703 and 7436100 for another type than an object, 40414 and 40415 for the fields,
-    /// 2 for another method than "approximate", 7750301 to 7750303 for `p`.
+    /// Throws what `init` throws, and what `input` throws as an expression.
     static func parse(
         _ kind: AccumulatorKind, _ value: ValueView, _ scope: ExpressionScope
     ) throws(DBError) -> Accumulator {
+        let argument = try PercentileArgument(kind, value, scope)
+        return Accumulator(
+            kind: kind, argument: try Expression.parse(input(of: value), scope),
+            percentiles: argument.percentiles, collation: scope.collation)
+    }
+
+    /// The expression that gives the numbers.
+    @_lifetime(copy value)
+    static func input(of value: ValueView) -> ValueView {
+        guard let input = value.document?.value("input") else { return .null }
+        return input
+    }
+
+    /// Reads all but the input, which is checked to be there.
+    ///
+    /// Throws 7429703 and 7436100 for another type than an object, 40414 and 40415 for the fields,
+    /// 2 for another method than "approximate", 7750301 to 7750303 for `p`.
+    init(
+        _ kind: AccumulatorKind, _ value: ValueView, _ scope: ExpressionScope
+    ) throws(DBError) {
         let name = kind.rawValue
         guard let object = value.document else {
             throw .location(
@@ -26,13 +48,14 @@ enum PercentileArgument {
                 element,
                 known: kind == .median ? ["input", "method"] : ["input", "p", "method"])
         }
-        guard let input = object.value("input") else { throw missing(name, "input") }
-        var percentiles = [0.5]
+        guard object.value("input") != nil else { throw Self.missing(name, "input") }
         if kind == .percentile {
-            guard let list = object.value("p") else { throw missing(name, "p") }
-            percentiles = try parsePercentiles(list, scope)
+            guard let list = object.value("p") else { throw Self.missing(name, "p") }
+            percentiles = try Self.parsePercentiles(list, scope)
+        } else {
+            percentiles = [0.5]
         }
-        guard let method = object.value("method") else { throw missing(name, "method") }
+        guard let method = object.value("method") else { throw Self.missing(name, "method") }
         guard let text = method.string else {
             throw DBError(
                 .typeMismatch,
@@ -43,9 +66,6 @@ enum PercentileArgument {
             throw DBError(
                 .badValue, "'\(text)' is no method of \(name); use \"approximate\"")
         }
-        return Accumulator(
-            kind: kind, argument: try Expression.parse(input, scope), percentiles: percentiles,
-            collation: scope.collation)
     }
 
     private static func missing(_ operator: String, _ field: String) -> DBError {
@@ -119,7 +139,8 @@ final class PercentileColumn: AccumulatorColumn {
         writer.close(start)
     }
 
-    private static func value(_ percentile: Double, _ sorted: [Double]) -> Double? {
+    /// The smallest of the sorted numbers that at least that part of all is not above.
+    static func value(_ percentile: Double, _ sorted: [Double]) -> Double? {
         guard !sorted.isEmpty else { return nil }
         let rank = Int((percentile * Double(sorted.count)).rounded(.up))
         return sorted[min(max(rank - 1, 0), sorted.count - 1)]

@@ -12,8 +12,16 @@ struct PipelineParser {
     private var pendingFilters: [Document] = []
     private var stages: [PipelineStage] = []
 
+    /// Whether a stage asks for the score of $rankFusion, or how it came about.
+    private(set) var mentionsScores = false
+
     /// Most stages of a pipeline, as in MongoDB.
     static let stagesMax = 1000
+
+    /// The error for more stages.
+    static var tooLong: DBError {
+        .location(7_749_501, "Pipeline length must be no longer than \(stagesMax) stages")
+    }
 
     init(_ scope: ExpressionScope, _ place: PipelinePlace = PipelinePlace()) {
         self.scope = scope
@@ -22,11 +30,9 @@ struct PipelineParser {
 
     mutating func parse(_ list: DocumentView) throws(DBError) -> Pipeline {
         let count = list.count
-        guard count <= Self.stagesMax else {
-            throw .location(
-                7_749_501, "Pipeline length must be no longer than \(Self.stagesMax) stages")
-        }
+        guard count <= Self.stagesMax else { throw Self.tooLong }
         try checkFrame(list, count)
+        mentionsScores = list.mentionsScores
         var elements = list.makeIterator()
         var position = 0
         while let element = elements.next() {
@@ -35,6 +41,9 @@ struct PipelineParser {
             position += 1
         }
         try flushFilters()
+        if scope.metadata.contains(.score), mentionsScores {
+            stages.append(.other(StagePlanBox(plan: MetadataRemoval())))
+        }
         return Pipeline(
             StageMerging.merged(stages), documents: documents, destination: destination,
             collation: scope.collation)
@@ -64,7 +73,7 @@ struct PipelineParser {
         try place.check(name)
         if position > 0, StageTable.mustBeFirst.contains(name) {
             throw .location(
-                name == "$geoNear" ? 40603 : 40602,
+                StageTable.notFirstCodes[name] ?? 40602,
                 "\(name) is only valid as the first stage in a pipeline")
         }
         // A destination ends the pipeline.
@@ -128,5 +137,20 @@ struct PipelineParser {
     /// Sets where the results go.
     mutating func setDestination(_ destination: PipelineDestination) {
         self.destination = destination
+    }
+}
+
+extension DocumentView {
+    /// Whether a `$meta` in a list of stages, at whatever depth, is about scores.
+    fileprivate var mentionsScores: Bool {
+        var elements = makeIterator()
+        while let element = elements.next() {
+            if element.name.equals("$meta") {
+                if element.value.utf8?.starts(with: RawSpan("score")) ?? false { return true }
+            } else if element.value.nested?.mentionsScores ?? false {
+                return true
+            }
+        }
+        return false
     }
 }

@@ -98,6 +98,15 @@ enum StageTable {
                 parser.setDocuments(try Expression.parse(value, parser.scope))
                 return []
             },
+            .plan("$rankFusion") { value, parser throws(DBError) in
+                let plan = try RankFusionSpecification.parse(
+                    value, parser.scope, parser.place, carriesMetadata: parser.mentionsScores)
+                parser.scope.metadata = [.score]
+                if RankFusionSpecification.wantsDetails(value) {
+                    parser.scope.metadata.insert(.scoreDetails)
+                }
+                return plan
+            },
             .plan("$lookup") { value, parser throws(DBError) in
                 try LookupSpecification.parse(value, parser.scope, parser.place)
             },
@@ -150,7 +159,7 @@ enum StageTable {
         "$currentOp", "$indexStats",
         "$listClusterCatalog", "$listLocalSessions", "$listSampledQueries", "$listSearchIndexes",
         "$listSessions", "$planCacheStats", "$queryStats",
-        "$querySettings", "$rankFusion", "$score", "$scoreFusion", "$search",
+        "$querySettings", "$score", "$scoreFusion", "$search",
         "$searchMeta", "$shardedDataDistribution",
         "$vectorSearch", "$listCatalog",
     ]
@@ -164,9 +173,12 @@ enum StageTable {
     static let mustBeFirst: Set<String> = [
         "$changeStream", "$collStats", "$currentOp", "$documents", "$geoNear", "$indexStats",
         "$listClusterCatalog", "$listLocalSessions", "$listSampledQueries", "$listSearchIndexes",
-        "$listSessions", "$planCacheStats", "$queryStats", "$querySettings", "$search",
-        "$searchMeta", "$shardedDataDistribution", "$vectorSearch",
+        "$listSessions", "$planCacheStats", "$queryStats", "$querySettings", "$rankFusion",
+        "$search", "$searchMeta", "$shardedDataDistribution", "$vectorSearch",
     ]
+
+    /// Their errors elsewhere; 40602 for the others.
+    static let notFirstCodes: [String: Int32] = ["$geoNear": 40603, "$rankFusion": 10_170_100]
 
     static func isKnown(_ name: String) -> Bool { rows[name] != nil || refused.contains(name) }
 

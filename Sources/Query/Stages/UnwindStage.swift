@@ -157,22 +157,26 @@ extension DocumentWriter {
         guard let segment = path.first else { return }
         let name = segment.name.span.bytes
         let start = openDocument()
-        var wasMet = false
+        let bytes = document.bytes
         var elements = document.makeIterator()
+        var elementStart = elements.position
         while let element = elements.next() {
-            guard !wasMet, element.name.equals(name) else {
-                append(element)
+            guard element.name.equals(name) else {
+                elementStart = elements.position
                 continue
             }
-            wasMet = true
-            if let below = element.value.document, path.count > 1 {
+            appendRaw(copying: bytes.extracting(4..<elementStart))
+            if path.count > 1, let below = element.value.document {
                 appendHeader(.document, name)
                 write(below, setting: path.dropFirst(), to: value)
             } else {
                 set(path, to: value)
             }
+            appendRaw(copying: bytes.extracting(elements.position..<bytes.byteCount - 1))
+            return close(start)
         }
-        if !wasMet { set(path, to: value) }
+        appendFields(of: document)
+        set(path, to: value)
         close(start)
     }
 

@@ -27,9 +27,6 @@ struct TextCompiler {
         switch statement {
         case .insert(let collection, let values):
             return .insert(collection: collection.name, documents: try documents(values))
-        case .live(let offset):
-            throw notThereYet(
-                "live queries are not there yet; run the query without 'live'", offset)
         case .restore(let offset):
             throw notThereYet(
                 "'restore' is not there yet: deleted documents are not kept", offset)
@@ -52,6 +49,8 @@ struct TextCompiler {
         switch statement {
         case .read(let pipeline):
             return .read(collection: pipeline.source.name, stages: try stages(pipeline))
+        case .live(let pipeline):
+            return .live(collection: pipeline.source.name, stages: try stages(pipeline))
         case .explain(let pipeline, let verbosity):
             return .explain(
                 collection: pipeline.source.name, stages: try stages(pipeline),
@@ -70,7 +69,7 @@ struct TextCompiler {
         case .createCollection(let name, let cap):
             return .createCollection(collection: name.name, options: try options(cap))
         case .dropCollection(let name): return .dropCollection(collection: name.name)
-        case .insert, .live, .restore:
+        case .insert, .restore:
             throw TextError(at: 0, "this statement has no plain form")
         }
     }
@@ -215,7 +214,7 @@ struct TextCompiler {
         var context = EvaluationContext.forConstants()
         let empty = Document()
         var scope = scope
-        scope.source = TextSource(text)
+        scope.text = TextSource(text)
         var documents: [Document] = []
         for expression in expressions {
             var value: Value

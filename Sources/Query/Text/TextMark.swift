@@ -14,7 +14,7 @@ package final class TextSource: Sendable {
     }
 }
 
-/// The internal operator that names a call's place. Only scopes with a source know it.
+/// The internal operator that names a call's place. Only scopes with a text know it.
 enum TextMark {
     private static let operatorName = "$_textPlace"
 
@@ -33,7 +33,7 @@ enum TextMark {
     private static func parse(
         _ argument: ValueView, _ program: inout ProgramBuilder
     ) throws(DBError) -> Int {
-        guard let source = program.scope.source, let list = argument.array else {
+        guard let source = program.scope.text, let list = argument.array else {
             throw DBError(.invalidPipelineOperator, "Unrecognized expression '\(operatorName)'")
         }
         var elements = list.makeIterator()

@@ -104,7 +104,7 @@ extension TextParser {
             let offset = current.offset
             if take(".") {
                 let member = try name("a field or a method")
-                if current.kind == .symbol("("), value.isCallable {
+                if current.kind == .symbol("(") {
                     let arguments = try arguments()
                     value = try TextExpression(
                         .call(member.name, [value] + arguments), at: member.offset,
@@ -268,15 +268,5 @@ extension TextParser {
         return TextEntry(
             name: last, value: try TextExpression(.path(path.segments), at: path.offset),
             offset: path.offset)
-    }
-}
-
-extension TextExpression {
-    /// Whether `value.name(…)` is a call of a method on it: of anything but a number.
-    fileprivate var isCallable: Bool {
-        switch kind {
-        case .literal(.int32), .literal(.int64), .literal(.double): false
-        default: true
-        }
     }
 }

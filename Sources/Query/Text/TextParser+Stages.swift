@@ -103,16 +103,12 @@ extension TextParser {
 
     private mutating func group() throws(TextError) -> TextStage {
         continuations = ["'|'"]
-        guard current.kind == .symbol("{") else {
-            let key = try expression()
-            return .group(key: key, outputs: try entries())
-        }
-        let offset = current.offset
-        advance()
-        let first = try objectBody(at: offset)
-        // Two objects: the first is the key.
+        let first = try expression()
+        // What stands alone is the outputs, what stands before them is the key.
         if current.kind == .symbol("{") { return .group(key: first, outputs: try entries()) }
-        guard case .object(let outputs) = first.kind else { return .count }
+        guard case .object(let outputs) = first.kind else {
+            throw unexpected(["an operator", "'{' with what to compute"])
+        }
         continuations = ["'{'", "'|'"]
         return .group(key: nil, outputs: outputs)
     }

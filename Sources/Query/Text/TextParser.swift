@@ -122,8 +122,7 @@ struct TextParser {
             return .explain(try pipeline(), verbosity: verbosity)
         case "live":
             try expectWord("from")
-            _ = try pipeline()
-            return .live(offset: offset)
+            return .live(try pipeline())
         case "restore":
             try expectWord("from")
             _ = try collection()

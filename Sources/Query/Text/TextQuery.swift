@@ -13,6 +13,8 @@ package import BSON
 package enum TextCommand: Sendable {
     /// A pipeline's stages over a collection.
     case read(collection: String, stages: [Value])
+    /// The same, kept up to date.
+    case live(collection: String, stages: [Value])
     /// The same, to be explained at that verbosity.
     case explain(collection: String, stages: [Value], verbosity: String)
     case insert(collection: String, documents: [Document])
@@ -34,7 +36,7 @@ package enum TextQuery {
     /// O(n) in the text. Throws `failedToParse` with the place (line and column in the message and
     /// as fields) for everything wrong with the text, 115 for statements that Roost lacks yet.
     /// - Parameter marksPlaces: whether expressions carry their places, so that errors of their
-    ///   evaluation have line and column too. Only scopes with the text as `source` parse those.
+    ///   evaluation have line and column too. Only scopes with the text parse those.
     package static func compile(
         _ text: String, parameters: DocumentView?, _ scope: ExpressionScope,
         marksPlaces: Bool = false

@@ -5,7 +5,7 @@
 enum TextStatement: Sendable {
     case read(TextPipeline)
     case explain(TextPipeline, verbosity: String)
-    case live(offset: Int)
+    case live(TextPipeline)
     case restore(offset: Int)
     case insert(into: TextName, [TextExpression])
     case update(TextName, condition: TextExpression, changes: [TextChange], isUpsert: Bool)
@@ -26,13 +26,13 @@ extension TextStatement {
     /// The collection that the statement is about.
     var subject: TextName? {
         switch self {
-        case .read(let pipeline), .explain(let pipeline, _): pipeline.source
+        case .read(let pipeline), .explain(let pipeline, _), .live(let pipeline): pipeline.source
         case .insert(let name, _), .update(let name, _, _, _), .delete(let name, _),
             .createCollection(let name, _), .dropCollection(let name):
             name
         case .createIndex(let index): index.collection
         case .dropIndex(_, let collection): collection
-        case .live, .restore: nil
+        case .restore: nil
         }
     }
 }

@@ -90,6 +90,7 @@ extension RoostEngine {
                 guard let self else { return }
                 self.deleteExpired(at: LogicalClock.wallMillis)
                 self.removeOldOutcomes(at: LogicalClock.wallMillis)
+                self.live.expire(self)
             }
         }
     }

@@ -4,6 +4,8 @@
 //                             place UInt64 and UInt32: the last record that was trimmed
 //     8 zero bytes, 1, ns     place UInt64 and UInt32: the last record of that collection (or, with
 //                             an empty collection's name, database) that was trimmed
+//     8 zero bytes, 2, ns     nothing: live queries follow that collection, or did of late
+//                             (ObservedNames)
 //
 // Integers are little-endian; ns is the database's name, a zero byte, the collection's name.
 

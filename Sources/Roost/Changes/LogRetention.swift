@@ -15,12 +15,13 @@ import Synchronization
 public struct LogLimits: Sendable, Equatable {
     /// Records older than this many seconds go.
     public var ageSecondsMax: Int64 = 24 * 3_600
-    /// Beyond this many bytes the oldest records go; nil for a tenth of the quota, or 4 GiB.
+    /// Beyond this many bytes the oldest records go; nil for a tenth of the quota, or of the disk
+    /// and 4 GiB at most.
     public var bytesMax: UInt64?
     /// Records of the last seconds stay, whatever their size.
     public var ageSecondsMin: Int64 = 300
 
-    /// A day, and a tenth of the quota.
+    /// A day, and a tenth of the room.
     public init() {}
 }
 
@@ -42,9 +43,11 @@ package final class LogRetention: Sendable {
     /// How often it is looked whether there is something to trim.
     private static let sleepMillis: UInt64 = 10_000
 
-    init(_ limits: LogLimits, quotaBytes: UInt64?) {
+    /// - Parameter diskBytes: the file system's size.
+    init(_ limits: LogLimits, quotaBytes: UInt64?, diskBytes: UInt64?) {
         self.limits = Mutex(limits)
-        defaultBytesMax = quotaBytes.map { $0 / 10 } ?? 4 << 30
+        let most: UInt64 = 4 << 30
+        defaultBytesMax = quotaBytes.map { $0 / 10 } ?? min(most, (diskBytes ?? .max) / 10)
     }
 
     /// What is kept; the next pass minds a change.

@@ -20,6 +20,10 @@ public struct EngineOptions: Sendable {
     /// Threads for reads that take long.
     public var readerThreads: Int = 2
 
+    /// Whether the file is checked page by page before it is used, whatever its size; without it
+    /// only small files are, and those that an earlier fault was met in.
+    public var checksAllPages = false
+
     /// The defaults: full durability, no quota.
     public init() {}
 }

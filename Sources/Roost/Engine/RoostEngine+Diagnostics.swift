@@ -20,6 +20,29 @@ extension RoostEngine {
     /// The most that the data file may hold, in bytes.
     package var quotaBytes: UInt64 { store.statistics().quotaBytes }
 
+    /// What the folder may grow to and what is used of that, in bytes: the quota and the file, or
+    /// without a quota the file system, with what others keep there.
+    package var space: (total: UInt64, used: UInt64) {
+        let statistics = store.statistics()
+        if let disk = statistics.disk, !statistics.hasQuota {
+            return (disk.totalBytes, disk.totalBytes - min(disk.freeBytes, disk.totalBytes))
+        }
+        return (statistics.quotaBytes, statistics.fileBytes)
+    }
+
+    /// What was wrong with the pages of the file when it was opened; nil for nothing. Nothing is
+    /// written then.
+    package var pageDamage: String? {
+        store.pageReport.isSound ? nil : store.pageReport.summary
+    }
+
+    /// Why nothing is written; nil while writes work.
+    package var writesStoppedReason: String? { store.statistics().writesStoppedReason }
+
+    /// From now on a page of the file that can't be read ends the process with a clear message and
+    /// status; for a process with this one engine.
+    package func explainFaults() { MapFault.explain(folder: path) }
+
     /// The store's counters, for `serverStatus`.
     package var statistics: Document {
         let statistics = store.statistics()

@@ -69,7 +69,7 @@ package final class RoostEngine: Sendable {
         self.logger = logger
         let opened: Opened
         do {
-            opened = try Opened(path: path, options: options)
+            opened = try Opened(path: path, options: options, logger)
         } catch {
             throw DBError(engineFailure: error)
         }
@@ -224,6 +224,12 @@ package final class RoostEngine: Sendable {
             metadata: ["error": "\(error)"])
     }
 
+    func noteMarkFailure(_ error: DBError, _ namespace: Namespace) {
+        logger.warning(
+            "it could not be noted whether a collection has live queries",
+            metadata: ["collection": "\(namespace)", "error": "\(error)"])
+    }
+
     func noteRetentionFailure(_ error: any Error) {
         logger.warning(
             "the change log could not be trimmed; the next pass tries again",
@@ -236,7 +242,8 @@ package final class RoostEngine: Sendable {
     /// - Throws: what reading and writing throw, and the stage's own errors, through the completion.
     package func write(
         resultsOf request: AggregateRequest, to destination: PipelineDestination,
-        _ interrupt: Interrupt, completion: @escaping @Sendable (Result<Void, DBError>) -> Void
+        _ interrupt: Interrupt = Interrupt(),
+        completion: @escaping @Sendable (Result<Void, DBError>) -> Void
     ) {
         ResultWriteJob(self, request, destination, interrupt, completion: completion).run()
     }
@@ -307,16 +314,19 @@ private struct Opened {
     let retention: LogRetention
     let live: LiveQueries
 
-    init(path: String, options: EngineOptions) throws {
+    init(path: String, options: EngineOptions, _ logger: Logger) throws {
         var storeOptions = Store.Options()
         storeOptions.quotaBytes = options.quotaBytes
+        storeOptions.checksAllPages = options.checksAllPages
         storeOptions.durability = options.durability == .full ? .full : .relaxed
         store = try Store.open(path: path, options: storeOptions)
         let snapshot: CatalogSnapshot
         let log: (end: ChangeLog.End, header: LogHeader)
+        let followed: [Namespace]
         do {
             snapshot = try Self.load(store)
-            log = try RoostEngine.openLog(store)
+            log = try Self.openLog(store)
+            followed = try Self.followed(store)
         } catch {
             store.close()
             throw error
@@ -326,9 +336,13 @@ private struct Opened {
         logEpoch = log.header.epoch
         writer = WriterState(
             catalog, TailWatch(logEnd: log.end.position.sequence),
-            ChangeLog(clock, end: log.end, ObservedNames()))
+            ChangeLog(
+                clock, end: log.end,
+                ObservedNames(followed, now: LogicalClock.wallMillis)))
         live = LiveQueries(epoch: logEpoch, writer.log.observed)
-        retention = LogRetention(options.changeLog, quotaBytes: options.quotaBytes)
+        retention = LogRetention(
+            options.changeLog, quotaBytes: options.quotaBytes,
+            diskBytes: store.statistics().disk?.totalBytes)
         let (writer, retention, completions, live) = (writer, retention, completions, live)
         store.setGroupHooks(
             GroupHooks(
@@ -339,7 +353,34 @@ private struct Opened {
                     live.noteCommit()
                 },
                 didAbort: { writer.rollBack() },
+                didStopWrites: { reason in
+                    logger.critical(
+                        "writes are stopped; reads go on. Restart, and run roost verify",
+                        metadata: ["reason": "\(reason)"])
+                },
                 completer: { place, body in completions.run(place, body) }))
+    }
+
+    /// Opens the change log. Without it documents can be read, and nothing may change.
+    private static func openLog(
+        _ store: Store
+    ) throws -> (end: ChangeLog.End, header: LogHeader) {
+        do {
+            return try RoostEngine.openLog(store)
+        } catch let error as StorageError {
+            switch error {
+            case .corrupted, .damaged: store.stopWrites("the change log is damaged: \(error)")
+            case .writesStopped, .diskFull, .quotaExceeded: break
+            default: throw error
+            }
+            return (ChangeLog.End(), LogHeader.make())
+        }
+    }
+
+    /// The collections that live queries followed.
+    private static func followed(_ store: Store) throws -> [Namespace] {
+        let reader = try store.makeReader()
+        return try reader.read { transaction in try ObservedMarks.read(transaction) }
     }
 
     /// Reads the catalog.

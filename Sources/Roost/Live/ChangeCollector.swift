@@ -15,6 +15,8 @@ struct ChangeCollector {
     /// The newest of them; nil for none.
     private(set) var last: Timestamp?
 
+    /// Those that are about the collections.
+    private var noted = 0
     private let names: Set<Namespace>
     private var kept: (database: [UInt8], collection: [UInt8])?
     private var keptSet = 0
@@ -31,7 +33,8 @@ struct ChangeCollector {
         sets.first { $0.namespace == namespace }
     }
 
-    /// Goes over all records behind `start`, at most `recordsMax`; false: there are more.
+    /// Goes over all records behind `start`, at most `recordsMax` of the collections (and twenty
+    /// times as many of others); false: there are more.
     /// - Throws: `StorageError`, `dataCorruptionDetected`.
     mutating func collect(
         behind start: Timestamp, recordsMax: Int = .max, _ transaction: borrowing ReadTransaction
@@ -40,7 +43,9 @@ struct ChangeCollector {
         var isFound = try log.seek(to: LogPosition.behind(start).nextKey.span.bytes)
         while isFound {
             if let place = LogPosition(key: log.key) {
-                if records >= recordsMax, place.sequence != last { return false }
+                if noted >= recordsMax || records / 20 >= recordsMax, place.sequence != last {
+                    return false
+                }
                 try visit(try ChangeRecordView(place, try log.value()))
                 last = place.sequence
                 records += 1
@@ -54,6 +59,7 @@ struct ChangeCollector {
         switch record.kind {
         case .insert, .update, .replace, .delete, .image:
             guard let set = find(record) else { return }
+            noted += 1
             try note(record, in: set)
         case .drop, .rename, .dropDatabase: noteExchange(record)
         case .create, .createIndexes, .dropIndexes, .modify: break

@@ -11,6 +11,7 @@ struct IntervalTree {
     /// The first bytes of a key, comparable.
     typealias Prefix = UInt128
 
+    /// Plain memory, so that looking at it counts no references.
     private struct Node {
         let low: Prefix
         let high: Prefix
@@ -20,10 +21,11 @@ struct IntervalTree {
         var highest: Prefix
         var left: Int32 = -1
         var right: Int32 = -1
-        let group: LiveGroup
     }
 
-    private var nodes: [Node?] = []
+    private var nodes: [Node] = []
+    /// The group of each node; nil for a free one.
+    private var groups: [LiveGroup?] = []
     private var free: [Int32] = []
     private var root: Int32 = -1
 
@@ -45,17 +47,17 @@ struct IntervalTree {
     mutating func insert(low: Prefix, high: Prefix, _ group: LiveGroup) {
         let node = Node(
             low: low, high: high, serial: group.serial,
-            priority: Self.mix(
-                group.serial
-                    ^ UInt64(
-                        truncatingIfNeeded: low >> 64)), highest: high, group: group)
+            priority: Self.mix(group.serial ^ UInt64(truncatingIfNeeded: low >> 64)),
+            highest: high)
         let place: Int32
         if let known = free.popLast() {
             place = known
             nodes[Int(place)] = node
+            groups[Int(place)] = group
         } else {
             place = Int32(truncatingIfNeeded: nodes.count)
             nodes.append(node)
+            groups.append(group)
         }
         let (left, right) = split(root, low, group.serial)
         root = merge(merge(left, place), right)
@@ -67,7 +69,7 @@ struct IntervalTree {
         let (found, right) = split(rest, low, group.serial + 1)
         root = merge(left, right)
         guard found >= 0 else { return }
-        nodes[Int(found)] = nil
+        groups[Int(found)] = nil
         free.append(found)
     }
 
@@ -80,12 +82,14 @@ struct IntervalTree {
     private func find(
         _ place: Int32, _ low: Prefix, _ high: Prefix, _ mark: UInt64, _ found: inout [LiveGroup]
     ) {
-        guard place >= 0, let node = nodes[Int(place)], node.highest >= low else { return }
+        guard place >= 0 else { return }
+        let node = nodes[Int(place)]
+        guard node.highest >= low else { return }
         find(node.left, low, high, mark, &found)
         guard node.low <= high else { return }
-        if node.high >= low, node.group.mark != mark {
-            node.group.mark = mark
-            found.append(node.group)
+        if node.high >= low, let group = groups[Int(place)], group.mark != mark {
+            group.mark = mark
+            found.append(group)
         }
         find(node.right, low, high, mark, &found)
     }
@@ -96,44 +100,45 @@ struct IntervalTree {
     private mutating func split(
         _ place: Int32, _ low: Prefix, _ serial: UInt64
     ) -> (Int32, Int32) {
-        guard place >= 0, let node = nodes[Int(place)] else { return (-1, -1) }
+        guard place >= 0 else { return (-1, -1) }
+        let node = nodes[Int(place)]
         if (node.low, node.serial) < (low, serial) {
             let (left, right) = split(node.right, low, serial)
-            nodes[Int(place)]?.right = left
+            nodes[Int(place)].right = left
             update(place)
             return (place, right)
         }
         let (left, right) = split(node.left, low, serial)
-        nodes[Int(place)]?.left = right
+        nodes[Int(place)].left = right
         update(place)
         return (left, place)
     }
 
     /// Joins two trees of which the first is below the second.
     private mutating func merge(_ first: Int32, _ second: Int32) -> Int32 {
-        guard first >= 0, let left = nodes[Int(first)] else { return second }
-        guard second >= 0, let right = nodes[Int(second)] else { return first }
+        guard first >= 0 else { return second }
+        guard second >= 0 else { return first }
+        let (left, right) = (nodes[Int(first)], nodes[Int(second)])
         if left.priority > right.priority {
             let merged = merge(left.right, second)
-            nodes[Int(first)]?.right = merged
+            nodes[Int(first)].right = merged
             update(first)
             return first
         }
         let merged = merge(first, right.left)
-        nodes[Int(second)]?.left = merged
+        nodes[Int(second)].left = merged
         update(second)
         return second
     }
 
     private mutating func update(_ place: Int32) {
-        guard let node = nodes[Int(place)] else { return }
+        let node = nodes[Int(place)]
         let below = max(highest(node.left), highest(node.right))
-        nodes[Int(place)]?.highest = max(node.high, below)
+        nodes[Int(place)].highest = max(node.high, below)
     }
 
     private func highest(_ place: Int32) -> Prefix {
-        guard place >= 0, let node = nodes[Int(place)] else { return 0 }
-        return node.highest
+        place >= 0 ? nodes[Int(place)].highest : 0
     }
 
     /// SplitMix64's finisher.

@@ -40,6 +40,7 @@ package final class LiveCursor: @unchecked Sendable {
     /// Replaced when the result is read anew.
     private let current: Mutex<LiveSubscription?> = Mutex(nil)
     private let group = Mutex<LiveGroup?>(nil)
+    private let lastWait = Atomic<UInt64>(0)
     /// Events of the result that were not handed out yet.
     private var events = LiveEventWriter()
     private var offset = 0
@@ -87,7 +88,10 @@ package final class LiveCursor: @unchecked Sendable {
     /// Calls `wake` once when there is more; answers a number to cancel by, or nil where there is
     /// more already.
     package func wait(_ wake: @escaping @Sendable () -> Void) -> UInt64? {
-        current.withLock { $0 }?.wait(wake)
+        // Numbers are the cursor's, since one subscription follows another.
+        let number = lastWait.wrappingAdd(1, ordering: .relaxed).newValue
+        guard let subscription = current.withLock({ $0 }) else { return nil }
+        return subscription.wait(number, wake) ? number : nil
     }
 
     /// Gives up waiting; false where the call was made or is being made.

@@ -23,11 +23,74 @@ final class LiveFrame: Sendable {
     let count: Int
     /// The newest command whose changes they show.
     let end: Timestamp
+    /// Whether rows have places: such events depend on those before them.
+    let isOrdered: Bool
 
-    init(bytes: [UInt8], count: Int, end: Timestamp) {
+    init(bytes: [UInt8], count: Int, end: Timestamp, isOrdered: Bool) {
         self.bytes = bytes
         self.count = count
         self.end = end
+        self.isOrdered = isOrdered
+    }
+
+    /// Lends each event to `body`.
+    func forEach(_ body: (DocumentView) -> Void) {
+        let owned = bytes
+        let bytes = owned.span.bytes
+        var offset = 0
+        while offset < bytes.byteCount {
+            // SAFETY: LiveEventWriter wrote whole documents one after another.
+            let size = Int(
+                UInt32(
+                    littleEndian: bytes.unsafeLoadUnaligned(
+                        fromByteOffset: offset, as: UInt32.self)))
+            body(DocumentView(bytes.extracting(offset..<offset + size)))
+            offset += size
+        }
+    }
+
+    /// One frame with what several say in the end, a row at most once; nil where rows have places.
+    /// O(events).
+    static func merged(_ frames: [LiveFrame]) -> LiveFrame? {
+        guard let last = frames.last, !last.isOrdered else { return nil }
+        var rows: [OwnedValue: MergedRow] = [:]
+        var order: [OwnedValue] = []
+        for frame in frames {
+            frame.forEach { event in
+                guard let id = event.value("id") else { return }
+                let key = OwnedValue(copying: id)
+                if rows[key] == nil {
+                    order.append(key)
+                    rows[key] = MergedRow(wasThere: event.value("op")?.hasText("added") != true)
+                }
+                rows[key]?.document = nil
+                if let document = event.value("doc")?.document {
+                    rows[key]?.document = Document(copying: document)
+                }
+                rows[key]?.token = event.value("token")?.string
+            }
+        }
+        var events = LiveEventWriter()
+        for key in order {
+            guard let row = rows[key] else { continue }
+            if let document = row.document {
+                events.append(
+                    row.wasThere ? .changed : .added, id: key.view, document.view,
+                    token: row.token)
+            } else if row.wasThere {
+                events.append(.removed, id: key.view, nil, token: row.token)
+            }
+        }
+        return events.take(end: last.end, isOrdered: false)
+    }
+
+    /// A row's events in one.
+    private struct MergedRow {
+        /// Whether the client has the row before.
+        let wasThere: Bool
+        /// The row in the end; nil where it went.
+        var document: Document?
+        var token: String?
     }
 }
 
@@ -98,8 +161,9 @@ struct LiveEventWriter {
     }
 
     /// Hands the events out.
-    mutating func take(end: Timestamp) -> LiveFrame {
-        let frame = LiveFrame(bytes: writer.take(), count: count, end: end)
+    mutating func take(end: Timestamp, isOrdered: Bool) -> LiveFrame {
+        let frame = LiveFrame(
+            bytes: writer.take(), count: count, end: end, isOrdered: isOrdered)
         count = 0
         return frame
     }

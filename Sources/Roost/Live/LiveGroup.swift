@@ -32,6 +32,9 @@ final class LiveGroup: @unchecked Sendable {
     /// The result, where one is kept; as of `position`.
     var result: LiveResult?
     var position = Timestamp(rawValue: 0)
+    /// Whether the result was installed since the last pass: a pass that ends where the result was
+    /// read has changes that it shows already.
+    var isFresh = false
 
     init(_ request: LiveRequest, serial: UInt64) {
         self.request = request
@@ -74,7 +77,7 @@ final class LiveGroup: @unchecked Sendable {
     private func note(
         _ change: ChangeSet.Change, of set: borrowing ChangeSet, matched: Bool, matches: Bool
     ) throws(DBError) {
-        guard let result else { return }
+        guard let result, !isFresh else { return }
         isNoted = true
         // Views can't be optional fields of a call's tuple, so there is a call for each case.
         switch (change.before, change.after) {
@@ -112,7 +115,7 @@ final class LiveGroup: @unchecked Sendable {
             giveUp("the changes of one command are larger than a batch")
             return 0
         }
-        let frame = events.take(end: end)
+        let frame = events.take(end: end, isOrdered: request.isOrdered)
         let count = subscriptions.count
         subscriptions.removeAll { !$0.push(frame) }
         return count

@@ -22,6 +22,9 @@ final class LiveMatcher {
         var deliveries: UInt64 = 0
         /// Results that were read again.
         var refreshes: UInt64 = 0
+        /// Passes, and the time that they took.
+        var passes: UInt64 = 0
+        var nanoseconds: UInt64 = 0
     }
 
     /// The groups that are about one collection.
@@ -87,10 +90,10 @@ final class LiveMatcher {
         return group
     }
 
-    /// Counts a subscriber out.
-    func leave(_ group: LiveGroup) {
+    /// Counts subscribers out.
+    func leave(_ group: LiveGroup, _ count: Int) {
         group.subscriptions.removeAll { $0.isClosed }
-        group.members -= 1
+        group.members -= count
         guard group.members <= 0, groups[group.request.identity] === group else { return }
         groups[group.request.identity] = nil
         let request = group.request
@@ -121,8 +124,20 @@ final class LiveMatcher {
         let rows = result.all
         group.result = result
         group.position = position
+        group.isFresh = true
         fresh.append(group)
         return (rows, position)
+    }
+
+    /// Where a query would be found, as text; nil: it would be asked about every change.
+    func anchor(_ request: LiveRequest) -> String? {
+        (collections[request.namespace]?.index ?? PredicateIndex()).choose(request.filter)?
+            .description
+    }
+
+    /// How many queries of a collection are asked about every change.
+    func restCount(_ namespace: Namespace) -> Int {
+        collections[namespace]?.index.restCount ?? 0
     }
 
     // MARK: A pass
@@ -130,6 +145,11 @@ final class LiveMatcher {
     /// Tells what was committed up to the reader's snapshot.
     /// - Throws: what keeps the log from being read.
     func pass(_ engine: RoostEngine, _ reader: Reader) throws {
+        let start = MonotonicClock.nanoseconds
+        defer {
+            counters.passes += 1
+            counters.nanoseconds += MonotonicClock.nanoseconds &- start
+        }
         try reader.read { transaction in
             var collector = ChangeCollector(names)
             _ = try collector.collect(behind: position, transaction)
@@ -162,7 +182,7 @@ final class LiveMatcher {
             return
         }
         counters.changes += UInt64(set.changes.count)
-        for group in watched.joining where group.result != nil {
+        for group in watched.joining where group.result != nil && !group.isFresh {
             group.result?.markStale()
             group.isNoted = true
             touch(group)
@@ -209,7 +229,9 @@ final class LiveMatcher {
 
     /// Reads stale results again and hands all events out.
     private func settle(_ engine: RoostEngine, _ reader: Reader, _ end: Timestamp) {
-        for group in fresh where group.position != end {
+        for group in fresh {
+            group.isFresh = false
+            guard group.position != end else { continue }
             group.result?.markStale()
             group.isNoted = true
             touch(group)
@@ -271,6 +293,8 @@ final class LiveMatcher {
             group.events.removeAll()
             return subscription.fail(error)
         }
-        if group.events.count > 0 { _ = subscription.push(group.events.take(end: end)) }
+        if group.events.count > 0 {
+            _ = subscription.push(group.events.take(end: end, isOrdered: false))
+        }
     }
 }

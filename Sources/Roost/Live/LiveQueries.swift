@@ -24,7 +24,7 @@ import Synchronization
 
 /// All live queries of an engine.
 package final class LiveQueries: Sendable {
-    private let matcher: Mutex<LiveMatcher>
+    fileprivate let matcher: Mutex<LiveMatcher>
     private let departed = Mutex<[LiveGroup]>([])
     private let signal = LiveSignal()
     private let isRunning = Mutex<Bool>(false)
@@ -81,7 +81,9 @@ package final class LiveQueries: Sendable {
             return departed
         }
         matcher.withLock { matcher in
-            for group in leaving { matcher.leave(group) }
+            for (_, members) in Dictionary(grouping: leaving, by: \.serial) {
+                matcher.leave(members[0], members.count)
+            }
             if !leaving.isEmpty { release(matcher.watchedNames) }
             do {
                 try matcher.pass(engine, reader)
@@ -102,8 +104,8 @@ package final class LiveQueries: Sendable {
     ) throws(DBError) -> LiveGroup {
         try start(engine)
         // Before the log's end is looked at, so that nothing behind it lacks its image.
-        for name in [request.namespace] + request.foreign {
-            observed.keep(name, until: .max)
+        for name in [request.namespace] + request.foreign where observed.follow(name) {
+            mark(name, true, engine)
         }
         members.wrappingAdd(1, ordering: .relaxed)
         let result: Result<LiveGroup, DBError> = matcher.withLock { matcher in
@@ -151,6 +153,20 @@ package final class LiveQueries: Sendable {
         observed.release(except: names, now: LogicalClock.wallMillis)
     }
 
+    /// Ends what is kept for clients that may come back, where its time is over.
+    func expire(_ engine: RoostEngine) {
+        for name in observed.expire(now: LogicalClock.wallMillis) { mark(name, false, engine) }
+    }
+
+    private func mark(_ name: Namespace, _ isMarked: Bool, _ engine: RoostEngine) {
+        engine.submit(OperationOptions(mayUseReserve: true)) { transaction in
+            try ObservedMarks.set(name, isMarked: isMarked, &transaction)
+        } completion: { outcome in
+            // Without the mark a client that comes back after a restart gets the whole result.
+            if case .failure(let error) = outcome { engine.noteMarkFailure(error, name) }
+        }
+    }
+
     // MARK: Statistics
 
     /// Numbers for serverStatus, section `live`.
@@ -166,11 +182,48 @@ package final class LiveQueries: Sendable {
                 writer.append("matches", Int64(clamping: counters.events))
                 writer.append("deliveries", Int64(clamping: counters.deliveries))
                 writer.append("refreshes", Int64(clamping: counters.refreshes))
+                writer.append("passes", Int64(clamping: counters.passes))
+                writer.append("matcherMicros", Int64(clamping: counters.nanoseconds / 1_000))
                 writer.append("resets", Int64(clamping: resets.load(ordering: .relaxed)))
                 writer.append(
                     "lagSeconds",
                     isBehind
                         ? Int64(newest.seconds) - Int64(matcher.position.seconds) : Int64(0))
+            }
+        }
+    }
+}
+
+extension LiveQueries {
+    /// What a live query costs, for explain.
+    package func explain(_ request: LiveRequest) -> Document {
+        matcher.withLock { matcher in
+            let anchor = matcher.anchor(request)
+            let group = matcher.groups[request.identity]
+            let counters = matcher.counters
+            return Document { writer in
+                writer.append("namespace", request.namespace.description)
+                writer.append("result", request.keeping)
+                if let anchor {
+                    writer.append("anchor", anchor)
+                } else {
+                    writer.appendNull("anchor")
+                }
+                writer.append(
+                    "askedAbout",
+                    anchor == nil
+                        ? "every change of the collection"
+                        : "changes of documents with the anchor's keys, before or after")
+                writer.append("unanchoredQueries", Int64(matcher.restCount(request.namespace)))
+                writer.append("unanchoredQueriesMax", Int64(PredicateIndex.restMax))
+                writer.append("subscribers", Int64(group?.members ?? 0))
+                if counters.changes > 0 {
+                    writer.append(
+                        "candidatesPerChange",
+                        Double(counters.candidates) / Double(counters.changes))
+                    writer.append(
+                        "nanosPerChange", Int64(clamping: counters.nanoseconds / counters.changes))
+                }
             }
         }
     }

@@ -129,6 +129,17 @@ package struct LiveRequest: Sendable {
         }
     }
 
+    /// What is kept of the result, for explain.
+    var keeping: String {
+        switch shape {
+        case .rows: "rows, told from each change alone"
+        case .window: "a window with a spare tail"
+        case .pipeline(let pipeline, _):
+            MaintainedGroups(pipeline) != nil
+                ? "groups, kept from each change" : "all rows, read again when one changes"
+        }
+    }
+
     /// A hash of the identity that tokens carry: FNV-1a.
     var hash: UInt64 {
         identity.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }

@@ -13,6 +13,8 @@ final class LiveSubscription: Sendable {
     enum Bounds {
         static let eventsMax = 256
         static let bytesMax = 256 * 1024
+        /// The same where one commit alone is larger.
+        static let frameBytesMax = 1 << 20
     }
 
     /// What the reader finds.
@@ -37,6 +39,22 @@ final class LiveSubscription: Sendable {
         var waitNumber: UInt64 = 0
 
         var isEmpty: Bool { frames.isEmpty && behind == nil && error == nil }
+
+        /// Merges what waits, where that helps; else gives it up. A single frame stays, as long as
+        /// somebody waits for it.
+        mutating func shorten() {
+            if frames.count == 1, wake != nil || bytes <= Bounds.frameBytesMax { return }
+            if frames.count > 1, let merged = LiveFrame.merged(frames),
+                merged.count <= Bounds.eventsMax / 2, merged.bytes.count <= Bounds.bytesMax / 2
+            {
+                frames = [merged]
+                events = merged.count
+                bytes = merged.bytes.count
+                return
+            }
+            frames = []
+            behind = "more changed than is kept for a client that does not read"
+        }
     }
 
     private let outbox = Mutex(Outbox())
@@ -53,10 +71,7 @@ final class LiveSubscription: Sendable {
             outbox.events += frame.count
             outbox.bytes += frame.bytes.count
             let isOver = outbox.events > Bounds.eventsMax || outbox.bytes > Bounds.bytesMax
-            if isOver, outbox.frames.count > 1 {
-                outbox.frames = []
-                outbox.behind = "more changed than waits for a client that does not read"
-            }
+            if isOver { outbox.shorten() }
             defer { outbox.wake = nil }
             return (outbox.behind == nil, outbox.wake)
         }
@@ -109,14 +124,14 @@ final class LiveSubscription: Sendable {
         }
     }
 
-    /// Calls `wake` once when there is something to take; answers a number to cancel by, or nil
-    /// where there is something already and nothing will be called.
-    func wait(_ wake: @escaping @Sendable () -> Void) -> UInt64? {
+    /// Calls `wake` once when there is something to take; false where there is already, and nothing
+    /// will be called. `number` is to cancel by.
+    func wait(_ number: UInt64, _ wake: @escaping @Sendable () -> Void) -> Bool {
         outbox.withLock { outbox in
-            guard outbox.isEmpty, !outbox.isClosed else { return nil }
-            outbox.waitNumber += 1
+            guard outbox.isEmpty, !outbox.isClosed else { return false }
+            outbox.waitNumber = number
             outbox.wake = wake
-            return outbox.waitNumber
+            return true
         }
     }
 

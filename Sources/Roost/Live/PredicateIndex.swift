@@ -17,8 +17,8 @@ struct PredicateIndex {
     private struct Path {
         let path: FieldPath
         let pattern: IndexKeyPattern
-        /// The name, where the path is a field at the top.
-        let name: [UInt8]?
+        /// Its place in the one walk over the document; nil where the path is found by itself.
+        var slot: Int?
         var points: [UInt64: [LiveGroup]] = [:]
         var ranges = IntervalTree()
         var count = 0
@@ -26,7 +26,6 @@ struct PredicateIndex {
         init(_ path: FieldPath) {
             self.path = path
             pattern = IndexKeyPattern([IndexPart(path: path, descending: false)])
-            name = path.segments.count == 1 ? path.segments[0].name : nil
         }
     }
 
@@ -37,14 +36,16 @@ struct PredicateIndex {
     private var never: [LiveGroup] = []
     private var encoder = KeyEncoder(reserving: 64)
     private var keys = IndexKeys()
-    private var isSeen: [Bool] = []
+    /// The names that one walk finds.
+    private var names: [FieldName] = []
+    private var pool: [UInt8] = []
 
     // MARK: Groups
 
     /// Adds a group.
     /// - Throws: `badValue` (2) where it has no anchor and too many others have none.
     mutating func insert(_ group: LiveGroup) throws(DBError) {
-        guard let anchor = choose(group) else {
+        guard let anchor = choose(group.filter) else {
             guard rest.count < Self.restMax else { throw Self.refusal(group) }
             rest.append(group)
             return
@@ -67,8 +68,9 @@ struct PredicateIndex {
         }
     }
 
-    private func choose(_ group: LiveGroup) -> Anchor? {
-        Anchor.choose(group.filter) { path, key in
+    /// The anchor that a filter would get now.
+    func choose(_ filter: Filter) -> Anchor? {
+        Anchor.choose(filter) { path, key in
             guard let number = places[path] else { return 0 }
             return paths[number].points[Self.hash(key)]?.count ?? 0
         }
@@ -88,8 +90,14 @@ struct PredicateIndex {
         if let known = places[path] { return known }
         places[path] = paths.count
         paths.append(Path(path))
-        isSeen.append(false)
-        return paths.count - 1
+        let number = paths.count - 1
+        if path.segments.count == 1, names.count < FieldSlots.countMax {
+            let name = path.segments[0].name
+            paths[number].slot = names.count
+            pool += name
+            names.append(FieldName(at: pool.count - name.count, count: name.count, in: pool))
+        }
+        return number
     }
 
     /// Removes a group.
@@ -128,34 +136,18 @@ struct PredicateIndex {
             found.append(group)
         }
         if paths.isEmpty { return }
-        var left = paths.count
-        var elements = document.makeIterator()
-        while left > 0, let element = elements.next() {
-            guard let number = number(named: element.name), !isSeen[number] else { continue }
-            isSeen[number] = true
-            left -= 1
-            if element.value.type == .array {
+        let slots = document.locate(names.span, in: pool.span.bytes)
+        for number in paths.indices where paths[number].count > 0 {
+            guard let slot = paths[number].slot, let value = document.value(slots, slot),
+                value.type != .array
+            else {
                 findKeys(document, number, mark, &found)
-            } else {
-                encoder.removeAll()
-                encoder.append(element.value)
-                find(encoder.bytes.span.bytes, number, mark, &found)
+                continue
             }
+            encoder.removeAll()
+            encoder.append(value)
+            find(encoder.bytes.span.bytes, number, mark, &found)
         }
-        for number in paths.indices {
-            if isSeen[number] {
-                isSeen[number] = false
-            } else if paths[number].count > 0 {
-                findKeys(document, number, mark, &found)
-            }
-        }
-    }
-
-    private func number(named name: RawSpan) -> Int? {
-        for (number, path) in paths.enumerated() {
-            if let own = path.name, path.count > 0, name.equals(own.span.bytes) { return number }
-        }
-        return nil
     }
 
     /// Looks a document up by all its keys at a path: of arrays, of fields below the top, of
@@ -172,15 +164,14 @@ struct PredicateIndex {
             return
         }
         guard keys.count > 0 else { return }
-        let path = paths[number]
-        if !path.points.isEmpty {
+        if !paths[number].points.isEmpty {
             for index in 0..<keys.count {
-                if let groups = path.points[Self.hash(keys[index])] {
+                if let groups = paths[number].points[Self.hash(keys[index])] {
                     Self.add(groups, mark, &found)
                 }
             }
         }
-        path.ranges.find(
+        paths[number].ranges.find(
             IntervalTree.prefix(keys[0]), IntervalTree.prefix(keys[keys.count - 1]), mark,
             into: &found)
     }

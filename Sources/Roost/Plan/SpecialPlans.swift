@@ -80,9 +80,12 @@ extension Planner {
     /// Refuses a hint at an index that can't answer the query.
     func checkDemand(_ plan: QueryPlan) throws(DBError) {
         guard let demand = try SpecialDemand(conjuncts) else { return }
+        if case .text = demand {
+            throw DBError(.badValue, "A hint and $text can't be used in one query")
+        }
         guard case .index(let index) = plan.access else {
             if case .nothing = plan.access { return }
-            throw demand.failure
+            throw DBError(.badValue, "A hint at $natural can't be used with $near or $geoNear")
         }
         guard demand.isMet(by: index) else { throw demand.failure }
     }

@@ -57,16 +57,23 @@ extension RoostEngine {
         do {
             let reader = try store.makeReader()
             var report = VerificationReport()
+            if namespace == nil {
+                addStoreFaults(&report, try store.verify(only: [.catalog, .outcomes]))
+            }
             for entry in catalog.collections.values
             where namespace == nil || entry.namespace == namespace {
                 report.collections += 1
                 try reader.read { transaction in
                     var check = CollectionCheck(entry, interrupt)
-                    try check.run(transaction, &report)
+                    try report.noting(damageOf: "\(entry.namespace)") { report in
+                        try check.run(transaction, &report)
+                    }
                 }
             }
             if namespace == nil {
-                try reader.read { transaction in try LogCheck.run(transaction, &report) }
+                try report.noting(damageOf: "change log") { report in
+                    try reader.read { transaction in try LogCheck.run(transaction, &report) }
+                }
             }
             return report
         } catch {
@@ -75,10 +82,49 @@ extension RoostEngine {
     }
 }
 
+extension RoostEngine {
+    /// What is wrong below the documents: pages, and the engine's own tables.
+    private func addStoreFaults(_ report: inout VerificationReport, _ found: VerifyReport) {
+        var places: [TableID: String] = [
+            .catalog: "catalog", .changeLog: "change log",
+            .outcomes: "outcomes of retryable writes",
+        ]
+        for entry in catalog.collections.values {
+            places[entry.table] = "\(entry.namespace)"
+            if let table = entry.idTable { places[table] = "\(entry.namespace)" }
+            for index in entry.indexes {
+                places[index.table] = "\(entry.namespace) index \(index.name)"
+            }
+        }
+        for fault in store.pageReport.faults {
+            report.add(fault.table.flatMap { places[$0] } ?? "data file", fault.description)
+        }
+        for fault in found.faults {
+            report.add(places[fault.table] ?? "\(fault.table)", fault.description)
+        }
+    }
+}
+
+extension VerificationReport {
+    /// Runs a part of the check; a table that can't be read ends that part.
+    fileprivate mutating func noting(
+        damageOf place: String, _ body: (inout VerificationReport) throws -> Void
+    ) throws {
+        do {
+            try body(&self)
+        } catch let error as StorageError {
+            guard case .damaged = error else { throw error }
+            add(place, "\(error)")
+        }
+    }
+}
+
 /// The check of one collection.
 private struct CollectionCheck: ~Copyable {
     let entry: CollectionEntry
     var expected: [UInt64]
+    /// Which indexes are ready and have no damaged pages.
+    var isReadable: [Bool]
     var recordKey = KeyEncoder()
     var keys = IndexKeys()
     var scratch = MatchScratch()
@@ -89,11 +135,18 @@ private struct CollectionCheck: ~Copyable {
         self.entry = entry
         interrupts = InterruptMeter(interrupt)
         expected = [UInt64](repeating: 0, count: entry.indexes.count)
+        isReadable = [Bool](repeating: false, count: entry.indexes.count)
     }
 
     mutating func run(
         _ transaction: borrowing ReadTransaction, _ report: inout VerificationReport
     ) throws {
+        for (ordinal, index) in entry.indexes.enumerated() where index.isReady {
+            try report.noting(damageOf: "\(entry.namespace) index \(index.name)") { _ in
+                _ = try transaction.entryCount(index.table)
+                isReadable[ordinal] = true
+            }
+        }
         var cursor = transaction.cursor(entry.table)
         while try cursor.next() {
             report.documents += 1
@@ -107,7 +160,7 @@ private struct CollectionCheck: ~Copyable {
                 report.add("\(entry.namespace)", "\(describe(cursor.key)): \(error.message)")
             }
         }
-        for (ordinal, index) in entry.indexes.enumerated() where index.isReady {
+        for (ordinal, index) in entry.indexes.enumerated() where isReadable[ordinal] {
             try checkEntries(ordinal, index, transaction, &report)
         }
     }
@@ -128,7 +181,7 @@ private struct CollectionCheck: ~Copyable {
                 "\(entry.namespace)",
                 "_id \(ShellNotation.string(id)) lies under another key: \(describe(key))")
         }
-        for (ordinal, index) in entry.indexes.enumerated() where index.isReady {
+        for (ordinal, index) in entry.indexes.enumerated() where isReadable[ordinal] {
             keys.removeAll()
             if let filter = index.partialFilter, try !filter.matches(document, &scratch) {
                 continue

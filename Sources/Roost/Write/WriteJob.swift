@@ -186,8 +186,8 @@ final class WriteJob: @unchecked Sendable {
         }
     }
 
-    /// Hands a chunk to the writer thread.
-    private func apply(_ keys: [[UInt8]], isLast: Bool) {
+    /// Hands a chunk to the writer thread; `later` are keys of the chunk that follow.
+    private func apply(_ keys: [[UInt8]], later: ArraySlice<[UInt8]> = [], isLast: Bool) {
         guard let scan else { return }
         let writer = engine.writer
         let namespace = request.namespaces[scan.target.collection]
@@ -209,11 +209,16 @@ final class WriteJob: @unchecked Sendable {
                 interrupt: interrupt, &transaction)
         } completion: { outcome in
             switch outcome {
+            case .failure(let error) where error.code == .outOfDiskSpace && keys.count > 1:
+                // A smaller step needs less room at once.
+                let half = keys.count / 2
+                self.apply(
+                    Array(keys[..<half]), later: keys[half...] + later, isLast: isLast)
             case .failure(let error): self.end(error: error)
             case .success(let chunk):
                 self.applied(
-                    chunk.result, rest: keys.suffix(from: chunk.handled), isLast: isLast,
-                    had: keys.count)
+                    chunk.result, rest: keys.suffix(from: chunk.handled) + later,
+                    isLast: isLast, had: keys.count)
             }
         }
     }

@@ -19,7 +19,7 @@ final class RunningQuery: Sendable {
     private let state = Mutex(State())
     private let target: ConnectionString
     /// How long a killed operation may take to end.
-    private static let patience = Duration.seconds(3)
+    private static let patience = Duration.seconds(1)
 
     init(_ target: ConnectionString) {
         self.target = target

@@ -147,7 +147,13 @@ final class ShellSession {
         switch request.answer {
         case .rows, .one, .changes, .explanationRow, .names:
             var cursor = try Cursor(reply: reply, database: database, on: connection)
-            return try await show(&cursor, request, pages: pages)
+            do throws(DBError) {
+                return try await show(&cursor, request, pages: pages)
+            } catch {
+                // The server need not keep what nobody will read.
+                try? await cursor.close()
+                throw error
+            }
         default:
             let shown = try ReplyText(format).text(of: reply, request.answer, ids)
             var pager = Pager(isOn: pages)

@@ -64,6 +64,7 @@ enum Aggregate {
             namespace: namespace, owner: call.cursorOwner,
             limits: BatchLimits(documentsMax: batchSize ?? BatchLimits.firstBatchDocuments))
         plan.isKeptWhenIdle = false
+        plan.staysOpen = batchSize == 0
         plan.snapshotTime = call.special.givenSnapshotTime
         let cursor = try call.core.engine.openCursor(request)
         return try BatchRun.start(cursor, plan, call, &reply)
@@ -120,11 +121,22 @@ enum Aggregate {
     static func request(
         _ call: borrowing CommandCall, _ namespace: Namespace, source: TextSource? = nil
     ) throws(DBError) -> AggregateRequest {
-        let compiler = try QueryCompiler(call, namespace, source: source)
         guard let stages = call.value("pipeline")?.array else {
             throw DBError(
                 .typeMismatch, "'pipeline' option must be specified as an array")
         }
+        guard let replaced = try ServerStages.replacingInside(stages, call) else {
+            return try request(call, namespace, stages, source)
+        }
+        let list = OwnedValue(.array(replaced))
+        return try request(call, namespace, DocumentView(list.view.bytes), source)
+    }
+
+    private static func request(
+        _ call: borrowing CommandCall, _ namespace: Namespace, _ stages: DocumentView,
+        _ source: TextSource?
+    ) throws(DBError) -> AggregateRequest {
+        let compiler = try QueryCompiler(call, namespace, source: source)
         var namespace = namespace
         let pipeline: Pipeline
         if let listed = try ServerStages.replacing(stages, on: namespace, call) {
@@ -160,9 +172,6 @@ enum Aggregate {
 }
 
 extension ValueView {
-    /// Whether this is the number 1, of whichever type.
-    fileprivate var isOne: Bool {
-        let one = OwnedValue(.int32(1))
-        return isNumeric && compare(one.view) == 0
-    }
+    /// Whether this is the number 1, of whichever type; as a double where it is a decimal.
+    fileprivate var isOne: Bool { anyDouble == 1 }
 }

@@ -123,8 +123,9 @@ enum DBStats {
         reply.append("totalSize", Double(dataBytes + indexBytes) / scale)
         if tellsFree { reply.append("totalFreeStorageSize", 0.0) }
         reply.append("scaleFactor", Int64(try CollStats.scale(call)))
-        reply.append("fsUsedSize", Double(engine.fileBytes) / scale)
-        reply.append("fsTotalSize", Double(engine.quotaBytes) / scale)
+        let space = engine.space
+        reply.append("fsUsedSize", Double(space.used) / scale)
+        reply.append("fsTotalSize", Double(space.total) / scale)
         return .done
     }
 }

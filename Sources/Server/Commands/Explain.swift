@@ -22,7 +22,7 @@ enum Explain {
         }
         let explained = try explainedCall(inner, call)
         let echo = Document(copying: inner)
-        if !["aggregate", "query"].contains("\(explained.command.name)"),
+        if !["aggregate", "live", "query"].contains("\(explained.command.name)"),
             try call.core.engine.resolveView(try explained.namespace()) != nil
         {
             throw DBError(
@@ -46,6 +46,8 @@ enum Explain {
                 try Distinct.request(explained),
                 filter: explained.ownedDocument("query") ?? Document(), verbosity)
             return try answer(read, echo, call, &reply)
+        case "live":
+            return try run(live: explained, echo, &reply)
         case "aggregate":
             let request = try Aggregate.request(explained, try Aggregate.namespace(explained))
             return try run(aggregate: request, explained, verbosity, &reply)
@@ -93,6 +95,16 @@ enum Explain {
             connection: call.connection)
     }
 
+    /// Tells what a live query costs at each write.
+    static func run(
+        live call: borrowing CommandCall, _ echo: Document, _ reply: inout ReplyWriter
+    ) throws(DBError) -> CommandOutcome {
+        let request = try Live.request(call, try call.namespace())
+        reply.append("live", document: call.core.engine.live.explain(request))
+        reply.append("command", document: echo)
+        return .done
+    }
+
     /// Explains the reading part of an aggregation, in fields of the reply or in a cursor's row.
     static func run(
         aggregate request: AggregateRequest, _ call: borrowing CommandCall,
@@ -103,8 +115,26 @@ enum Explain {
         let read = call.core.engine.explain(
             request, filter: firstMatch(call), sort: nil, verbosity)
         return try answer(
-            read, echo ?? Document(copying: call.body), row: isRow ? request.namespace : nil, call,
-            &reply)
+            read, echo ?? Document(copying: call.body), row: isRow ? request.namespace : nil,
+            stages: stages(of: request, call), call, &reply)
+    }
+
+    /// The stages behind the read, as given, where they are not part of its plan: those of a
+    /// pipeline that writes its results, or makes its own documents.
+    private static func stages(
+        of request: AggregateRequest, _ call: borrowing CommandCall
+    ) -> [Document]? {
+        guard request.pipeline.destination != nil || request.pipeline.isCollectionless,
+            let given = call.value("pipeline")?.array
+        else { return nil }
+        var stages: [Document] = []
+        var elements = given.makeIterator()
+        while let element = elements.next() {
+            guard let stage = element.value.document else { continue }
+            let isRead = stages.isEmpty && stage.value("$match") != nil
+            if !isRead { stages.append(Document(copying: stage)) }
+        }
+        return stages
     }
 
     /// Explains the search for the documents that a write changes.
@@ -144,7 +174,7 @@ enum Explain {
     }
 
     private static func answer(
-        _ read: ExplainRead, _ echo: Document, row: Namespace? = nil,
+        _ read: ExplainRead, _ echo: Document, row: Namespace? = nil, stages: [Document]? = nil,
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         let port = call.core.options.listen.first?.port ?? 27_017
@@ -157,7 +187,19 @@ enum Explain {
             writer.close(start)
             let bytes = writer.take()
             let mark = row.map { _ in RowReply.open(&reply) }
-            reply.appendFields(of: DocumentView(bytes.span.bytes))
+            if let stages {
+                reply.append("explainVersion", "1")
+                let list = reply.openArray("stages")
+                let cursor = Document { writer in
+                    let start = writer.openDocument("$cursor")
+                    writer.appendFields(of: DocumentView(bytes.span.bytes))
+                    writer.close(start)
+                }
+                for stage in [cursor] + stages { reply.append(element: stage.view) }
+                reply.close(list)
+            } else {
+                reply.appendFields(of: DocumentView(bytes.span.bytes))
+            }
             reply.append("command", document: echo)
             let server = reply.openDocument("serverInfo")
             reply.append("host", HostInfo.hostName)
@@ -165,7 +207,34 @@ enum Explain {
             reply.append("version", Version.compatible)
             reply.append("gitVersion", "roost-\(Version.roost)")
             reply.close(server)
+            let parameters = reply.openDocument("serverParameters")
+            reply.append(
+                "internalQueryMaxBlockingSortMemoryUsageBytes",
+                Int64(ExecutionResources.defaultMemoryBytesMax))
+            reply.close(parameters)
+            reply.append("queryShapeHash", shapeHash(echo))
             if let row, let mark { RowReply.close(mark, row, &reply) }
         }.run(call, &reply)
+    }
+
+    /// A name for the shape of a command: what it asks for, without the values.
+    private static func shapeHash(_ command: Document) -> String {
+        var text = ""
+        appendShape(of: command.view, to: &text)
+        return (0..<4).map { QueryShape.hash("\($0)\(text)") }.joined()
+    }
+
+    private static func appendShape(of document: DocumentView, to text: inout String) {
+        var elements = document.makeIterator()
+        while let element = elements.next() {
+            text += "\(element.nameString):"
+            if let nested = element.value.nested {
+                text += "("
+                appendShape(of: nested, to: &text)
+                text += ")"
+            } else {
+                text += element.value.type.alias
+            }
+        }
     }
 }

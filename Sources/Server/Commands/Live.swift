@@ -96,11 +96,11 @@ enum Live {
         var source = namespace
         var foreign: [Namespace] = []
         let engine = call.core.engine
-        addForeign(stages, call.database, engine, &foreign)
+        try addForeign(stages, call.database, engine, &foreign)
         let pipeline: Pipeline
         if let view = try engine.resolveView(namespace) {
             source = view.namespace
-            addForeign(
+            try addForeign(
                 OwnedValue(.array(view.stages)).view, call.database, engine, &foreign)
             pipeline = try compiler.pipeline(view.stages + ViewRead.values(array))
         } else {
@@ -117,12 +117,12 @@ enum Live {
     private static func addForeign(
         _ stages: ValueView, _ database: String, _ engine: RoostEngine,
         _ found: inout [Namespace]
-    ) {
+    ) throws(DBError) {
         for (other, name) in LiveRefusal.foreignNames(stages) {
             var namespace = Namespace(other ?? database, name)
-            if let view = try? engine.resolveView(namespace) {
+            if let view = try engine.resolveView(namespace) {
                 namespace = view.namespace
-                addForeign(OwnedValue(.array(view.stages)).view, database, engine, &found)
+                try addForeign(OwnedValue(.array(view.stages)).view, database, engine, &found)
             }
             if !found.contains(namespace) { found.append(namespace) }
         }

@@ -48,6 +48,8 @@ enum PlanCacheCommands {
                 "isActive": true, "works": .int64(Int64(plan.works)), "worksType": "works",
                 "timeOfCreation": .date(plan.createdMillis), "hits": .int64(Int64(plan.hits)),
                 "createdFromQuery": ["shape": .string(plan.shape)],
+                "estimatedSizeBytes": .int64(
+                    Int64(plan.shape.utf8.count + plan.summary.utf8.count)),
                 "cachedPlan": ["summary": .string(plan.summary)], "indexFilterSet": false,
                 "host": .string(HostInfo.hostName),
             ]

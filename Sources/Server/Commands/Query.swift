@@ -17,6 +17,7 @@ enum QueryCommand {
         fields: [
             FieldSpec("params", .document), FieldSpec("cursor", .document),
             FieldSpec("collation", .document), FieldSpec("bypassDocumentValidation", .truth),
+            FieldSpec("resumeAfter", [.string, .document]),
         ], help: "runs a statement of the text query language", run: run)
 
     private static func run(
@@ -30,6 +31,8 @@ enum QueryCommand {
             case .read(let collection, let stages):
                 return try Aggregate.run(
                     try aggregate(collection, stages, call), source: TextSource(text), &reply)
+            case .live(let collection, let stages):
+                return try Live.definition.run(try live(collection, stages, call), &reply)
             case .explain(let collection, _, let verbosity):
                 // Places are for errors; an explanation shows the stages without them.
                 guard case .explain(_, let stages, _) = try compile(text, call) else { break }
@@ -78,10 +81,11 @@ enum QueryCommand {
             throw DBError(
                 DBError.Code(rawValue: 50768),
                 "txnNumber outside of a transaction is for inserts, updates and deletes")
-        case .explain, .dropIndex, .dropCollection:
+        case .live, .explain, .dropIndex, .dropCollection:
             throw DBError(
                 .operationNotSupportedInTransaction,
-                "'explain' and 'drop' can't be part of a transaction; run them outside of it")
+                "'live', 'explain' and 'drop' can't be part of a transaction; run them outside of it"
+            )
         }
     }
 
@@ -113,6 +117,8 @@ enum QueryCommand {
             let inner = try aggregate(collection, stages, call)
             let request = try Aggregate.request(inner, try Aggregate.namespace(inner))
             return try Explain.run(aggregate: request, inner, verbosity, echo: echo, &reply)
+        case .live(let collection, let stages):
+            return try Explain.run(live: try live(collection, stages, call), echo, &reply)
         case .update(let collection, let filter, _, _), .delete(let collection, let filter):
             let namespace = Namespace(call.database, collection)
             try namespace.validate()
@@ -126,6 +132,23 @@ enum QueryCommand {
                     "only 'from', 'update', 'upsert' and 'delete' can be explained"),
                 in: text)
         }
+    }
+
+    /// The live query as the command that would run it.
+    private static func live(
+        _ collection: String, _ stages: [Value], _ call: borrowing CommandCall
+    ) throws(DBError) -> CommandCall {
+        let cursor = call.ownedDocument("cursor")
+        let collation = call.ownedDocument("collation")
+        let token = call.ownedValue("resumeAfter")
+        let command = Document { writer in
+            writer.append("live", collection)
+            writer.append("pipeline", .array(stages))
+            if let cursor { writer.append("cursor", cursor) }
+            if let collation { writer.append("collation", collation) }
+            if let token { writer.append("resumeAfter", token) }
+        }
+        return try Explain.explainedCall(command.view, call)
     }
 
     // MARK: Writes
@@ -264,7 +287,7 @@ extension TextCommand {
     /// The collection that the statement is about.
     fileprivate var collection: String {
         switch self {
-        case .read(let name, _), .explain(let name, _, _), .insert(let name, _),
+        case .read(let name, _), .live(let name, _), .explain(let name, _, _), .insert(let name, _),
             .update(let name, _, _, _), .delete(let name, _), .createIndex(let name, _),
             .dropIndex(let name, _), .createCollection(let name, _), .dropCollection(let name):
             name

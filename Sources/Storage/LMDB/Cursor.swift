@@ -1,3 +1,4 @@
+import CChecksum
 import CLMDB
 
 extension LMDBStore {
@@ -139,6 +140,7 @@ extension LMDBStore {
                     RawSpan(_unsafeBytes: bytes ?? Self.nothing), borrowing: self)
             }
             guard isPlaced else { return RawSpan() }
+            roost_prefetch_below(storedValue.mv_data, storedValue.mv_size)
             guard let payload = StoredBytes.payload(key: keyBytes, stored: storedValue) else {
                 throw .corrupted(table: entry.table, key: Array(keyBytes))
             }

@@ -21,6 +21,11 @@ final class Environment: @unchecked Sendable {
     /// The next table number, as found at opening.
     private(set) var firstFreeTable = TableID.firstFree
 
+    /// What was wrong with the file's pages at opening.
+    let pageReport: PageReport
+    /// Tables that can't be read.
+    private(set) var damagedTables: Set<UInt64> = []
+
     /// LMDB's handles of the two tables of the store's own.
     private(set) var registryHandle: UInt32 = 0
     private(set) var sharedHandle: UInt32 = 0
@@ -36,7 +41,7 @@ final class Environment: @unchecked Sendable {
     /// The most tables that LMDB may have open: own ones, shared, registry, and dropped ones whose
     /// handle a reader still uses.
     static let handlesMax = 1024
-    private static let dataName = "data.mdb"
+    static let dataName = "data.mdb"
 
     /// Whether a folder holds a data file.
     static func dataExists(at path: String) -> Bool {
@@ -50,10 +55,18 @@ final class Environment: @unchecked Sendable {
         if FileSystem.size("\(path)/\(Self.dataName)") == nil {
             try Self.create(in: path, options)
         }
-        (handle, mapBytes) = try Self.open(path, options)
+        pageReport = try FileCheck.checkPages(folder: path, options)
+        let hasLock = FileCheck.reserveLock(folder: path, readersMax: options.readersMax)
+        (handle, mapBytes) = try Self.open(path, options, hasLock: hasLock)
         self.path = path
         self.options = options
         readers = ReaderList()
+        if !hasLock {
+            stopWrites("the disk had no room for the lock file; make some and open again")
+        }
+        if !pageReport.isSound {
+            stopWrites("the data file is damaged (\(pageReport.summary)); restore a backup")
+        }
         // Where this throws, deinit closes LMDB: all stored properties are set.
         try load()
     }
@@ -100,7 +113,10 @@ final class Environment: @unchecked Sendable {
         let draft = "\(path)/new"
         try FileSystem.makeFolder(draft)
         for name in [dataName, "lock.mdb"] { unlink("\(draft)/\(name)") }
-        let (handle, _) = try open(draft, options)
+        guard FileCheck.reserveLock(folder: draft, readersMax: options.readersMax) else {
+            throw .diskFull
+        }
+        let (handle, _) = try open(draft, options, hasLock: true)
         do throws(StorageError) {
             try Registry.format(handle)
         } catch {
@@ -118,14 +134,15 @@ final class Environment: @unchecked Sendable {
     }
 
     /// Opens LMDB on a folder with the largest map that the system grants.
+    /// Without a lock file the writer doesn't see readers, so nothing may be written.
     private static func open(
-        _ path: String, _ options: LMDBStore.Options
+        _ path: String, _ options: LMDBStore.Options, hasLock: Bool
     ) throws(StorageError) -> (OpaquePointer, UInt64) {
-        try FileCheck.check(folder: path, dataName: dataName)
         var mapBytes = wantedMapBytes(path, options)
         var flags = UInt32(MDB_NOTLS)
         if options.durability == .relaxed { flags |= UInt32(MDB_NOMETASYNC) }
         if options.randomReads { flags |= UInt32(MDB_NORDAHEAD) }
+        if !hasLock { flags |= UInt32(MDB_NOLOCK) }
         while true {
             var opened: OpaquePointer?
             let made = mdb_env_create(&opened)
@@ -147,23 +164,41 @@ final class Environment: @unchecked Sendable {
         }
     }
 
-    /// Twice what the file may come to, rounded up to a power of two: the quota, else the disk. A map
-    /// costs only address space, of which a process has 128 TiB; a quota lets it hold many stores.
+    /// The quota, which LMDB itself then keeps to the page; else twice what the disk has, rounded up
+    /// to a power of two. A map costs only address space, of which a process has 128 TiB.
     private static func wantedMapBytes(_ path: String, _ options: LMDBStore.Options) -> UInt64 {
         let most: UInt64 = 1 << 46
-        var mapBytes: UInt64 = options.quotaBytes == nil ? 1 << 40 : 1 << 30
-        let limit = options.quotaBytes ?? LMDBCode.diskBytes(path) ?? 0
+        let pageBytes = UInt64(PageFile.pageBytes)
+        if let quota = options.quotaBytes {
+            return min(max(quota, 1 << 20), most) / pageBytes * pageBytes
+        }
+        var mapBytes: UInt64 = 1 << 40
+        let limit = LMDBCode.diskBytes(path) ?? 0
         while mapBytes < most, mapBytes / 2 < limit { mapBytes *= 2 }
         return mapBytes
     }
 
+    private func isDamaged(_ table: TableMap.Entry) -> Bool {
+        let tree = table.isShared ? Registry.sharedName : String(table.id)
+        return pageReport.damagedTrees.contains(tree)
+    }
+
+    /// The error for a table that the map of tables doesn't have.
+    func missing(_ table: TableID) -> StorageError {
+        damagedTables.contains(table.rawValue)
+            ? .damaged(reason: "\(table) has damaged pages") : .noSuchTable(table)
+    }
+
     private func load() throws(StorageError) {
         var loaded = try Registry.load(handle, path)
-        if try Registry.complete(handle, loaded) { loaded = try Registry.load(handle, path) }
+        damagedTables = Set(loaded.tables.filter { isDamaged($0) }.map(\.id))
+        if writesStopped == nil, pageReport.isSound, try Registry.complete(handle, loaded) {
+            loaded = try Registry.load(handle, path)
+        }
         identity = loaded.identity
         firstFreeTable = loaded.nextTable
         registryHandle = loaded.registryHandle
         sharedHandle = loaded.sharedHandle
-        publish(TableMap(loaded.tables))
+        publish(TableMap(loaded.tables.filter { !damagedTables.contains($0.id) }))
     }
 }

@@ -3,45 +3,52 @@ import Glibc
 /// What must hold before LMDB maps the files of a folder: it trusts them, and a page that isn't
 /// there ends the process with SIGBUS.
 enum FileCheck {
-    private static let pageBytes: UInt64 = 4096
-    /// Room for the lock file, which is mapped and written through the map.
-    private static let lockBytesMin: UInt64 = 256 << 10
-    /// Pages at the end that a commit allocated and did not need are never written.
-    private static let missingBytesMax: UInt64 = 1 << 20
+    /// Beside the data once a fault in the map has ended the process: the next opening looks at
+    /// every page.
+    static let faultName = "fault"
 
-    /// Throws `diskFull` where the lock file can't be made, `damaged` for a data file that lacks
-    /// much of what its header speaks of.
-    static func check(folder: String, dataName: String) throws(StorageError) {
-        if let free = LMDBCode.freeDiskBytes(folder), free < lockBytesMin { throw .diskFull }
-        let descriptor = Glibc.open("\(folder)/\(dataName)", O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return }
-        defer { close(descriptor) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { return }
-        let fileBytes = UInt64(clamping: status.st_size)
-        let wanted = bytesInHeader(descriptor)
-        guard fileBytes + missingBytesMax < wanted, fileBytes < wanted / 4 * 3 else { return }
-        throw .damaged(
-            reason: "\(folder)/\(dataName) has \(fileBytes) bytes, its header speaks of \(wanted)")
+    /// Checks the pages of the data file where that is cheap (a small file) or called for (a file
+    /// shorter than its header says, an earlier fault).
+    ///
+    /// Throws `damaged` where nothing could be read; damage of single trees is in the report.
+    static func checkPages(
+        folder: String, _ options: LMDBStore.Options
+    ) throws(StorageError) -> PageReport {
+        let path = "\(folder)/\(Environment.dataName)"
+        let mark = "\(folder)/\(faultName)"
+        let bytes = UInt64(clamping: FileSystem.size(path) ?? 0)
+        let hadFault = access(mark, F_OK) == 0
+        guard
+            options.checksAllPages || hadFault || bytes <= options.checkedBytesMax
+                || isCut(path)
+        else { return PageReport() }
+        let report = PageCheck.run(path)
+        if report.isUnreadable { throw .damaged(reason: report.summary) }
+        if hadFault, report.isSound { unlink(mark) }
+        return report
     }
 
-    /// The size that the newer of the two headers tells; 0 where there is none. (A page's header
-    /// takes 16 bytes; in the meta data behind it the last page's number is at 120, the commit's
-    /// at 128.)
-    private static func bytesInHeader(_ descriptor: Int32) -> UInt64 {
-        var newest: (commit: UInt64, pages: UInt64) = (0, 0)
-        for page in 0..<2 {
-            let bytes = [UInt8](unsafeUninitializedCapacity: 152) { buffer, count in
-                let offset = page * Int(pageBytes)
-                count = max(0, pread(descriptor, buffer.baseAddress, buffer.count, offset))
-            }
-            guard bytes.count == 152 else { continue }
-            let span = bytes.span.bytes
-            // SAFETY: 152 bytes were read, and the offsets lie below that.
-            let last = span.unsafeLoadUnaligned(fromByteOffset: 136, as: UInt64.self)
-            let commit = span.unsafeLoadUnaligned(fromByteOffset: 144, as: UInt64.self)
-            if commit >= newest.commit, last < 1 << 40 { newest = (commit, last + 1) }
+    /// Whether the file is shorter than the pages that its newest header speaks of. Pages at the
+    /// end that a commit allocated and did not need are never written, so it may be all the same.
+    private static func isCut(_ path: String) -> Bool {
+        guard let file = PageFile(path) else { return false }
+        do throws(PageFault) {
+            return try file.newestMeta().lastPage >= file.pageCount
+        } catch {
+            return true
         }
-        return newest.pages * pageBytes
     }
+
+    /// The lock file's room on the disk: it is written through a map, where a full disk would end
+    /// the process. Answers whether it is there.
+    static func reserveLock(folder: String, readersMax: Int) -> Bool {
+        let descriptor = Glibc.open("\(folder)/lock.mdb", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return posix_fallocate(descriptor, 0, lockHeaderBytes + readersMax * lockSlotBytes) == 0
+    }
+
+    /// The lock file: LMDB's header and a slot for each reader, with room to spare.
+    private static let lockHeaderBytes = 8192
+    private static let lockSlotBytes = 64
 }

@@ -39,8 +39,9 @@ final class FolderLock: Sendable {
         }
         self.identity = identity
         self.descriptor = descriptor
+        // Over what is there, so that it works on a full disk too.
         var text = Array("\(getpid())\n".utf8)
-        ftruncate(descriptor, 0)
+        text += [UInt8](repeating: 0x20, count: max(0, 16 - text.count))
         pwrite(descriptor, &text, text.count, 0)
     }
 

@@ -12,15 +12,16 @@ extension LMDBStore {
     private static let sliceNanos: UInt64 = 500_000_000
     private static let sliceEntries = 1024
 
-    /// Goes over every table and entry. `progress` is called now and then with what was seen so
+    /// Goes over every table and entry, or only some tables and the registry. `progress` is called now and then with what was seen so
     /// far. Throws where the walk itself can't go on (`damaged`, `closed` …); faults of single
     /// entries are in the report.
     package func verify(
-        progress: (VerifyReport) -> Void = { _ in }
+        only tables: Set<TableID>? = nil, progress: (VerifyReport) -> Void = { _ in }
     ) throws(StorageError) -> VerifyReport {
         let reader = try makeReader()
         var report = VerifyReport()
-        for entry in reader.tablesToVerify() {
+        for entry in reader.tablesToVerify()
+        where entry.table == .registry || tables?.contains(entry.table) ?? true {
             report.tables += 1
             try verify(entry, reader, &report, progress)
         }

@@ -7,6 +7,7 @@
 // - `TableMap` says where each table lives: a tree of its own while there are few, otherwise a part
 //   of one shared tree. It is immutable and replaced as a whole, so that readers need no lock.
 // - The `Registry` table records format, identity and tables; `StoredBytes` says how bytes lie.
+// - `PageCheck` looks at the pages of a file before LMDB trusts them.
 // - `SpaceBudget` keeps the quota, the `Reclaimer` gives back the space of dropped tables.
 
 import Synchronization
@@ -44,6 +45,11 @@ package final class LMDBStore: OrderedStore, Sendable {
         package var diskReserveBytes: UInt64 = 16 << 20
         /// Snapshots held longer count as overdue in the statistics.
         package var readerMillisMax: UInt64 = 2000
+        /// A file up to this size is checked page by page when it is opened; a larger one only
+        /// where it is shorter than it should be, or after a fault ended the process.
+        package var checkedBytesMax: UInt64 = 64 << 20
+        /// Check the file page by page whatever its size.
+        package var checksAllPages = false
         /// The data is much larger than memory and read at random: don't read ahead.
         package var randomReads = false
 
@@ -63,6 +69,8 @@ package final class LMDBStore: OrderedStore, Sendable {
 
     /// What closing lets go of.
     private let running: Mutex<Running?>
+    /// What was wrong with the file's pages at opening.
+    package let pageReport: PageReport
     /// Whether a folder holds a store.
     package static func exists(at path: String) -> Bool {
         Environment.dataExists(at: path)
@@ -75,6 +83,7 @@ package final class LMDBStore: OrderedStore, Sendable {
         let writer = Writer(environment)
         try writer.start()
         identity = environment.identity
+        pageReport = environment.pageReport
         running = Mutex(Running(environment: environment, writer: writer))
     }
 
@@ -135,6 +144,11 @@ package final class LMDBStore: OrderedStore, Sendable {
         return try result.get()
     }
 
+    /// Refuses all writes from now on, and says why; reads go on.
+    package func stopWrites(_ reason: String) {
+        running.withLock { $0 }?.environment.stopWrites(reason)
+    }
+
     /// Counters and gauges, all 0 once closed; costs microseconds.
     package func statistics() -> StoreStatistics {
         guard let running = running.withLock({ $0 }) else { return StoreStatistics() }
@@ -148,6 +162,12 @@ package final class LMDBStore: OrderedStore, Sendable {
         statistics.lastSnapshotID = info.snapshotID
         statistics.fileBytes = info.pages * 4096
         statistics.quotaBytes = SpaceBudget(environment).quotaBytes
+        statistics.hasQuota = environment.options.quotaBytes != nil
+        if let total = LMDBCode.diskBytes(environment.path),
+            let free = LMDBCode.freeDiskBytes(environment.path)
+        {
+            statistics.disk = (total, free)
+        }
         statistics.readers = readers.count
         statistics.oldestReaderMillis = readers.oldestMillis
         statistics.readersOverdue = readers.overdue

@@ -170,7 +170,13 @@ extension LMDBStore {
         @inline(never)
         func missing(_ table: TableID) -> StorageError {
             failureCode == 0
-                ? .noSuchTable(table) : LMDBCode.error(failureCode, "mdb_txn_renew")
+                ? environment.missing(table) : LMDBCode.error(failureCode, "mdb_txn_renew")
+        }
+
+        /// LMDB's code for a cursor on a table that the map doesn't have.
+        @inline(never)
+        fileprivate func codeOfMissing(_ table: TableID) -> Int32 {
+            environment.damagedTables.contains(table.rawValue) ? MDB_CORRUPTED : MDB_BAD_DBI
         }
 
         /// A cursor on a table: the idle one of its handle, or a new one.
@@ -255,7 +261,8 @@ extension LMDBStore {
         @_lifetime(borrow self)
         private func storedCursor(_ table: TableID) -> Cursor {
             guard let entry = reader.tables.find(table, at: reader.snapshotID) else {
-                let code = reader.failureCode == 0 ? MDB_BAD_DBI : reader.failureCode
+                let code =
+                    reader.failureCode == 0 ? reader.codeOfMissing(table) : reader.failureCode
                 return _overrideLifetime(
                     Cursor(failure: code, table, scratch: reader.scratch), borrowing: self)
             }

@@ -11,6 +11,10 @@ struct SpaceBudget {
     let quotaBytes: UInt64
     /// Above this, operations without leave to use the reserve are refused.
     let softBytes: UInt64
+    /// An operation that began below `softBytes` may go on to here.
+    private let ordinaryBytes: UInt64
+    /// Whether the operation at hand may use the reserve.
+    var mayUseReserve = false
     private let diskReserveBytes: UInt64
     private var usedBytes: UInt64 = 0
     private var chargedBytes: UInt64 = 0
@@ -21,9 +25,12 @@ struct SpaceBudget {
     private var isDiskFull = false
 
     init(_ environment: Environment) {
-        let most = environment.mapBytes / 10 * 9
-        quotaBytes = min(environment.options.quotaBytes ?? most, most)
+        // The map is the quota, where there is one.
+        quotaBytes =
+            environment.options.quotaBytes == nil
+            ? environment.mapBytes / 10 * 9 : environment.mapBytes
         softBytes = quotaBytes / 20 * 19
+        ordinaryBytes = softBytes + (quotaBytes - softBytes) / 2
         // A small file system keeps a twentieth, so that there is room beside the reserve.
         let diskBytes = LMDBCode.diskBytes(environment.path) ?? .max
         diskReserveBytes = min(environment.options.diskReserveBytes, diskBytes / 20)
@@ -57,7 +64,8 @@ struct SpaceBudget {
     }
 
     /// Why an operation may not start; nil if it may.
-    func refusal(mayUseReserve: Bool) -> StorageError? {
+    mutating func refusal(mayUseReserve: Bool) -> StorageError? {
+        self.mayUseReserve = mayUseReserve
         if mayUseReserve { return nil }
         if isDiskFull { return .diskFull }
         return usedBytes + chargedBytes >= softBytes ? exceeded : nil
@@ -70,7 +78,7 @@ struct SpaceBudget {
         chargedBytes +=
             bytes < Self.pageBytes / 2
             ? bytes : (bytes + Self.pageBytes - 1) / Self.pageBytes * Self.pageBytes
-        return usedBytes + chargedBytes <= quotaBytes
+        return usedBytes + chargedBytes <= (mayUseReserve ? quotaBytes : ordinaryBytes)
     }
 
     /// The error that says how full it is.

@@ -29,6 +29,7 @@ enum StoredBytes {
         let stored = UnsafeRawBufferPointer(start: stored.mv_data, count: stored.mv_size)
         let count = stored.count - checksumBytes
         guard count >= 0 else { return nil }
+        roost_prefetch(stored.baseAddress, stored.count)
         let payload = UnsafeRawBufferPointer(rebasing: stored[..<count])
         let expected = UInt32(
             littleEndian: stored.loadUnaligned(fromByteOffset: count, as: UInt32.self))

@@ -264,7 +264,7 @@ extension LMDBStore {
         private func entry(_ table: TableID) throws(StorageError) -> TableMap.Entry {
             // Nothing is dropped later than this transaction.
             guard let entry = context.undoable.tables.find(table, at: .max - 1) else {
-                throw .noSuchTable(table)
+                throw context.environment.missing(table)
             }
             return entry
         }

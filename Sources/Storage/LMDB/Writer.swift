@@ -260,6 +260,7 @@ final class Writer: @unchecked Sendable {
         hooks.withLock { $0 }.didAbort?()
         if let error = error as? StorageError, LMDBCode.stopsWrites(error) {
             environment.stopWrites(error.description)
+            hooks.withLock { $0 }.didStopWrites?(error.description)
         } else if jobs.count > 1 {
             return false
         }

@@ -22,7 +22,7 @@ import Testing
         let document: Document = ["_id": 1, "a": 5]
         var writer = DocumentWriter()
         let time = WriteTime(millis: 7, timestamp: Timestamp(rawValue: 0))
-        try stages.apply(to: document.view, time: time, into: &writer)
+        try stages.apply(to: document.view, time: time, nil, into: &writer)
         #expect(Document(copying: DocumentView(writer.bytes.span.bytes)) == row.result)
     }
 }

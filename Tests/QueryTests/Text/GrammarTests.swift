@@ -1,4 +1,4 @@
-// The grammar as written down: every example in Grammar.md parses.
+// The grammar as written down: every example in Grammar.md parses, and every sentence made of it.
 
 import BSON
 import Foundation
@@ -23,6 +23,28 @@ import Testing
             examples.append(example.replacingOccurrences(of: "\u{1}", with: "|"))
         }
         return examples
+    }
+
+    /// Sentences made at random from the grammar's productions.
+    @Test(arguments: 0..<10)
+    func everySentenceParses(_ seed: UInt64) throws {
+        let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("../../../Sources/Query/Text/Grammar.md").standardized
+        let text = try String(contentsOf: path, encoding: .utf8)
+        let parts = text.components(separatedBy: "```ebnf\n")
+        let block = try #require(parts.count > 1 ? parts[1].components(separatedBy: "```")[0] : nil)
+        var sentences = try GrammarSentences(block, seed: seed)
+        var kinds: Set<String> = []
+        for _ in 0..<400 {
+            let sentence = sentences.next()
+            kinds.insert(String(sentence.prefix { $0.isLetter }))
+            do throws(TextError) {
+                _ = try TextParser.parse(sentence)
+            } catch {
+                Issue.record("seed \(seed): \(error.located(in: sentence).message)")
+            }
+        }
+        #expect(kinds.count == 10, "\(kinds)")
     }
 
     @Test func everyExampleParses() throws {

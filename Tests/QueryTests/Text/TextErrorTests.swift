@@ -41,6 +41,8 @@ import Testing
         ("from a | where lower(b, c) == 1", 1, 16, "takes 1 argument, not 2"),
         ("from a | where count() > 1", 1, 16, "only known in the braces of 'group'"),
         ("from a | group b { c: sum(d) + 1 }", 1, 30, "expected addToSet(…)"),
+        ("from a | group b", 1, 17, "'{' with what to compute"),
+        ("from a | group b | count", 1, 18, "'{' with what to compute"),
         ("from a | group b { _id: sum(d) }", 1, 20, "holds the group's key"),
         ("from a | where b == $c", 1, 21, "the parameter $c is not bound"),
         ("from a | where b == date('x')", 1, 26, "date() takes a date"),

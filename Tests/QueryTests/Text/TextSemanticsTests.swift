@@ -83,6 +83,11 @@ import Testing
         ),
         ("from a | where _id > 2 | unwind tags outer | count", [["count": 2]]),
         ("from a | where _id > 99 | count", [["count": 0]]),
+        ("from a | limit 1 | select { n: 5.min(2), m: (7).max(t) }", [["n": 2, "m": 7]]),
+        (
+            "from a | group { t: s }.t == \"open\" { n: count() } | sort -n | limit 1",
+            [["_id": false, "n": 3]]
+        ),
         (
             "from a | where _id > 99 | group { n: count(), open: count(s == \"open\"), "
                 + "t: sum(t), least: min(t), all: push(t), o: merge(c) }",

@@ -18,7 +18,7 @@ import Testing
         let request = AggregateRequest(Self.source, pipeline: pipeline)
         let destination = try #require(pipeline.destination)
         return await withCheckedContinuation { continuation in
-            fixture.engine.write(resultsOf: request, to: destination) { outcome in
+            fixture.engine.write(resultsOf: request, to: destination, Interrupt()) { outcome in
                 switch outcome {
                 case .success: continuation.resume(returning: nil)
                 case .failure(let error): continuation.resume(returning: error)

@@ -128,16 +128,14 @@ final class LookupStage: StageExecution {
         let index = leftCount
         leftCount += 1
         // Out of its place, so that what follows may use it.
-        guard let leaving else { return true }
-        guard let value = leaving.value(of: index) else {
-            return try joinAlone(leaving.local[index])
-        }
+        guard let local = leaving?.local else { return true }
+        guard let value = leaving?.value(of: index) else { return try joinAlone(local[index]) }
         joinedInputs = nil
         joined.removeAll()
         let start = joined.openDocument()
-        leaving.write(joinedTo: value, into: &joined)
+        leaving?.write(joinedTo: value, into: &joined)
         joined.close(start)
-        return try passJoined(to: leaving.local[index])
+        return try passJoined(to: local[index])
     }
 
     /// Hands a document on with the array in `joined`.

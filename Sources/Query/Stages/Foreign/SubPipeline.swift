@@ -15,6 +15,7 @@ struct PipelinePlace: Sendable {
         case lookup
         case unionWith
         case facet
+        case rankFusion
     }
 
     var kind = Kind.command
@@ -46,6 +47,11 @@ struct PipelinePlace: Sendable {
         "$shardedDataDistribution", "$vectorSearch",
     ]
 
+    private static func onlyOnDatabase(_ stage: String) -> DBError {
+        DBError(
+            .invalidNamespace, "\(stage) must be run against the database with {aggregate: 1}")
+    }
+
     /// Checks that a stage may stand here.
     ///
     /// Throws 40600 in $facet, 51047 in $lookup, 31441 in $unionWith.
@@ -58,14 +64,13 @@ struct PipelinePlace: Sendable {
         if kind == .unionWith, writes || isFollowed {
             throw .location(31441, "\(stage) is not allowed within a $unionWith's sub-pipeline")
         }
+        if stage == "$listLocalSessions", kind == .facet { throw Self.onlyOnDatabase(stage) }
         if isInFacet, Self.notInFacet.contains(stage), kind == .facet || stage != "$documents" {
             throw .location(40600, "\(stage) is not allowed to be used within a $facet stage")
         }
         let listsLocally = stage == "$listLocalSessions" || stage == "$currentOp"
         if listsLocally, kind == .lookup || kind == .unionWith {
-            throw DBError(
-                .invalidNamespace,
-                "\(stage) must be run against the database with {aggregate: 1}")
+            throw Self.onlyOnDatabase(stage)
         }
         if stage == "$listSessions", kind == .facet {
             throw DBError(
@@ -99,12 +104,14 @@ struct SubPipeline: Sendable {
         self.place = place
         hasViewStages = !viewStages.isEmpty
         var inner = scope
+        if collection != nil { inner.source = collection }
         for name in variables {
             inner.constants[name] = nil
             inner.slots[name] = (inner.slots.values.max() ?? -1) + 1
         }
         var outer = scope
         outer.slots = [:]
+        outer.source = inner.source
         self.scope = outer
         compiled = try Self.compile(self.stages, inner, place)
     }

@@ -29,6 +29,7 @@ struct WindowComputation: ~Copyable {
             let pairs = try partition.values(of: expression, &context)
             return try accumulate(
                 pairs, bounds, CovarianceColumn(isSample: isSample), isOrdered: false, partition)
+        case .scale(let scaling, let bounds): return try scale(scaling, bounds, partition)
         case .documentNumber: return numbers(partition) { $0 + 1 }
         case .rank(let isDense): return rank(partition, isDense: isDense)
         case .shift(let expression, let by, let fallback):
@@ -153,6 +154,29 @@ struct WindowComputation: ~Copyable {
         for index in 0..<partition.count {
             if let value = values.view(index), !value.isNullish { last = index }
             results.append(last.map { values.reference($0) } ?? .null)
+        }
+        return results
+    }
+
+    private mutating func scale(
+        _ scaling: WindowScaling, _ bounds: WindowBounds, _ partition: WindowPartition
+    ) throws(DBError) -> ValueColumn {
+        let values = try partition.values(of: scaling.least.argument, &context)
+        let least = try accumulate(
+            values, bounds, Self.column(scaling.least, bounds), isOrdered: false, partition)
+        let greatest = try accumulate(
+            values, bounds, Self.column(scaling.greatest, bounds), isOrdered: false, partition)
+        var results = ValueColumn()
+        for index in 0..<partition.count {
+            guard let number = try Self.number(values.view(index), "$minMaxScaler"),
+                let low = try Self.number(least.view(index), "$minMaxScaler"),
+                let high = try Self.number(greatest.view(index), "$minMaxScaler")
+            else {
+                results.append(.null)
+                continue
+            }
+            results.append(
+                .double(scaling.place(number.double, between: low.double, high.double)))
         }
         return results
     }

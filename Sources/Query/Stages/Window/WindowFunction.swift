@@ -15,6 +15,7 @@ enum WindowFunction: Sendable {
     case integral(Expression, DateStep?, WindowBounds)
     case expMovingAverage(Expression, alpha: Number)
     case linearFill(Expression)
+    case scale(WindowScaling, WindowBounds)
     /// The last value that is not null.
     case lastObserved(Expression)
 
@@ -47,6 +48,9 @@ enum WindowFunction: Sendable {
         case "$locf": return .lastObserved(try Expression.parse(call.value, scope))
         case "$derivative", "$integral":
             return try parseRate(name, call.value, window, sortBy, scope)
+        case "$minMaxScaler":
+            return .scale(
+                try WindowScaling(call.value, scope), try bounds(window, sortBy, scope))
         case "$covariancePop", "$covarianceSamp":
             return .covariance(
                 isSample: name == "$covarianceSamp", try Expression.parse(call.value, scope),

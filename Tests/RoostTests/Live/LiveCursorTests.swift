@@ -1,0 +1,181 @@
+import BSON
+import Query
+import Storage
+import TestSupport
+import Testing
+
+@testable import Roost
+
+/// Live queries against running the query again, over random writes; also resumed, and by clients
+/// that don't read.
+@Suite struct LiveCursorTests {
+    private static let names = Namespace("test", "live")
+
+    /// A live query with what a client makes of it.
+    private final class Client {
+        let request: LiveRequest
+        var cursor: LiveCursor
+        var rows = ClientRows()
+
+        init(_ engine: RoostEngine, _ request: LiveRequest) {
+            self.request = request
+            cursor = LiveCursor(engine, request)
+        }
+
+        /// Reads all that is there.
+        func read(_ reader: Reader) throws {
+            while true {
+                var sink = LiveDocuments()
+                let status = try cursor.advance(reader, documentsMax: 3, into: &sink)
+                for index in 0..<sink.batch.count {
+                    rows.apply(Document(copying: sink.batch[index]))
+                }
+                if status == .empty { return }
+            }
+        }
+
+        /// Reads until the client's rows are those of the query; false if that does not happen.
+        func settles(_ fixture: ReadFixture) async throws -> Bool {
+            for _ in 0..<400 {
+                try read(fixture.reader)
+                let projection = LiveProjection(request.projection, request.filter)
+                let now = try LiveRead.rows(
+                    request, nil, fixture.engine, fixture.reader, projection)
+                if rows.isReady {
+                    if request.isOrdered, rows.rows == now { return true }
+                    if !request.isOrdered,
+                        Set(rows.rows.map(\.document)) == Set(now.map(\.document)),
+                        rows.rows.count == now.count
+                    {
+                        return true
+                    }
+                }
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            return false
+        }
+
+        func resume(_ engine: RoostEngine) {
+            var again = request
+            again.resumeAfter = cursor.token
+            cursor.kill()
+            cursor = LiveCursor(engine, again)
+        }
+    }
+
+    private static func find(
+        _ filter: Document, sort: Document? = nil, skip: Int = 0, limit: Int = 0,
+        projection: Document? = nil
+    ) throws -> LiveRequest {
+        let parsed = try Filter.parse(filter.view)
+        let scope = ExpressionScope()
+        return try LiveRequest(
+            names, filter: parsed, sort: try sort.map { try SortPattern.parse($0.view) },
+            skip: skip, limit: limit,
+            projection: try projection.map { try Projection.parse($0.view, for: .find, scope) },
+            identity: Document { writer in
+                writer.append("f", filter)
+                writer.append("s", sort ?? Document())
+                writer.append("k", Int32(skip))
+                writer.append("l", Int32(limit))
+                writer.append("p", projection ?? Document())
+            }.bytes)
+    }
+
+    private static func aggregate(_ stages: Value...) throws -> LiveRequest {
+        let value = OwnedValue(.array(stages))
+        let pipeline = try Pipeline.parse(
+            DocumentView(value.view.bytes), ExpressionScope())
+        return try LiveRequest(
+            names, pipeline: pipeline, foreign: [], identity: value.payload)
+    }
+
+    private static func requests() throws -> [LiveRequest] {
+        [
+            try find(["a": 3]), try find(["a": ["$gte": 2, "$lt": 6]], projection: ["b": 1]),
+            try find([:]), try find([:], sort: ["b": -1], limit: 4),
+            try find(["a": ["$lt": 7]], sort: ["b": 1, "a": -1], skip: 2, limit: 5),
+            try find([:], limit: 3),
+            try aggregate([
+                "$group": [
+                    "_id": "$a", "n": ["$sum": 1], "t": ["$sum": "$b"], "m": ["$avg": "$b"],
+                    "lo": ["$min": "$b"], "hi": ["$max": "$b"],
+                ]
+            ]),
+            try aggregate(["$match": ["a": ["$gt": 4]]], ["$count": "n"]),
+            try aggregate(
+                ["$group": ["_id": "$a", "t": ["$sum": "$b"]]], ["$sort": ["t": -1, "_id": 1]],
+                ["$limit": 3]),
+            try aggregate(
+                ["$group": ["_id": "$a", "all": ["$addToSet": "$b"]]],
+                [
+                    "$project": ["n": ["$size": "$all"]]
+                ]),
+        ]
+    }
+
+    private static func write(_ fixture: ReadFixture, _ random: inout RandomSource) async throws {
+        let id = Int32(random.below(30))
+        let document: Document = [
+            "_id": .int32(id), "a": .int32(Int32(random.below(9))),
+            "b": .double(Double(random.below(1_000)) / 100),
+        ]
+        switch random.below(6) {
+        case 0, 1, 2:
+            try await fixture.update(names, ["_id": .int32(id)], document, isUpsert: true)
+        case 3:
+            try await fixture.update(
+                names, ["_id": .int32(id)], ["$set": ["a": .int32(Int32(random.below(9)))]])
+        case 4: try await fixture.update(names, ["_id": .int32(id)], ["$inc": ["b": 1]])
+        default: try await fixture.delete(names, ["_id": .int32(id)])
+        }
+    }
+
+    @Test(arguments: [1, 2] as [UInt64])
+    func liveIsTheQueryRunAgain(seed: UInt64) async throws {
+        let fixture = try ReadFixture()
+        var random = RandomSource(seed: seed)
+        for _ in 0..<20 { try await Self.write(fixture, &random) }
+        let clients = try Self.requests().map { Client(fixture.engine, $0) }
+        for round in 0..<40 {
+            for _ in 0...random.below(4) { try await Self.write(fixture, &random) }
+            if let client = clients.randomElement(using: &random), client.cursor.token != nil {
+                client.resume(fixture.engine)
+            }
+            for client in clients {
+                let settles = try await client.settles(fixture)
+                #expect(settles, "seed \(seed) round \(round): \(client.request.shape)")
+                if !settles { return }
+            }
+        }
+        #expect(clients.allSatisfy { $0.rows.resets == 0 })
+        for client in clients { client.cursor.kill() }
+    }
+
+    @Test func whoDoesNotReadEndsAtTheRightState() async throws {
+        let fixture = try ReadFixture()
+        var random = RandomSource(seed: 5)
+        let clients = try Self.requests().map { Client(fixture.engine, $0) }
+        for client in clients { try client.read(fixture.reader) }
+        for _ in 0..<600 { try await Self.write(fixture, &random) }
+        for client in clients {
+            #expect(client.cursor.memoryBytes < 1 << 20)
+            #expect(try await client.settles(fixture))
+            client.cursor.kill()
+        }
+    }
+
+    @Test func aTokenOfAnotherQueryIsRefused() async throws {
+        let fixture = try ReadFixture()
+        try await fixture.insert(Self.names, [["_id": 1, "a": 3]])
+        let client = Client(fixture.engine, try Self.find(["a": 3]))
+        try client.read(fixture.reader)
+        var other = try Self.find(["a": 4])
+        other.resumeAfter = client.cursor.token
+        let wrong = Client(fixture.engine, other)
+        #expect(throws: DBError.self) { try wrong.read(fixture.reader) }
+        #expect(throws: DBError.self) { _ = try LiveToken(OwnedValue(.string("1ab")).view) }
+        client.cursor.kill()
+        wrong.cursor.kill()
+    }
+}

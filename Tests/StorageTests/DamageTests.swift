@@ -1,0 +1,207 @@
+import Glibc
+import Testing
+
+@testable import Storage
+
+/// Damaged files: whatever is wrong with the bytes, a read answers what was stored or an error, and
+/// the process lives.
+@Suite struct DamageTests {
+    /// What is done to a file.
+    enum Damage: CaseIterable, Sendable {
+        case flippedBit, zeroedPage, cutEnd, exchangedPages, randomBytes
+    }
+
+    @Test(arguments: Damage.allCases, [1, 2, 3, 4] as [UInt64])
+    func readsAreRightOrRefused(_ damage: Damage, seed: UInt64) throws {
+        let sound = try SoundFile(seed: seed)
+        var random = SeededGenerator(seed &* 977 &+ UInt64(damage.hashValue & 0xFF))
+        for round in 0..<25 {
+            var bytes = sound.bytes
+            let what = apply(damage, to: &bytes, &random)
+            try sound.check(bytes, "\(damage), seed \(seed), round \(round): \(what)")
+        }
+    }
+
+    /// Every bit of the headers, of which only some matter.
+    @Test func headers() throws {
+        let sound = try SoundFile(seed: 9)
+        for page in 0..<2 {
+            for offset in stride(from: 0, to: 152, by: 3) {
+                var bytes = sound.bytes
+                bytes[page * 4096 + offset] ^= UInt8(1 << (offset % 8))
+                try sound.check(bytes, "header \(page), byte \(offset)")
+            }
+        }
+    }
+
+    /// A table with damaged pages is refused, others are read, and nothing is written.
+    @Test func damagedTableAlone() throws {
+        let sound = try SoundFile(seed: 3)
+        var bytes = sound.bytes
+        let first = try #require(sound.tables.first)
+        let page = try #require(sound.leafPage(of: first.key, in: bytes))
+        for offset in 16..<4096 { bytes[page * 4096 + offset] = 0xFF }
+        let folder = try sound.place(bytes)
+        let store = try LMDBStore.open(path: folder.path)
+        defer { store.close() }
+        #expect(store.pageReport.faults.first?.table == first.key)
+        let reader = try store.makeReader()
+        #expect(throws: StorageError.self) { try reader.all(first.key) }
+        #expect(throws: StorageError.self) { try reader.copy(first.key, [1]) }
+        for (table, pairs) in sound.tables where table != first.key {
+            #expect(try reader.all(table) == pairs)
+        }
+        let refusal = #expect(throws: StorageError.self) {
+            try store.perform { txn in try txn.put(.catalog, [1], [1]) }
+        }
+        guard case .writesStopped(let reason)? = refusal else {
+            Issue.record("expected writesStopped, got \(String(describing: refusal))")
+            return
+        }
+        #expect(reason.contains("page \(page)"))
+    }
+
+    private func apply(
+        _ damage: Damage, to bytes: inout [UInt8], _ random: inout SeededGenerator
+    ) -> String {
+        let pages = bytes.count / 4096
+        let page = Int.random(in: 0..<pages, using: &random)
+        switch damage {
+        case .flippedBit:
+            let offset = Int.random(in: 0..<bytes.count, using: &random)
+            bytes[offset] ^= UInt8(1 << Int.random(in: 0..<8, using: &random))
+            return "byte \(offset)"
+        case .zeroedPage:
+            for offset in 0..<4096 { bytes[page * 4096 + offset] = 0 }
+            return "page \(page)"
+        case .cutEnd:
+            let count = Int.random(in: 0..<bytes.count, using: &random)
+            bytes.removeLast(bytes.count - count)
+            return "\(count) bytes are left"
+        case .exchangedPages:
+            let other = Int.random(in: 0..<pages, using: &random)
+            for offset in 0..<4096 { bytes.swapAt(page * 4096 + offset, other * 4096 + offset) }
+            return "pages \(page) and \(other)"
+        case .randomBytes:
+            let start = Int.random(in: 0..<4080, using: &random)
+            for offset in start..<start + 16 {
+                bytes[page * 4096 + offset] = UInt8.random(in: .min ... .max, using: &random)
+            }
+            return "page \(page) at \(start)"
+        }
+    }
+}
+
+/// A file with tables of its own, shared ones, small and large values, and free pages.
+private final class SoundFile {
+    let bytes: [UInt8]
+    let tables: [TableID: [Pair]]
+
+    init(seed: UInt64) throws {
+        let folder = TemporaryFolder()
+        var options = LMDBStore.Options()
+        options.durability = .relaxed
+        options.ownTablesMax = 6
+        let store = try LMDBStore.open(path: folder.path, options: options)
+        let ids = try store.perform { txn in
+            try (0..<5).map { _ in try txn.createTable() }
+        }
+        var random = SeededGenerator(seed)
+        for round in 0..<12 {
+            let start = random.next()
+            try store.perform { txn in
+                var random = SeededGenerator(start)
+                for _ in 0..<60 {
+                    let table = ids[Int.random(in: 0..<ids.count, using: &random)]
+                    let key = (0..<4).map { _ in UInt8.random(in: 0...15, using: &random) }
+                    let size = Int.random(in: 0...9, using: &random) == 0 ? 9_000 : 100
+                    if round > 8, Bool.random(using: &random) {
+                        _ = try txn.delete(table, key)
+                    } else {
+                        try txn.put(table, key, [UInt8](repeating: key[0], count: size))
+                    }
+                }
+            }
+        }
+        var tables: [TableID: [Pair]] = [:]
+        do {
+            let reader = try store.makeReader()
+            for id in ids { tables[id] = try reader.all(id) }
+        }
+        store.close()
+        self.tables = tables
+        bytes = try Self.read("\(folder.path)/data.mdb")
+    }
+
+    /// A folder whose data file has these bytes.
+    func place(_ bytes: [UInt8]) throws -> TemporaryFolder {
+        let folder = TemporaryFolder()
+        let file = try #require(fopen("\(folder.path)/data.mdb", "w"))
+        defer { fclose(file) }
+        #expect(fwrite(bytes, 1, bytes.count, file) == bytes.count)
+        return folder
+    }
+
+    /// Opens a folder with these bytes: refused, or every table reads as it was or is refused.
+    func check(_ bytes: [UInt8], _ what: String) throws {
+        let folder = try place(bytes)
+        let store: LMDBStore
+        do {
+            store = try LMDBStore.open(path: folder.path)
+        } catch {
+            return
+        }
+        defer { store.close() }
+        let reader = try store.makeReader()
+        for (table, pairs) in tables {
+            do {
+                #expect(try reader.all(table) == pairs, "\(what)")
+            } catch {
+                switch error {
+                case .corrupted, .damaged: continue
+                default: Issue.record("\(what): \(error)")
+                }
+            }
+        }
+    }
+
+    /// A leaf page of a table of its own.
+    func leafPage(of table: TableID, in bytes: [UInt8]) -> Int? {
+        let value = tables[table]?.first { $0.value.count == 100 }
+        guard let value else { return nil }
+        // The node: sizes and flags, then the key.
+        let node = [UInt8](104).withHeader(key: value.key)
+        return (2..<bytes.count / 4096).last { page in
+            let span = bytes[page * 4096..<(page + 1) * 4096]
+            return span[span.startIndex + 10] == 0x02 && span.contains(run: node)
+        }
+    }
+
+    private static func read(_ path: String) throws -> [UInt8] {
+        let file = try #require(fopen(path, "r"))
+        defer { fclose(file) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = fread(&chunk, 1, chunk.count, file)
+            if count == 0 { return bytes }
+            bytes.append(contentsOf: chunk[..<count])
+        }
+    }
+}
+
+extension [UInt8] {
+    fileprivate init(_ dataBytes: Int) {
+        self = [UInt8(dataBytes & 0xFF), UInt8(dataBytes >> 8), 0, 0, 0, 0]
+    }
+
+    fileprivate func withHeader(key: [UInt8]) -> [UInt8] {
+        self + [UInt8(key.count), 0] + key
+    }
+}
+
+extension ArraySlice<UInt8> {
+    fileprivate func contains(run: [UInt8]) -> Bool {
+        indices.dropLast(run.count - 1).contains { self[$0..<$0 + run.count].elementsEqual(run) }
+    }
+}
