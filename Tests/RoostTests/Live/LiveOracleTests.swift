@@ -31,13 +31,16 @@ import Testing
     }
 }
 
+/// What a client makes of the events. The engine has a type of the same name as the client's.
+private typealias HeldResult = LiveResults.Element
+
 /// The engine, its live queries and their clients.
 final class LiveOracle {
     /// A client of one live query.
     private struct Follower {
         let query: LiveOracleQuery
         var cursor: LiveCursor
-        var result = LiveResult()
+        var result = HeldResult()
         /// Whether it is known to be told everything up to the log's end: not while it reads its
         /// result.
         var isFresh = true
@@ -187,7 +190,7 @@ final class LiveOracle {
         let query = followers[place].query
         if random.oneIn(3) {
             followers[place].cursor.kill()
-            followers[place].result = LiveResult()
+            followers[place].result = HeldResult()
             followers[place].cursor = query.cursor(database.engine, resumeAfter: nil)
         } else {
             let token = followers[place].cursor.token
