@@ -108,7 +108,8 @@ import Testing
     @Test(
         arguments: [
             [["$group": ["_id": 1, "all": ["$push": "$v"]]]],
-            [["$set": ["v": ["$add": ["$v", 1]]]], ["$group": ["_id": "$v"]]], [["$sort": ["a": 1]]],
+            [["$set": ["v": ["$add": ["$v", 1]]]], ["$group": ["_id": "$v"]]],
+            [["$sort": ["a": 1]]],
         ] as [Value])
     func othersAreNotKept(stages: Value) throws {
         #expect(MaintainedGroups(try Self.pipeline(stages)) == nil)

@@ -71,9 +71,8 @@ import Testing
         #expect(lines.last?.last == "^" && lines.last?.count == Int(column))
     }
 
-    @Test(arguments: ["live from a | where b == 1", "restore from a where _id == 1"])
-    func whatIsNotThereYetSaysSo(_ text: String) throws {
-        let error = try #require(Self.error(text))
+    @Test func whatIsNotThereYetSaysSo() throws {
+        let error = try #require(Self.error("restore from a where _id == 1"))
         #expect(error.code == .commandNotSupported && error.message.contains("not there yet"))
         #expect(error.details["line"] == 1 && error.message.hasSuffix("\n^"), "\(error.message)")
     }
