@@ -41,18 +41,24 @@ final class RepeatedRead {
         else { return nil }
         var first = field.value
         var second: ValueView?
+        var comparison = PreparedRange.Comparison.equality
         if let operators = field.value.document {
             var elements = operators.makeIterator()
-            guard let low = elements.next(), Self.isComparison(low.name) else { return nil }
-            first = low.value
-            if let high = elements.next() {
-                guard Self.isComparison(high.name) else { return nil }
-                second = high.value
+            guard let one = elements.next() else { return nil }
+            first = one.value
+            if !one.name.equals("$eq") {
+                guard Self.isInequality(one.name) else { return nil }
+                comparison = .oneSided
+            }
+            if let other = elements.next() {
+                guard comparison == .oneSided, Self.isInequality(other.name) else { return nil }
+                second = other.value
+                comparison = .twoSided
             }
             if elements.next() != nil { return nil }
         }
         guard let pattern = RequestPattern(call.request, open: first, second),
-            let range = PreparedRange(cursor, first, second)
+            let range = PreparedRange(cursor, comparison, first, second)
         else { return nil }
         self.pattern = pattern
         self.namespace = namespace
@@ -62,9 +68,8 @@ final class RepeatedRead {
         collection = cursor.readCollection
     }
 
-    private static func isComparison(_ name: RawSpan) -> Bool {
-        name.equals("$eq") || name.equals("$lt") || name.equals("$lte") || name.equals("$gt")
-            || name.equals("$gte")
+    private static func isInequality(_ name: RawSpan) -> Bool {
+        name.equals("$lt") || name.equals("$lte") || name.equals("$gt") || name.equals("$gte")
     }
 
     /// The collection as it is now; nil where there is none.

@@ -150,4 +150,40 @@ import Testing
             }
         }
     }
+
+    /// Finds whose first values look like another comparison than the second ones.
+    @Test(
+        arguments: [
+            [["$gte": 5, "$lte": 5], ["$gte": 3, "$lte": 8]],
+            [["$gte": .double(.nan)], ["$gte": 5.5]],
+            [["$lte": .double(-.infinity)], ["$lte": 5.5]],
+            [["$gte": .double(.infinity)], ["$gte": 5.5]],
+            [["$eq": 5, "$lt": 9], ["$eq": 9, "$lt": 5]],
+            [["$gt": 5, "$gte": 7], ["$gt": 7, "$gte": 3]],
+            [["$lt": 5, "$lte": 3], ["$lt": 2, "$lte": 6]],
+            [["$gt": 3, "$lt": 5], ["$gt": 8, "$lt": 2]],
+            [["$lte": ""], ["$lte": "x"]], [["$gte": ""], ["$gte": "x"]],
+            [["$lte": ""], ["$lte": ""]],
+        ] as [[Document]])
+    func firstValuesAtAnEdge(conditions: [Document]) async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            let values: [Value] =
+                (0..<12).map { .int32($0) } + (0..<12).map { .double(0.5 + Double($0)) }
+            let others: [Value] = ["", "w", "x", "y", .double(.nan), .double(.infinity)]
+            let documents: [Document] = (values + others).enumerated().map {
+                ["_id": .int32(Int32($0)), "v": $1]
+            }
+            _ = try client.run(["insert": "c"], sequences: [("documents", documents)])
+            _ = try client.run([
+                "createIndexes": "c", "indexes": [["key": ["v": 1], "name": "v"]],
+            ])
+            for condition in conditions + conditions.reversed() {
+                let answers = try Self.pair(
+                    ["v": .document(condition)], sort: ["v": 1], limit: 0
+                ).map { try client.run($0).nested("cursor").documents("firstBatch") }
+                #expect(answers[0] == answers[1], "\(condition)")
+            }
+        }
+    }
 }

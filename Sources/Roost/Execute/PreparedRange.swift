@@ -20,7 +20,27 @@ package final class PreparedRange: Sendable {
         /// The same whatever the values: the end of their type.
         case constant([UInt8])
 
-        var isConstant: Bool { if case .constant = self { true } else { false } }
+        /// The value that it follows from; nil for a constant.
+        var origin: Origin? {
+            switch self {
+            case .value(let isSecond), .behind(let isSecond): isSecond ? .second : .first
+            case .constant: nil
+            }
+        }
+    }
+
+    private enum Origin {
+        case first, second
+    }
+
+    /// How a filter compares its field with its values.
+    package enum Comparison: Sendable {
+        /// With one value, by `$eq`.
+        case equality
+        /// With one value, by another operator.
+        case oneSided
+        /// With two values, by other operators.
+        case twoSided
     }
 
     /// Most documents that are read: what more there may be needs a cursor.
@@ -42,7 +62,10 @@ package final class PreparedRange: Sendable {
     /// The plan of a finished read for `first` and `second`, the only values in its filter. Nil
     /// where other values could mean another plan, or where the documents would not go out as they
     /// are.
-    package init?(_ cursor: QueryCursor, _ first: ValueView, _ second: ValueView?) {
+    package init?(
+        _ cursor: QueryCursor, _ comparison: Comparison, _ first: ValueView,
+        _ second: ValueView?
+    ) {
         guard case .find(let request) = cursor.source, request.skip == 0, request.view == nil,
             !request.isTailable, cursor.shape == nil, cursor.metadata == nil,
             case .direct = cursor.output, cursor.counters.matched <= Self.documentsMax,
@@ -62,9 +85,18 @@ package final class PreparedRange: Sendable {
         limit = request.limit > 0 ? request.limit : nil
         low = Self.end([UInt8](copying: plan.ranges.low(0)), first, second, isDescending)
         high = Self.end([UInt8](copying: plan.ranges.high(0)), first, second, isDescending)
-        // With two values, each is an end; with one, the other end may be that of its type.
-        if low.isConstant, high.isConstant || second != nil { return nil }
-        if high.isConstant, second != nil { return nil }
+        guard !first.isNaN, second?.isNaN != true, explainsBothEnds(comparison) else { return nil }
+    }
+
+    /// Whether other values move the ends and nothing else. Values at the edge of their type, or equal
+    /// ones, could look like another comparison.
+    private func explainsBothEnds(_ comparison: Comparison) -> Bool {
+        switch (comparison, low.origin, high.origin) {
+        case (.equality, .first, .first): true
+        case (.oneSided, .first, nil), (.oneSided, nil, .first): true
+        case (.twoSided, .first, .second), (.twoSided, .second, .first): true
+        default: false
+        }
     }
 
     private static func end(
