@@ -17,6 +17,8 @@ final class ReadFixture {
         var options = EngineOptions()
         options.durability = .relaxed
         options.quotaBytes = 1 << 30
+        // All tests run at once: a step of one may wait for minutes.
+        options.transactions.secondsMax = 1_800
         change(&options)
         engine = try RoostEngine(path: path, options: options)
         reader = try engine.store.makeReader()

@@ -64,6 +64,7 @@ final class LiveOracle {
         path = "/tmp/roost-live-\(getpid())-\(seed)-\(count)"
         try? FileManager.default.removeItem(atPath: path)
         var options = EngineOptions()
+        options.transactions.secondsMax = 1_800
         options.durability = .relaxed
         options.quotaBytes = 4 << 30
         database = try Database(at: path, options: options)
