@@ -38,9 +38,10 @@ import Testing
     @Test func damagedTableAlone() throws {
         let sound = try SoundFile(seed: 3)
         var bytes = sound.bytes
-        let first = try #require(sound.tables.first)
+        // Not every table keeps a value of that size in a leaf.
+        let first = try #require(
+            sound.tables.first { !sound.leafPages(of: $0.key, in: bytes).isEmpty })
         let pages = sound.leafPages(of: first.key, in: bytes)
-        #expect(!pages.isEmpty)
         for page in pages {
             for offset in 16..<4096 { bytes[page * 4096 + offset] = 0xFF }
         }
