@@ -83,7 +83,7 @@ class State:
             self.resets += 1
             self.forget()
         elif op == "ready":
-            assert not self.is_ready, "ready twice"
+            # Also behind a difference: of a resumed query, or of a client that was slow.
             self.is_ready = True
         elif isinstance(self.rows, list):
             self.apply_ordered(op, event)
@@ -124,6 +124,7 @@ class Reader(Follower):
             # A result was cut off: it comes anew.
             self.state.forget()
         elif self.state.token:
+            self.state.is_ready = False
             command["resumeAfter"] = self.state.token
         return command
 

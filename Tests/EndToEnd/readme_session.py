@@ -36,7 +36,8 @@ def python_part(port):
             exec(body.replace("127.0.0.1:27017", f"127.0.0.1:{port}"), names)  # our own README
         lines.append(shown.getvalue().splitlines())
     session, live = lines
-    assert live == ["['added', 'ready']", "[('added', 'dash')]"], live
+    assert set(live[:-2]) == {"added"} and live[-2] == "ready", live
+    assert live[-1].split()[0] == "changed" and int(live[-1].split()[1]) > 0, live
     lines = session
     assert len(lines) == 8, lines
     assert "shell" in lines[0].lower(), lines[0]
@@ -59,8 +60,8 @@ def shell_part(roost, port):
              "LC_ALL": "C.UTF-8"})
         terminal.expect(r"debian> ")
         terminal.type("\r".join(lines))
-        terminal.expect(r"package\s+installedSize\s+who\n(─+ *)+\n(\S.*\n){3}\(3 rows")
-        terminal.expect(r"_id\s+n\s+bytes\n(─+ *)+\n(\S+ +\d+ +\d+\n){3}\(3 rows")
+        terminal.expect(r"package\s+installedSize\s+who\n[─ ]+\n(\S.*\n){3}\(3 rows")
+        terminal.expect(r"_id\s+n\s+bytes\n[─ ]+\n(\S+ +\d+ +\d+\n){3}\(3 rows")
         # Wide documents: a list of names and values each.
         terminal.expect(r"postgresql-1(.|\n)*\(2 rows")
         terminal.expect(r"IXSCAN|COLLSCAN")
