@@ -96,15 +96,20 @@ package final class Server: Service {
     }
 
     private func endConnections() async {
-        for (_, loop) in loops {
+        // What waits for a transaction goes on when that ends.
+        core.engine.abortTransactions()
+        let endings = loops.values.map { loop in
             let eventLoop = loop.eventLoop
             let ended = eventLoop.makePromise(of: Void.self)
             let deadline = eventLoop.scheduleTask(in: .seconds(Self.stopSeconds)) {
                 loop.value.abort()
             }
             eventLoop.execute { loop.value.stop(ended) }
-            try? await ended.futureResult.get()
-            deadline.cancel()
+            return (ended: ended.futureResult, deadline: deadline)
+        }
+        for ending in endings {
+            try? await ending.ended.get()
+            ending.deadline.cancel()
         }
     }
 

@@ -106,11 +106,16 @@ package final class RoostEngine: Sendable {
     /// Whether a folder holds a database; opening one that doesn't makes it.
     package static func exists(at path: String) -> Bool { Store.exists(at: path) }
 
+    /// Ends all open transactions without their changes.
+    package func abortTransactions() {
+        for transaction in transactions.all { transaction.abort() }
+    }
+
     /// Finishes what runs and closes the folder. Cursors must not be used afterwards.
     package func close() {
         expiry.stop()
         retention.stop()
-        for transaction in transactions.all { transaction.abort() }
+        abortTransactions()
         transactions.stop()
         live.stop()
         builds.endAll()

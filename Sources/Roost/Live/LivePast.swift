@@ -46,6 +46,9 @@ struct LivePast {
         guard token.epoch == engine.logEpoch else {
             return "the token belongs to another history: the data was restored or replaced since"
         }
+        guard request.isRepeatable else {
+            return "rows that a pipeline's order leaves equal may stand otherwise now"
+        }
         guard token.sequence <= end else {
             return "the token is newer than all changes: the last ones were lost"
         }

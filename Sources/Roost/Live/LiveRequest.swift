@@ -129,6 +129,19 @@ package struct LiveRequest: Sendable {
         }
     }
 
+    /// Whether running the query again on an earlier state gives what a client had then. A pipeline's
+    /// order may leave rows equal, and its cut may fall otherwise, which a window's can't.
+    var isRepeatable: Bool {
+        guard case .pipeline(let pipeline, let isOrdered) = shape else { return true }
+        return !isOrdered
+            && !pipeline.stages.contains { stage in
+                switch stage {
+                case .sort(_, limit: .some), .skip, .limit: true
+                default: false
+                }
+            }
+    }
+
     /// What is kept of the result, for explain.
     var keeping: String {
         switch shape {

@@ -148,8 +148,26 @@ import Testing
                 if !settles { return }
             }
         }
-        #expect(clients.allSatisfy { $0.rows.resets == 0 })
+        #expect(clients.allSatisfy { $0.rows.resets == 0 || !$0.request.isRepeatable })
         for client in clients { client.cursor.kill() }
+    }
+
+    /// Of rows that are equal in a pipeline's order, running it again may show another than the
+    /// client holds: a difference to that would name rows that it never had.
+    @Test func tiesOfAPipelineComeWhole() async throws {
+        let fixture = try ReadFixture()
+        try await fixture.insert(Self.names, [["_id": 0, "v": "a"], ["_id": 1, "v": "b"]])
+        let request = try Self.aggregate(
+            ["$group": ["_id": "$v", "n": ["$sum": 1]]], ["$sort": ["n": -1]], ["$limit": 1])
+        let client = Client(fixture.engine, request)
+        #expect(try await client.settles(fixture))
+        try await fixture.update(Self.names, ["_id": 0], ["$set": ["v": "c"]])
+        try client.read(fixture.reader)
+        try await fixture.insert(Self.names, [["_id": 2, "v": "b"]])
+        client.resume(fixture.engine)
+        #expect(try await client.settles(fixture))
+        #expect(client.rows.resets == 1)
+        client.cursor.kill()
     }
 
     @Test func whoDoesNotReadEndsAtTheRightState() async throws {
