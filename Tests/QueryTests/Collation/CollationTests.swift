@@ -20,6 +20,7 @@ import Testing
     @Test(arguments: [
         (#"{}"#, 40414), (#"{"strength": 2}"#, 40414), (#"{"locale": 1}"#, 14),
         (#"{"locale": null}"#, 14), (#"{"locale": "invalid_locale_xyz"}"#, 2),
+        (#"{"locale": "textIndexVersion", "strength": 2}"#, 2),
         (#"{"locale": ""}"#, 2), (#"{"locale": "root"}"#, 2), (#"{"locale": "en-US"}"#, 2),
         (#"{"locale": "en\u0000x"}"#, 2), (#"{"locale": "en", "strength": 0}"#, 2),
         (#"{"locale": "en", "strength": 6}"#, 2), (#"{"locale": "en", "strength": "3"}"#, 14),
