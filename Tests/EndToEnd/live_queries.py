@@ -68,8 +68,8 @@ def result(collection, query):
 class State:
     """What a client of a live query holds."""
 
-    def __init__(self, query):
-        self.query, self.token = query, None
+    def __init__(self, query, is_slow=False):
+        self.query, self.token, self.is_slow = query, None, is_slow
         self.rows, self.is_ready, self.is_between = [] if is_ordered(query) else {}, False, False
         self.events = self.resets = 0
 
@@ -83,7 +83,8 @@ class State:
             self.resets += 1
             self.forget()
         elif op == "ready":
-            # Also behind a difference: of a resumed query, or of a client that was slow.
+            # A client that was slow gets one behind the difference; a resumed query has none yet.
+            assert self.is_slow or not self.is_ready, "ready twice"
             self.is_ready = True
         elif isinstance(self.rows, list):
             self.apply_ordered(op, event)
@@ -158,7 +159,7 @@ def check_sleeper(process, port, client):
     ends at the right result."""
     collection = client.follow.sleeping
     collection.insert_many({"_id": n, "text": "x" * 1_000} for n in range(200))
-    state = State({"filter": {}})
+    state = State({"filter": {}}, is_slow=True)
     raw = RawClient(port)
     follower = Reader("sleeper", state, port, Cuts(0))
     cursor = follower.batch(raw.run({"live": "sleeping", "filter": {}, "$db": "follow"}))
