@@ -101,7 +101,7 @@ enum Find {
         var request = FindRequest(namespace, filter: try compiler.filter(call.document("filter")))
         request.sort = call.ownedDocument("sort")
         request.projection = try compiler.projection(
-            call.document("projection"), of: request.filter)
+            call.document("projection"), of: request.filter, sort: call.document("sort"))
         let skip = try nonNegative("skip", call) ?? 0
         let limit = try nonNegative("limit", call) ?? 0
         request.skip = Int(clamping: skip)
