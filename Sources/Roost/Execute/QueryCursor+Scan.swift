@@ -46,6 +46,8 @@ extension QueryCursor {
         case .nothing?: status = nil
         case .union(let branches)?:
             status = try scanUnion(branches, transaction, &meter, &sink)
+        case .table? where try mayScanParts(meter, transaction):
+            status = try scanParts(transaction, &meter)
         default: status = try scan(plan ?? .nothing, transaction, &meter, &sink)
         }
         if let status { return status }
@@ -63,6 +65,7 @@ extension QueryCursor {
         }
         seen = RecordKeySet()
         union = UnionState()
+        parts = nil
         if case .pipeline(let execution) = output {
             try execution.finish()
             if try drain(&sink) { return .batchFull }
