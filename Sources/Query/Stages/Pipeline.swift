@@ -190,6 +190,11 @@ package final class Pipeline: Sendable {
     /// What the stages behind the first `count` read of their input; nil for all of it. Paths may
     /// repeat. Filters and sorts behind a stage that passes documents on unchanged are included.
     package func requiredPaths(after count: Int) -> [FieldPath]? {
+        requiredPaths(after: count, withArray: nil)
+    }
+
+    /// As `requiredPaths(after:)`; of the array at `array` only what is read in its elements.
+    func requiredPaths(after count: Int, withArray array: FieldPath?) -> [FieldPath]? {
         var paths: [FieldPath] = []
         for stage in stages.dropFirst(count) {
             switch stage {
@@ -199,7 +204,7 @@ package final class Pipeline: Sendable {
             case .sort(let pattern, _): paths += pattern.parts.map { $0.path }
             case .skip, .limit: break
             case .unwind(let box):
-                paths.append(box.specification.path)
+                if box.specification.path != array { paths.append(box.specification.path) }
             // What it writes may be read below under the same name; that reads no more input.
             case .project(let projection):
                 guard let read = projection.requiredPaths else { return nil }

@@ -47,6 +47,8 @@ extension QueryCursor {
         case _ where nearSearch?.isRingEnded == true: status = nil
         case .union(let branches)?:
             status = try scanUnion(branches, transaction, &meter, &sink)
+        case .table? where try mayScanParts(meter, transaction):
+            status = try scanParts(transaction, &meter)
         default: status = try scan(plan ?? .nothing, transaction, &meter, &sink)
         }
         if let status = try status ?? goOnFarther(transaction, &sink) { return status }
@@ -63,6 +65,7 @@ extension QueryCursor {
         }
         seen = RecordKeySet()
         union = UnionState()
+        parts = nil
         if case .pipeline(let execution) = output {
             try execution.finish()
             if try drain(&sink) { return .batchFull }

@@ -43,13 +43,13 @@ package final class QueryCursor: @unchecked Sendable {
     /// Whether one small document may mean much work.
     private let multiplies: Bool
     /// Reads other collections for stages that need them, in the snapshot of this read.
-    private let foreign: EngineForeignReader
+    let foreign: EngineForeignReader
     /// The catalog of the snapshot in use, while a call reads a view.
     var heldCatalog: CatalogSnapshot?
     /// Where a serializable transaction keeps what it reads; set with `heldCatalog`.
     var heldReads: ReadSet?
     /// Whether the read is part of another one, whose interrupt it has.
-    private let isNested: Bool
+    let isNested: Bool
 
     /// The collection as it was when planned; nil before, and where there is none.
     var collection: CollectionEntry?
@@ -72,6 +72,10 @@ package final class QueryCursor: @unchecked Sendable {
     var shapeText: String?
     /// Where a union stands.
     var union = UnionState()
+    /// The parts of a scan that several threads work on.
+    var parts: PartedScan?
+    /// Whether the scan may be parted, as far as is known.
+    var mayPart = true
     /// Whether no more results are wanted.
     var hasEnough = false
     var scratch: MatchScratch
@@ -143,6 +147,7 @@ package final class QueryCursor: @unchecked Sendable {
         } catch {
             isInputEnded = true
             output = .finished
+            parts = nil
             throw DBError(engineFailure: error)
         }
     }
@@ -180,7 +185,7 @@ package final class QueryCursor: @unchecked Sendable {
     package var memoryBytes: Int {
         var bytes = 1_024 + seen.byteCount + (changes?.memoryBytes ?? 0)
         if case .pipeline(let execution) = output { bytes += execution.memoryBytes }
-        return bytes
+        return bytes + (parts?.memoryBytes ?? 0)
     }
 
     private func run<Sink: DocumentSink>(
@@ -336,6 +341,10 @@ package struct ReadCounters: Sendable {
     package var returned = 0
     /// Slices.
     package var slices = 0
+    /// How many parts the scan was divided into, and by how many threads it was done; 0 where it
+    /// was done in one piece.
+    package var parts = 0
+    package var threads = 0
 }
 
 /// Where matching documents go.

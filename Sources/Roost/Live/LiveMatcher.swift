@@ -206,15 +206,11 @@ final class LiveMatcher {
         _ end: Timestamp
     ) {
         do throws(DBError) {
-            try group.apply(change, of: set, token(group, end), &scratch)
+            try group.apply(change, of: set, end, epoch: epoch, &scratch)
             if group.events.count > 0 || group.isNoted { touch(group) }
         } catch {
             group.fail(error)
         }
-    }
-
-    private func token(_ group: LiveGroup, _ end: Timestamp) -> String {
-        LiveToken(end, epoch: epoch, query: group.hash).text
     }
 
     private func touch(_ group: LiveGroup) {
@@ -242,13 +238,13 @@ final class LiveMatcher {
             if group.isNoted {
                 if group.result?.isStale == true { counters.refreshes += 1 }
                 do throws(DBError) {
-                    try group.settle(engine, reader, end, token(group, end))
+                    try group.settle(engine, reader, end, group.token(end, epoch: epoch))
                 } catch {
                     group.fail(error)
                 }
             }
             counters.events += UInt64(group.events.count)
-            counters.deliveries += UInt64(group.deliver(end: end))
+            counters.deliveries += UInt64(group.deliver(end: end, epoch: epoch))
         }
         touched.removeAll(keepingCapacity: true)
     }
@@ -287,14 +283,16 @@ final class LiveMatcher {
         }
         do throws(DBError) {
             for change in set.changes {
-                try group.apply(change, of: set, token(group, end), &scratch)
+                try group.apply(change, of: set, end, epoch: epoch, &scratch)
             }
         } catch {
             group.events.removeAll()
             return subscription.fail(error)
         }
         if group.events.count > 0 {
-            _ = subscription.push(group.events.take(end: end, isOrdered: false))
+            _ = subscription.push(
+                group.events.take(
+                    end: end, token: group.token(end, epoch: epoch), isOrdered: false))
         }
     }
 }

@@ -206,6 +206,10 @@ extension Explanation {
         case .fetch, .collectionScan, .clusteredScan, .express:
             writer.append(
                 "docsExamined", Int32(truncatingIfNeeded: counters.documentsExamined))
+            if counters.parts > 0 {
+                writer.append("parts", Int32(truncatingIfNeeded: counters.parts))
+                writer.append("threads", Int32(truncatingIfNeeded: counters.threads))
+            }
         case .count: writer.append("nCounted", Int32(truncatingIfNeeded: counters.matched))
         case .write(.update(let isUpsert)):
             writer.append("nMatched", Int32(truncatingIfNeeded: counters.matched))

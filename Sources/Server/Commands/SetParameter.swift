@@ -2,6 +2,7 @@
 
 import BSON
 import Roost
+import Synchronization
 import Wire
 
 enum SetParameter {
@@ -44,6 +45,15 @@ enum SetParameter {
             }
             reply.append("was", Int32(transactions.secondsMax.rounded()))
             transactions.secondsMax = Double(seconds)
+        case "unreadReplyMillis" where call.core.options.offersTestCommands:
+            guard let millis = field.value.truncatedInteger, (1...3_600_000).contains(millis) else {
+                throw DBError(
+                    .badValue,
+                    "Invalid value for parameter unreadReplyMillis: it must be a number between 1 "
+                        + "and 3600000")
+            }
+            reply.append("was", call.core.unreadMillisMax)
+            call.core.unreadMillis.store(millis, ordering: .relaxed)
         default:
             throw DBError(
                 .invalidOptions,
