@@ -142,7 +142,10 @@ enum ReadConcern {
                         "Command \(command.name) does not support { readConcern: { level: "
                             + "\"\(level)\" } } :: caused by :: read concern not supported")
                 }
-                if level == "snapshot", !core.topology.isReplicaSet {
+                // The commands that refuse it in any case say so themselves.
+                if level == "snapshot", !core.topology.isReplicaSet,
+                    command.options.contains(.takesSnapshot)
+                {
                     throw DBError(
                         DBError.Code(rawValue: 246),
                         "readConcern level snapshot needs a replica set; start Roost with "

@@ -93,7 +93,7 @@ final class RepeatedRead {
     /// Whether what it stands for still means the same.
     func isValid(in engine: RoostEngine) -> Bool {
         switch kind {
-        case .point: collection(in: engine)?.view == nil
+        case .point: collection(in: engine)?.hasKeysOfIDs ?? true
         case .range: engine.catalogVersion == catalogVersion
         }
     }

@@ -74,7 +74,8 @@ struct PipelineParser {
 
     private mutating func parseStage(_ call: ElementView, position: Int) throws(DBError) {
         let name = call.nameString
-        try place.check(name)
+        try place.check(
+            name, isOnDatabase: scope.source?.collection == ForeignCollection.ofDatabase)
         if position > 0, StageTable.mustBeFirst.contains(name) {
             throw .location(
                 StageTable.notFirstCodes[name] ?? 40602,

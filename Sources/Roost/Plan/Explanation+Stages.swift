@@ -63,7 +63,9 @@ extension Explanation {
 
     /// One `_id` and no other condition.
     private func isExpress(_ plan: QueryPlan) -> Bool {
-        guard case .table = plan.access, plan.impliesMatch, let bounds = plan.bounds else {
+        guard case .table = plan.access, plan.timePath == nil, plan.impliesMatch,
+            let bounds = plan.bounds
+        else {
             return false
         }
         return bounds.parts[0].isSinglePoint
@@ -254,6 +256,14 @@ extension Explanation {
             writer.append("isUnique", index.isUnique)
             writer.append("isSparse", index.isSparse)
             writer.append("isPartial", index.partialFilter != nil)
+        } else if let timePath = plan.timePath {
+            // The series' own table; no index, so it has no name.
+            shape = .chronological(timePath)
+            writer.append("keyPattern", [timePath.dotted: 1] as Document)
+            writer.append("isMultiKey", false)
+            writer.append("isUnique", false)
+            writer.append("isSparse", false)
+            writer.append("isPartial", false)
         } else {
             shape = .clustered(nil)
             writer.append("keyPattern", ["_id": 1] as Document)

@@ -66,7 +66,7 @@ enum Find {
             call.integer("limit") ?? 0 >= 0, call.integer("batchSize") ?? 1 > 0
         else { return false }
         let found = call.core.engine.collection(namespace)
-        guard found?.view == nil else { return false }
+        guard found?.hasKeysOfIDs ?? true else { return false }
         try answerPoint(id, of: found, namespace, call.connection.loop, &reply)
         call.connection.repeatedRead = RepeatedRead(call, id: id, namespace)
         return true
