@@ -188,8 +188,13 @@ struct LiveEventWriter {
 
     /// Hands the events out.
     mutating func take(end: Timestamp, token: String, isOrdered: Bool) -> LiveFrame {
+        var bytes = writer.take()
+        // It may wait for long; small ones have little room to spare.
+        if bytes.count > 4_096, bytes.capacity > bytes.count + bytes.count / 4 {
+            bytes = [UInt8](copying: bytes.span.bytes)
+        }
         let frame = LiveFrame(
-            bytes: writer.take(), count: count, end: end, token: token, isOrdered: isOrdered)
+            bytes: bytes, count: count, end: end, token: token, isOrdered: isOrdered)
         count = 0
         return frame
     }

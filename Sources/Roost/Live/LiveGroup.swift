@@ -34,9 +34,9 @@ final class LiveGroup: @unchecked Sendable {
     var position = Timestamp(rawValue: 0)
     /// The token that was made last, and of which command.
     private var lastToken = (end: Timestamp(rawValue: 0), text: "")
-    /// Whether the result was installed since the last pass: a pass that ends where the result was
-    /// read has changes that it shows already.
-    var isFresh = false
+    /// Whether a result was read, or is being read, that a pass has yet to bring up to its end:
+    /// until then changes are not noted.
+    var isRefreshing = false
 
     init(_ request: LiveRequest, serial: UInt64) {
         self.request = request
@@ -88,7 +88,7 @@ final class LiveGroup: @unchecked Sendable {
     private func note(
         _ change: ChangeSet.Change, of set: borrowing ChangeSet, matched: Bool, matches: Bool
     ) throws(DBError) {
-        guard let result, !isFresh else { return }
+        guard let result, !isRefreshing else { return }
         isNoted = true
         // Views can't be optional fields of a call's tuple, so there is a call for each case.
         switch (change.before, change.after) {
@@ -105,15 +105,14 @@ final class LiveGroup: @unchecked Sendable {
 
     // MARK: Results
 
-    /// Brings the kept result up to the reader's snapshot and notes what became of it.
+    /// Notes what became of the kept result; false where it must be read again.
     /// - Throws: what the query throws.
-    func settle(
-        _ engine: RoostEngine, _ reader: Reader, _ end: Timestamp, _ token: String
-    ) throws(DBError) {
+    func settle(end: Timestamp, epoch: UInt64) throws(DBError) -> Bool {
         isNoted = false
-        guard let result else { return }
-        try result.settle(engine, reader, token, into: &events)
-        position = end
+        guard let result, !isRefreshing else { return true }
+        let isSettled = try result.settle(token(end, epoch: epoch), into: &events)
+        if isSettled { position = end }
+        return isSettled
     }
 
     // MARK: Delivery
@@ -138,6 +137,7 @@ final class LiveGroup: @unchecked Sendable {
         events.removeAll()
         result = nil
         isNoted = false
+        isRefreshing = false
         for subscription in subscriptions { subscription.giveUp(reason) }
         subscriptions = []
     }
@@ -147,6 +147,7 @@ final class LiveGroup: @unchecked Sendable {
         events.removeAll()
         result = nil
         isNoted = false
+        isRefreshing = false
         for subscription in subscriptions { subscription.fail(error) }
         subscriptions = []
     }

@@ -107,6 +107,9 @@ final class LiveSubscription: Sendable {
     /// From now on whatever the matcher's position says was told.
     func noteCurrent() { outbox.withLock { $0.isCurrent = true } }
 
+    /// From now on there may be what was not told.
+    func noteStale() { outbox.withLock { $0.isCurrent = false } }
+
     /// Tells the subscriber that what it holds can't be brought up to date by events.
     func giveUp(_ reason: String) {
         end { outbox in outbox.behind = reason }
