@@ -258,6 +258,8 @@ package final class QueryCursor: @unchecked Sendable {
             return true
         }
         guard before === now else { return false }
+        // The snapshot may already be behind a drop that is yet to be published.
+        if let now, now.view == nil, try !transaction.has(now.table) { return false }
         try makePlan(now, transaction)
         return true
     }
