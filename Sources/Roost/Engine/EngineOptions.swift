@@ -32,6 +32,10 @@ public struct EngineOptions: Sendable {
     /// only small files are, and those that an earlier fault was met in.
     public var checksAllPages = false
 
+    /// Whether what the last process left unfinished is tidied up, and documents and changes expire;
+    /// without it nothing is written but what is asked for.
+    package var tidiesUp = true
+
     /// The defaults: full durability, no quota.
     public init() {}
 }

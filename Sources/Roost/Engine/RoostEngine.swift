@@ -101,6 +101,7 @@ package final class RoostEngine: Sendable {
             throw DBError(engineFailure: error)
         }
         mkdir(temporaryFolder, 0o700)
+        guard options.tidiesUp else { return }
         removeUnfinishedIndexes()
         removeTemporaryCollections()
         startExpiry()
