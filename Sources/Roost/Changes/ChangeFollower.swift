@@ -179,7 +179,11 @@ final class ChangeFollower {
     }
 
     private func isShown(_ record: borrowing ChangeRecordView) -> Bool {
-        isInScope(record) && (request.showsExpandedEvents || !record.kind.isExpanded)
+        let isMeasurement =
+            record.flags.contains(.isMeasurement) && record.kind.isOfDocument
+            && request.fullDocument != .always
+        return !isMeasurement && isInScope(record)
+            && (request.showsExpandedEvents || !record.kind.isExpanded)
     }
 
     /// Whether the stream ends behind that event.

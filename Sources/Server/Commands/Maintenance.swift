@@ -37,7 +37,14 @@ enum LogRotate {
     static let definition = CommandDefinition(
         "logRotate", .adminOnly, help: "does nothing: the log goes to standard error"
     ) { call, _ throws(DBError) in
-        if let target = call.commandValue.string, target != "server" {
+        let value = call.commandValue
+        guard value.type == .string || value.type == .bool || value.isNumeric else {
+            throw DBError(
+                .typeMismatch,
+                "logRotate takes a number or the name of a log, not a value of type "
+                    + value.type.alias)
+        }
+        if let target = value.string, target != "server" {
             throw DBError(
                 .noSuchKey, "Unknown log type '\(target)': there is 'server' alone")
         }
