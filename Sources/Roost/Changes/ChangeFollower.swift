@@ -46,7 +46,8 @@ final class ChangeFollower {
         // What is too large for a document may still be split.
         resources.resultBytesMax = 8 * Limits.documentBytesMax
         execution = PipelineExecution(request.pipeline, resources)
-        events = ChangeEventWriter(request, epoch: engine.logEpoch)
+        events = ChangeEventWriter(
+            request, epoch: engine.logEpoch, imageAge: engine.imageAge)
         engine.tails.watch(request.scope)
         let progress = engine.tails.progress(request.scope)
         switch request.start {
