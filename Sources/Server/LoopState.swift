@@ -16,6 +16,8 @@ final class LoopState {
     let reader: Reader
     /// Buffers of reads by `_id`.
     var pointRead = PointRead()
+    /// The last events that were told, for the next subscriber of the same query.
+    var liveReply: SharedLiveReply?
     /// Buffers of reads of a range.
     var rangeBuffers = RangeBuffers()
     /// The loop's connections by their numbers.

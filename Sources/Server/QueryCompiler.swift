@@ -47,13 +47,14 @@ struct QueryCompiler: Sendable {
         return try Filter.parse(empty.view, scope.filterOptions(.find))
     }
 
-    /// find's projection; nil where it changes nothing.
+    /// find's projection; nil where it changes nothing. It may show the values that `sort` sorts by.
     func projection(
-        _ document: DocumentView?, of filter: Filter? = nil
+        _ document: DocumentView?, of filter: Filter? = nil, sort: DocumentView? = nil
     ) throws(DBError) -> Projection? {
         guard let document, !document.isEmpty else { return nil }
         var scope = scope
         scope.metadata = filter?.metadata ?? []
+        if let sort, !sort.isEmpty { scope.metadata.insert(.sortKey) }
         let projection = try Projection.parse(document, for: .find, scope)
         return projection.isIdentity ? nil : projection
     }

@@ -98,7 +98,7 @@ final class RepeatedRead {
         }
     }
 
-    /// Writes the batch; false where it takes a cursor.
+    /// Writes the batch; false where it takes a cursor, or the collection has just been replaced.
     func answer(
         _ message: borrowing ByteBuffer, _ core: ServerCore, _ loop: LoopState,
         _ reply: inout ReplyWriter
@@ -109,7 +109,9 @@ final class RepeatedRead {
         switch kind {
         case .point:
             if let collection = collection(in: core.engine) {
-                _ = try loop.pointRead.read(first, of: collection, loop.reader, into: &reply)
+                let outcome = try loop.pointRead.read(
+                    first, of: collection, loop.reader, into: &reply)
+                if outcome == .stale { return false }
             }
         case .range(let range):
             guard

@@ -107,6 +107,25 @@ package struct ReplyWriter: Sendable {
         }
     }
 
+    /// A copy of the reply ended last.
+    package var lastReply: [UInt8] {
+        let length = buffer.writerIndex - messageStart
+        return buffer.getBytes(at: messageStart, length: length) ?? []
+    }
+
+    /// Appends a whole reply that was made for another request: with numbers of its own, and with
+    /// `number` in place of the int64 at `offset`. It must have no checksum.
+    package mutating func append(
+        reply: [UInt8], requestID: Int32, responseTo: Int32, _ number: Int64, at offset: Int
+    ) {
+        messageStart = position
+        put(reply.span.bytes)
+        patch(requestID, at: messageStart + 4)
+        patch(responseTo, at: messageStart + 8)
+        patch(number, at: messageStart + offset)
+        spill()
+    }
+
     /// Compresses the reply ended last, where that makes it smaller.
     package mutating func compressLast() {
         Compression.compress(&buffer, from: messageStart)

@@ -37,6 +37,15 @@ enum AccumulatorKind: String, Sendable, CaseIterable {
         default: false
         }
     }
+
+    /// Whether the states of parts of the input, put together in order, give what the whole does,
+    /// to the last bit: deviations round with each number.
+    var takesParts: Bool {
+        switch self {
+        case .populationDeviation, .sampleDeviation: false
+        default: true
+        }
+    }
 }
 
 /// A compiled accumulator.

@@ -36,24 +36,20 @@ package final class Update: Sendable {
     let arrayFilters: ArrayFilters
     /// Whether a path begins at `_id`.
     let writesID: Bool
-    /// Whether a result could nest deeper than documents may.
-    let canNestTooDeep: Bool
 
     init(
         _ program: Program, operations: [UpdateOperation] = [],
-        arrayFilters: ArrayFilters = ArrayFilters(), writesID: Bool = false,
-        canNestTooDeep: Bool = false
+        arrayFilters: ArrayFilters = ArrayFilters(), writesID: Bool = false
     ) {
         self.program = program
         self.operations = operations
         self.arrayFilters = arrayFilters
         self.writesID = writesID
-        self.canNestTooDeep = canNestTooDeep
     }
 
     /// An update by stages that are parsed already.
     convenience init(_ stages: UpdateStages) {
-        self.init(.pipeline(stages), canNestTooDeep: true)
+        self.init(.pipeline(stages))
     }
 
     /// Whether the update puts another document in the place of the old one.
@@ -166,7 +162,7 @@ package final class Update: Sendable {
                 .bsonObjectTooLarge,
                 "Resulting document after update is larger than \(Limits.documentBytesMax)")
         }
-        if canNestTooDeep, result.nestingDepth > Limits.nestingDepthMax + 1 {
+        if result.isNestedTooDeep {
             throw DBError(
                 .overflow,
                 "The resulting document exceeds the maximum nesting depth of "

@@ -21,6 +21,12 @@ public struct EngineOptions: Sendable {
     public var transactions = TransactionLimits()
     /// Threads for reads that take long.
     public var readerThreads: Int = 2
+    /// How many of those threads may work on one scan of a collection; nil for as many as there are
+    /// processors.
+    public var scanThreads: Int?
+    /// A collection smaller than two times this is scanned by one thread, whatever the number of
+    /// threads: a part should take much longer than to wake a thread.
+    package var scanPartBytes = 256 << 10
 
     /// Whether the file is checked page by page before it is used, whatever its size; without it
     /// only small files are, and those that an earlier fault was met in.

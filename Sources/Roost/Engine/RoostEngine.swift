@@ -60,6 +60,8 @@ package final class RoostEngine: Sendable {
     private let mayLose: Bool
     /// Where sorts spill.
     let temporaryFolder: String
+    /// The least bytes that a part of a scan has.
+    let scanPartBytes: Int
     private let published: PublishedCatalog
     private let completions: Completions
     private let logger: Logger
@@ -92,8 +94,11 @@ package final class RoostEngine: Sendable {
         transactions = OpenTransactions(options.transactions, quotaBytes: options.quotaBytes)
         live = opened.live
         temporaryFolder = path + "/tmp"
+        scanPartBytes = options.scanPartBytes
         do {
-            readerPool = try ReaderPool(store: opened.store, threads: options.readerThreads)
+            readerPool = try ReaderPool(
+                store: opened.store, threads: options.readerThreads,
+                helpers: (options.scanThreads ?? sysconf(Int32(_SC_NPROCESSORS_ONLN))) - 1)
         } catch {
             throw DBError(engineFailure: error)
         }

@@ -62,6 +62,7 @@ struct Planner {
         }
         var plans = candidates()
         plans += try unions(transaction)
+        if plans.isEmpty, let plan = try narrowScan(transaction) { plans.append(plan) }
         return try choose(plans, transaction)
     }
 

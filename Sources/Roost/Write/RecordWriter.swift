@@ -80,6 +80,10 @@ struct RecordWriter: ~Copyable {
         guard let id = document.value("_id") else {
             throw DBError(.invalidIdField, "The document has no _id")
         }
+        guard !document.isNestedTooDeep else {
+            throw DBError(
+                .overflow, "A document may nest \(Limits.nestingDepthMax) levels deep at most")
+        }
         if !bypassesValidation, let validator = entry.traits.validator {
             try validator.check(document, in: entry.namespace, &scratch)
         }

@@ -32,6 +32,7 @@ enum GetParameter {
             ),
             ("ttlMonitorEnabled", .bool(core.engine.expiry.isEnabled)),
             ("ttlMonitorSleepSecs", .int32(Int32(clamping: core.engine.expiry.sleepSeconds))),
+            ("unreadReplyMillis", .int64(core.unreadMillisMax)),
             ("replicaSetName", topology.setName.map { .string($0) } ?? ""),
         ]
     }

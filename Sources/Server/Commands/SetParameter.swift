@@ -2,6 +2,7 @@
 
 import BSON
 import Roost
+import Synchronization
 import Wire
 
 enum SetParameter {
@@ -14,14 +15,18 @@ enum SetParameter {
         "transactionLifetimeLimitSeconds", "ttlMonitorEnabled", "ttlMonitorSleepSecs",
     ]
 
+    /// Those behind `--test-commands`.
+    private static let testNames: Set<String> = ["unreadReplyMillis"]
+
     /// Fields that any command may have beside its own.
     private static let commonFields: Set<String> = [
         "$clusterTime", "$db", "$readPreference", "apiDeprecationErrors", "apiStrict", "apiVersion",
         "comment", "lsid", "maxTimeMS", "readConcern", "writeConcern",
     ]
 
-    /// A setting that is yet to be set in the engine.
-    private enum EngineSetting {
+    /// A setting that is yet to be set, in the engine or the server.
+    private enum LaterSetting {
+        case unreadMillis(Int64)
         case expirySleepSeconds(Int)
         case expiryEnabled(Bool)
         case transactionSeconds(Double)
@@ -33,7 +38,7 @@ enum SetParameter {
     ) throws(DBError) -> CommandOutcome {
         let before = GetParameter.settings(call.core)
         var first: String?
-        var inEngine: [EngineSetting] = []
+        var later: [LaterSetting] = []
         let body = call.body
         try call.core.settings.change { values throws(DBError) in
             var fields = body.makeIterator()
@@ -47,26 +52,31 @@ enum SetParameter {
                         "cannot set featureCompatibilityVersion by setParameter; use "
                             + "setFeatureCompatibilityVersion")
                 }
-                guard names.contains(name) else {
+                let isKnown =
+                    names.contains(name)
+                    || call.core.options.offersTestCommands && testNames.contains(name)
+                guard isKnown else {
                     throw DBError(
                         .invalidOptions,
                         "attempted to set unrecognized parameter [\(name)], use help:true to see "
                             + "options")
                 }
                 first = first ?? name
-                if let setting = try set(name, field.value, &values) { inEngine.append(setting) }
+                if let setting = try set(name, field.value, &values) { later.append(setting) }
             }
         }
         guard let first else {
             throw DBError(.invalidOptions, "no option found to set, use help:true to see options")
         }
-        for setting in inEngine {
+        for setting in later {
             switch setting {
             case .expirySleepSeconds(let seconds):
                 call.core.engine.expiry.set(sleepSeconds: seconds)
             case .expiryEnabled(let isEnabled): call.core.engine.expiry.set(isEnabled: isEnabled)
             case .transactionSeconds(let seconds):
                 call.core.engine.transactions.secondsMax = seconds
+            case .unreadMillis(let millis):
+                call.core.unreadMillis.store(millis, ordering: .relaxed)
             }
         }
         if let was = before.first(where: { $0.name == first }) {
@@ -76,10 +86,10 @@ enum SetParameter {
         return .done
     }
 
-    /// Sets one, or answers what is to be set in the engine when all are known to be right.
+    /// Sets one, or answers what is to be set when all are known to be right.
     private static func set(
         _ name: String, _ value: ValueView, _ values: inout ServerSettings.Values
-    ) throws(DBError) -> EngineSetting? {
+    ) throws(DBError) -> LaterSetting? {
         switch name {
         case "logLevel":
             values.verbosity[""] = Int32(
@@ -114,6 +124,8 @@ enum SetParameter {
                     .badValue, "Invalid value for parameter ttlMonitorEnabled: it must be a bool")
             }
             return .expiryEnabled(value.isTruthy)
+        case "unreadReplyMillis":
+            return .unreadMillis(try integer(name, value, 1...3_600_000))
         default:
             return .transactionSeconds(Double(try integer(name, value, 1...86_400)))
         }

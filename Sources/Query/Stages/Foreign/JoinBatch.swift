@@ -28,6 +28,8 @@ struct JoinBatch {
     private let pattern: IndexKeyPattern
     private let path: FieldPath
     private let collation: Collation?
+    private let needs: LookupNeeds
+    private var buffer = DocumentWriter()
     private var encoder = KeyEncoder()
     private var keys = IndexKeys()
 
@@ -39,7 +41,7 @@ struct JoinBatch {
 
     /// Batches for one $lookup; nil where its documents must be joined one by one: `pipeline` does
     /// more than the join, or the path may step through an array by position.
-    init?(_ specification: LookupSpecification) {
+    init?(_ specification: LookupSpecification, _ needs: LookupNeeds) {
         let source = specification.source
         guard let equality = specification.equality, specification.variables.isEmpty,
             !source.hasViewStages, source.compiled.stages.isEmpty,
@@ -47,6 +49,7 @@ struct JoinBatch {
             !equality.foreignField.segments.contains(where: { $0.arrayIndex != nil })
         else { return nil }
         path = equality.foreignField
+        self.needs = needs
         collation = specification.collation
         pattern = IndexKeyPattern(
             [IndexPart(path: path, descending: false)], collation: specification.collation)
@@ -81,7 +84,7 @@ struct JoinBatch {
 
     /// Takes a document with its plain value.
     mutating func append(_ document: DocumentView, _ value: ValueView) {
-        local.append(document)
+        local.append(document, keeping: needs.local, &buffer)
         encoder.removeAll()
         encoder.append(value, order: collation)
         let (number, isNew) = values.insert(encoder.bytes)
@@ -117,7 +120,7 @@ struct JoinBatch {
     mutating func take(foreign document: DocumentView) throws(DBError) -> Bool {
         try pattern.keys(of: document, sparse: false, into: &keys)
         let number = Int32(truncatingIfNeeded: foreign.count)
-        foreign.append(document)
+        foreign.append(document, keeping: needs.foreign, &buffer)
         for index in 0..<keys.count {
             guard let value = values.number(of: keys[index]) else { continue }
             let link = Int32(truncatingIfNeeded: links.count)
