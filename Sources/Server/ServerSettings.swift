@@ -16,6 +16,10 @@ final class ServerSettings: Sendable {
         /// By the component's path; the empty one is `logLevel`. What is not there is -1: as the
         /// component above.
         var verbosity: [String: Int32] = ["": 0]
+        /// A limit for the images of several tenants; there is never more than one.
+        var tenantImageSeconds: Int64 = 3_600
+        /// Whether migrations wait for updates; there are none.
+        var pausesMigrations = false
         /// Changes nothing: what is stored has one form, whichever version clients ask for.
         var featureCompatibility = Version.featureCompatibility
     }

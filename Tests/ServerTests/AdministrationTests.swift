@@ -30,12 +30,19 @@ import Testing
         (["autoCompact": true, "freeSpaceTargetMB": .int64(.max)], 2),
         (["autoCompact": false, "freeSpaceTargetMB": .int64(.max)], 0),
         (["autoCompact": "x"], 14), (["logRotate": 1], 0), (["logRotate": "server"], 0),
-        (["logRotate": "audit"], 4), (["dropConnections": 1, "hostAndPort": ["a:1"]], 0),
+        (["logRotate": "audit"], 4), (["logRotate": []], 14),
+        (["dropConnections": 1, "hostAndPort": ["a:1"]], 0),
         (["dropConnections": 1], 40_414), (["dropConnections": 1, "hostAndPort": [1]], 14),
         (["connPoolStats": 1], 0), (["fsyncUnlock": 1], 20),
         (["getClusterParameter": "*"], 0), (["getClusterParameter": 1], 14),
         (["getClusterParameter": "other"], 4),
         (["getClusterParameter": ["changeStreamOptions", "defaultMaxTimeMS"]], 0),
+        (images("off"), 0), (images(60), 0), (images(0), 2), (images("on"), 2),
+        (images(true), 14), (images(.null), 0),
+        (["setClusterParameter": ["changeStreamOptions": ["other": 1]]], 40_415),
+        (["setClusterParameter": ["other": [:]]], 4), (["setClusterParameter": [:]], 72),
+        (["setClusterParameter": 1], 14),
+        (["setClusterParameter": ["defaultMaxTimeMS": ["readOperations": 5]]], 238),
         (["killOp": 1], 4), (["killOp": 1, "op": "x"], 14), (["killOp": 1, "op": 1.5], 2),
         (["killOp": 1, "op": .int64(1 << 40)], 26_823), (["killOp": 1, "op": 5, "more": 1], 0),
         (["saslStart": 1, "mechanism": "SCRAM-SHA-256", "payload": ""], 18),
@@ -43,6 +50,14 @@ import Testing
         (["saslContinue": 1, "conversationId": 1], 17),
         (["authenticate": 1, "mechanism": "MONGODB-X509"], 18),
     ]
+
+    private static func images(_ age: Value) -> Document {
+        [
+            "setClusterParameter": [
+                "changeStreamOptions": ["preAndPostImages": ["expireAfterSeconds": age]]
+            ]
+        ]
+    }
 
     @Test func commandsCheckWhatTheyAreGiven() async throws {
         try await RunningServer.with { port in
@@ -91,6 +106,22 @@ import Testing
             #expect(collections["empty"] == "d41d8cd98f00b204e9800998ecf8427e")
             let some = try client.run(["dbHash": 1, "collections": ["b"]])
             #expect(some.nested("collections").keys == ["b"])
+        }
+    }
+
+    @Test func settingsOfTheClusterAreShown() async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            func age() throws -> Value? {
+                try client.run(["getClusterParameter": "changeStreamOptions"], database: "admin")
+                    .documents("clusterParameters").first?.nested("preAndPostImages")[
+                        "expireAfterSeconds"]
+            }
+            #expect(try age() == "off")
+            _ = try client.run(Self.images(60), database: "admin")
+            #expect(try age() == .int64(60))
+            _ = try client.run(Self.images(.null), database: "admin")
+            #expect(try age() == "off")
         }
     }
 }

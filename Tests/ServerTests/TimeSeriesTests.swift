@@ -298,4 +298,24 @@ import Testing
             #expect(try client.run(["validate": "s"])["valid"] == true)
         }
     }
+
+    @Test func changeStreamsOfTheDatabaseLeaveMeasurementsOut() async throws {
+        try await RunningServer.with({ $0.replicaSet = "rs0" }) { port in
+            let client = try WireClient(port: port)
+            let opened = try client.run([
+                "aggregate": 1, "pipeline": [["$changeStream": [:]]], "cursor": [:],
+            ])
+            guard case .int64(let id)? = opened.nested("cursor")["id"] else {
+                throw ClientError(description: "no cursor")
+            }
+            try Self.fill(client)
+            _ = try client.run(["delete": "s", "deletes": [["q": [:], "limit": 0]]])
+            _ = try client.run(["insert": "c", "documents": [["_id": 1]]])
+            let batch = try client.run([
+                "getMore": .int64(id), "collection": "$cmd.aggregate", "maxTimeMS": 10_000,
+            ])
+            let events = batch.nested("cursor").documents("nextBatch")
+            #expect(events.map { $0.nested("ns")["coll"] } == ["c"])
+        }
+    }
 }

@@ -38,6 +38,8 @@ package final class RoostEngine: Sendable {
     let background = BackgroundThreads()
     /// When expired documents are deleted.
     package let expiry = ExpirySchedule()
+    /// How long change streams show images.
+    package let imageAge = ImageAge()
     /// The plans chosen for queries of each shape.
     package let plans = PlanCache()
     /// Names the history that the change log holds; resume tokens carry it.

@@ -76,23 +76,25 @@ final class DocumentSearch: @unchecked Sendable {
 /// each may have.
 private struct RecordKeySink: DocumentSink {
     private var keys: [[UInt8]] = []
-    /// What says how the collection's keys are made; nil: by `_id` alone.
-    private let traits: CollectionTraits?
+    /// The collection, where it is a time series.
+    private let timeSeries: TimeSeries?
+    /// The order of strings in the collection's record keys.
+    private let collation: Collation?
     private var encoder = KeyEncoder()
 
     init(_ traits: CollectionTraits?) {
-        self.traits = traits
+        timeSeries = traits?.timeSeries
+        collation = traits?.collation
     }
 
     mutating func append(_ document: DocumentView) {
-        if let timeSeries = traits?.timeSeries {
-            let made: Void? = try? timeSeries.encodeKey(
-                of: document, traits?.collation, into: &encoder)
+        if let timeSeries {
+            let made: Void? = try? timeSeries.encodeKey(of: document, collation, into: &encoder)
             if made != nil { keys.append(encoder.bytes) }
             return
         }
         guard let id = document.value("_id") else { return }
-        _ = RecordKey.encode(id, traits?.collation, into: &encoder)
+        _ = RecordKey.encode(id, collation, into: &encoder)
         keys.append(encoder.bytes)
     }
 

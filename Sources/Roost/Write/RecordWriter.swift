@@ -87,7 +87,7 @@ struct RecordWriter: ~Copyable {
         if !bypassesValidation, let validator = entry.traits.validator {
             try validator.check(document, in: entry.namespace, &scratch)
         }
-        if let timeSeries = entry.traits.timeSeries {
+        if !entry.hasKeysOfIDs, let timeSeries = entry.traits.timeSeries {
             try timeSeries.encodeKey(of: document, entry.collation, into: &recordKey)
             try TimeSeries.makeFree(&recordKey, entry.table, transaction)
         } else {

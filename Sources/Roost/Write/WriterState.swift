@@ -311,7 +311,7 @@ final class WriterState: @unchecked Sendable {
     ) throws -> StatementResult {
         var result = StatementResult()
         guard let entry = catalog[namespace] else { return result }
-        try entry.traits.timeSeries?.check(update)
+        if !entry.hasKeysOfIDs { try entry.traits.timeSeries?.check(update) }
         defer { noteFlags(entry) }
         try forEachRecord(key, entry, &transaction) { key, transaction in
             switch try records.update(
@@ -352,7 +352,7 @@ final class WriterState: @unchecked Sendable {
         _ key: RawSpan, _ entry: CollectionEntry, _ transaction: inout WriteTransaction,
         _ body: (RawSpan, inout WriteTransaction) throws -> Bool
     ) throws {
-        guard entry.traits.timeSeries != nil else {
+        guard !entry.hasKeysOfIDs else {
             _ = try body(key, &transaction)
             return
         }

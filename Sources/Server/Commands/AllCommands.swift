@@ -38,7 +38,7 @@ private let diagnosticCommands: [CommandDefinition] = [
     TestVersion2.definition, LockInfo.definition, DataSize.definition, DBHash.definition,
     SetFeatureCompatibilityVersion.definition, AutoCompact.definition, LogRotate.definition,
     DropConnections.definition, ConnPoolStats.definition, FsyncUnlock.definition,
-    GetClusterParameter.definition,
+    GetClusterParameter.definition, SetClusterParameter.definition,
 ]
 
 /// Sessions.

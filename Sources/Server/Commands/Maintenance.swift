@@ -37,7 +37,14 @@ enum LogRotate {
     static let definition = CommandDefinition(
         "logRotate", .adminOnly, help: "does nothing: the log goes to standard error"
     ) { call, _ throws(DBError) in
-        if let target = call.commandValue.string, target != "server" {
+        let value = call.commandValue
+        guard value.type == .string || value.type == .bool || value.isNumeric else {
+            throw DBError(
+                .typeMismatch,
+                "logRotate takes a number or the name of a log, not a value of type "
+                    + value.type.alias)
+        }
+        if let target = value.string, target != "server" {
             throw DBError(
                 .noSuchKey, "Unknown log type '\(target)': there is 'server' alone")
         }
@@ -87,59 +94,5 @@ enum FsyncUnlock {
         "fsyncUnlock", .adminOnly, help: "says that nothing is locked"
     ) { _, _ throws(DBError) in
         throw DBError(.illegalOperation, "fsyncUnlock called when not locked")
-    }
-}
-
-/// getClusterParameter: the settings that MongoDB keeps for a whole cluster, with what holds here.
-enum GetClusterParameter {
-    private static let parameters: [(name: String, fields: Document)] = [
-        ("changeStreamOptions", ["preAndPostImages": ["expireAfterSeconds": "off"]]),
-        ("defaultMaxTimeMS", ["readOperations": .int64(0)]),
-        ("pauseMigrationsDuringMultiUpdates", ["enabled": false]),
-    ]
-
-    static let definition = CommandDefinition(
-        "getClusterParameter", [.adminOnly, .takesAnyField],
-        help: "shows settings of a whole cluster"
-    ) { call, reply throws(DBError) in
-        let names = try names(call.commandValue)
-        var found: [Value] = []
-        for name in names {
-            guard let parameter = parameters.first(where: { $0.name == name }) else {
-                throw DBError(.noSuchKey, "Unknown server parameter: \(name)")
-            }
-            let document = Document { writer in
-                writer.append("_id", name)
-                writer.appendFields(of: parameter.fields.view)
-            }
-            found.append(.document(document))
-        }
-        reply.append("clusterParameters", .array(found))
-        return .done
-    }
-
-    private static func names(_ value: ValueView) throws(DBError) -> [String] {
-        if let name = value.string { return name == "*" ? parameters.map(\.name) : [name] }
-        guard let list = value.array else {
-            throw DBError(
-                .typeMismatch,
-                "getClusterParameter takes a name, a list of names or '*', not a value of type "
-                    + value.type.alias)
-        }
-        var names: [String] = []
-        var elements = list.makeIterator()
-        while let element = elements.next() {
-            guard let name = element.value.string else {
-                throw DBError(
-                    .typeMismatch,
-                    "getClusterParameter takes names, not a value of type "
-                        + element.value.type.alias)
-            }
-            if !names.contains(name) { names.append(name) }
-        }
-        guard !names.isEmpty else {
-            throw DBError(.badValue, "Must supply at least one cluster parameter's name")
-        }
-        return names
     }
 }
