@@ -4,6 +4,7 @@ import json
 import subprocess
 from dataclasses import dataclass, field
 
+from . import wire
 from .processes import BenchError
 from .servers import CLIENT, SERVER
 
@@ -115,6 +116,9 @@ class LiveBench:
                 holder = self.hold(roost, held) if held else None
                 try:
                     result = self.run_live(roost, 1_000, 0, 1_000, 0)
+                    live = wire.command(roost.port, {"serverStatus": 1, "$db": "admin"})["live"]
+                    result |= {"match_p50_us": live["matchNanosP50"] / 1e3,
+                               "match_p99_us": live["matchNanosP99"] / 1e3}
                 finally:
                     if holder:
                         holder.kill()
@@ -122,7 +126,9 @@ class LiveBench:
                 self.results.append(result | {"row": "matching", "server": "roost", "held": held})
                 cpu = result["server_cpu"] / max(1, result["commit_rate"]) * 1e6
                 print(f"  {held:>9,} held: {result['commit_rate']:>9,.0f} commits/s"
-                      f"   {cpu:.1f} us of CPU each   {result['anonymous_kib'] / 1024:,.0f} MB",
+                      f"   {cpu:.1f} us of CPU each   {result['anonymous_kib'] / 1024:,.0f} MB"
+                      f"   matching p50 {result['match_p50_us']:.1f} us"
+                      f"   p99 {result['match_p99_us']:.1f} us",
                       flush=True)
 
     def hold(self, server, count):

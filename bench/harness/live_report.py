@@ -48,6 +48,10 @@ def targets(medians):
         loss = 1 - held / without
         add(f"write throughput lost to {HELD:,} subscriptions that don't match", "< 5 %",
             f"{loss:.1%}", loss < 0.05)
+    matching = medians.of("matching", "roost", "match_p99_us", held=HELD)
+    if matching:
+        add(f"matching a write with {HELD:,} subscriptions, p99", "<= 10 us", f"{matching:.1f} us",
+            matching <= 10)
     small = medians.of("growth-100", "roost", "server_cpu")
     large = medians.of("spread", "roost", "server_cpu")
     if small and large:
@@ -96,6 +100,10 @@ def markdown(run):
             memory = medians.of("matching", "roost", "anonymous_kib", held=held) / 1024
             lines.append(f"- {held:,} subscriptions that nothing matches: {rate:,.0f} durable "
                          f"commits/s, {cpu:.1f} us of server CPU each, {memory:,.0f} MB")
+            if held:
+                p50, p99 = (medians.of("matching", "roost", f"match_{share}_us", held=held)
+                            for share in ("p50", "p99"))
+                lines.append(f"- matching a write with them: p50 {p50:.1f} us, p99 {p99:.1f} us")
     found = targets(medians)
     if found:
         lines += ["", "| target | wanted | found | |", "| --- | --: | --: | --- |"]

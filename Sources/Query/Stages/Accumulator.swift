@@ -46,6 +46,18 @@ enum AccumulatorKind: String, Sendable, CaseIterable {
         default: true
         }
     }
+
+    /// Whether the result may be another where the same documents come in another order.
+    var dependsOnOrder: Bool {
+        switch self {
+        case .first, .last, .push, .addToSet, .setUnion, .concatArrays, .mergeObjects, .firstN,
+            .lastN, .top, .topN, .bottom, .bottomN:
+            true
+        case .sum, .average, .min, .max, .count, .populationDeviation, .sampleDeviation, .minN,
+            .maxN, .median, .percentile:
+            false
+        }
+    }
 }
 
 /// A compiled accumulator.

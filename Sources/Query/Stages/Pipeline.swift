@@ -55,6 +55,14 @@ package enum PipelineStage: Sendable {
     }
 }
 
+extension PipelineStage {
+    /// Whether it accumulates what may be another where the same documents come in another order.
+    package var accumulatesInOrder: Bool {
+        guard case .group(let box) = self else { return false }
+        return box.specification.outputs.contains { $0.accumulator.kind.dependsOnOrder }
+    }
+}
+
 /// A compiled $group, opaque outside the module.
 package struct GroupSpecificationBox: Sendable {
     let specification: GroupSpecification

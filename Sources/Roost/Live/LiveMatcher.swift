@@ -25,6 +25,8 @@ final class LiveMatcher {
         /// Passes, and the time that they took.
         var passes: UInt64 = 0
         var nanoseconds: UInt64 = 0
+        /// How long it took for each change to find and ask the groups that it may concern.
+        var matching = NanosHistogram()
     }
 
     /// The groups that are about one collection.
@@ -197,6 +199,7 @@ final class LiveMatcher {
             group.isNoted = true
             touch(group)
         }
+        var start = MonotonicClock.nanoseconds
         for change in set.changes where change.before != nil || change.after != nil {
             mark += 1
             candidates.removeAll(keepingCapacity: true)
@@ -208,6 +211,9 @@ final class LiveMatcher {
             }
             counters.candidates += UInt64(candidates.count)
             for group in candidates { apply(change, set, to: group, end) }
+            let now = MonotonicClock.nanoseconds
+            counters.matching.add(now &- start)
+            start = now
         }
     }
 

@@ -47,7 +47,9 @@ struct LivePast {
             return "the token belongs to another history: the data was restored or replaced since"
         }
         guard request.isRepeatable else {
-            return "rows that a pipeline's order leaves equal may stand otherwise now"
+            return
+                "the pipeline's rows depend on the order in which documents were read, which may "
+                + "be another now"
         }
         guard token.sequence <= end else {
             return "the token is newer than all changes: the last ones were lost"

@@ -5,10 +5,15 @@ import Query
 
 /// Makes rows of documents. Confined to one thread at a time.
 final class LiveProjection {
+    /// What evaluation needs; kilobytes, so only where there is something to evaluate.
+    private final class Workspace {
+        var scratch = MatchScratch()
+        var evaluation = EvaluationContext()
+    }
+
     private let projection: Projection?
     private let filter: Filter
-    private var scratch = MatchScratch()
-    private var evaluation = EvaluationContext()
+    private lazy var workspace = Workspace()
 
     init(_ projection: Projection?, _ filter: Filter) {
         self.projection = projection
@@ -26,10 +31,10 @@ final class LiveProjection {
             return
         }
         var position: Int?
-        if projection.isPositional, try filter.matches(document, &scratch) {
-            position = scratch.arrayPosition
+        if projection.isPositional, try filter.matches(document, &workspace.scratch) {
+            position = workspace.scratch.arrayPosition
         }
         try projection.apply(
-            document, arrayPosition: position, into: &writer, &evaluation)
+            document, arrayPosition: position, into: &writer, &workspace.evaluation)
     }
 }

@@ -218,6 +218,8 @@ package final class LiveQueries: Sendable {
                 writer.append("refreshes", Int64(clamping: counters.refreshes))
                 writer.append("passes", Int64(clamping: counters.passes))
                 writer.append("matcherMicros", Int64(clamping: counters.nanoseconds / 1_000))
+                writer.append("matchNanosP50", Int64(clamping: counters.matching.quantile(0.5)))
+                writer.append("matchNanosP99", Int64(clamping: counters.matching.quantile(0.99)))
                 writer.append("resets", Int64(clamping: resets.load(ordering: .relaxed)))
                 writer.append(
                     "lagSeconds",

@@ -130,14 +130,15 @@ package struct LiveRequest: Sendable {
     }
 
     /// Whether running the query again on an earlier state gives what a client had then. A pipeline's
-    /// order may leave rows equal, and its cut may fall otherwise, which a window's can't.
+    /// order may leave rows equal, its cut may fall otherwise, which a window's can't, and $push and
+    /// its like show the order in which documents were read.
     var isRepeatable: Bool {
         guard case .pipeline(let pipeline, let isOrdered) = shape else { return true }
         return !isOrdered
             && !pipeline.stages.contains { stage in
                 switch stage {
                 case .sort(_, limit: .some), .skip, .limit: true
-                default: false
+                default: stage.accumulatesInOrder
                 }
             }
     }
