@@ -57,17 +57,18 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Replies that are not yet written to the socket, and the one being made.
     var out = ReplyWriter()
 
+    /// The live query that the connection follows.
+    var live = LiveState()
+
     private(set) var context: ChannelHandlerContext?
     private let arguments = Arguments()
     /// A request that is run again for each further reply.
     private var exhausting: Request?
-    /// Since when the client has not taken the replies of `exhausting`.
-    private var unreadSince: UInt64?
     /// A hello that waits for a change of the topology.
     private var waitingHello: Scheduled<Void>?
     private var wantsRead = false
     /// `channel.isWritable`, which is asked often and dear to ask.
-    private var isWritable = true
+    private(set) var isWritable = true
     private var lastTouch: SessionTable.Touch?
     private var closesWhenIdle = false
     private var isProcessing = false
@@ -114,6 +115,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         waitingHello?.cancel()
         exhausting = nil
         end.note()
+        abandonLive()
         running?.kill(.interrupted)
         if hasOwnCursors { core.cursors.killAll(of: [.connection(id)]) }
         loop.remove(self)
@@ -166,6 +168,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// The client has taken enough of what was written.
     private func goOnWriting() {
+        goOnFollowing()
+        exhaustFurther()
         process()
         flush()
         resumeReading()
@@ -276,12 +280,25 @@ final class ConnectionHandler: ChannelDuplexHandler {
             return
         }
         commandStart = now
-        if exhausts { goOn(request, after: replyID) } else { state.finished() }
+        if exhausts {
+            repeatLater(request.repeated(after: replyID))
+        } else {
+            state.finished()
+        }
     }
 
     /// Notes that the session is used.
     func touch(_ session: SessionID) throws(DBError) {
         try core.sessions.touch(session, now: lastBytesAt, &lastTouch)
+    }
+
+    /// Notes that the session is used, though its client sends nothing.
+    func keepAlive(_ session: SessionID) {
+        do throws(DBError) {
+            try core.sessions.touch(session, now: Clock.coarseNanos, &lastTouch)
+        } catch {
+            core.logger.debug("a session was not kept", metadata: ["error": "\(error)"])
+        }
     }
 
     /// Profiles or logs the command that `out` holds the answer of. True: the answer waits until
@@ -340,7 +357,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             context.writeAndFlush(wrapOutboundOut(reply), promise: nil)
         }
         if let request {
-            goOn(request, after: replyID)
+            repeatLater(request.repeated(after: replyID))
         } else {
             state.finished()
             process()
@@ -349,34 +366,19 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
-    /// Runs `request` again for the next reply, after other connections have had their turn.
-    private func goOn(_ request: Request, after replyID: Int32) {
-        exhausting = request.repeated(after: replyID)
+    /// Runs `request` again for the next reply, after other connections have had their turn, and
+    /// when the client has taken enough of what was written.
+    func repeatLater(_ request: Request) {
+        exhausting = request
         guard let context else { return }
         let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
         context.eventLoop.execute { handler.value.exhaustFurther() }
     }
 
     private func exhaustFurther() {
-        guard let context, let request = exhausting else { return }
-        // When the client does not take the replies, the next writability event goes on.
-        guard isWritable else {
-            let now = Clock.coarseNanos
-            let since = unreadSince ?? now
-            unreadSince = since
-            if now > since + LiveBatch.unreadNanosMax {
-                core.logger.info(
-                    "connection closed: it did not read its exhaust cursor",
-                    metadata: ["connection": "\(id)", "remote": "\(client.remoteAddress)"])
-                return abort()
-            }
-            let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
-            context.eventLoop.scheduleTask(in: .milliseconds(5)) {
-                handler.value.exhaustFurther()
-            }
-            return
-        }
-        unreadSince = nil
+        guard context != nil, let request = exhausting else { return }
+        // The next writability event goes on.
+        guard isWritable else { return noteUnread() }
         exhausting = nil
         start(request)
         process()
@@ -413,7 +415,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func stop() {
         closesWhenIdle = true
         running?.kill(.interruptedAtShutdown)
-        if !state.isBusy || exhausting != nil || waitingHello != nil { closeAfterFlush() }
+        if !state.isBusy || exhausting != nil || waitingHello != nil || live.isResting {
+            closeAfterFlush()
+        }
     }
 
     /// Closes now.

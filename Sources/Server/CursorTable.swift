@@ -50,8 +50,9 @@ struct OpenCursor: Sendable {
 
 /// All cursors of the server.
 final class CursorTable: Sendable {
-    /// Most cursors open at once.
-    static let cursorsMax = 50_000
+    /// Most cursors open at once. Their memory is bounded apart, so this only bounds what the table
+    /// itself holds; live queries that wait are many and small.
+    static let cursorsMax = 200_000
     /// Most memory that idle cursors may hold together, in bytes.
     static let memoryBytesMax = 256 << 20
 

@@ -14,7 +14,7 @@ import Wire
 struct ReplyTicket: Sendable {
     private let connection: NIOLoopBound<ConnectionHandler>
     private let mailbox: LoopMailbox
-    private let request: Request
+    let request: Request
     private let epilogue: ReplyEpilogue
     let special: SpecialFields
     private let connectionEnd: ConnectionEnd
@@ -53,8 +53,10 @@ struct ReplyTicket: Sendable {
     }
 
     /// Answers by going on with a reply that was begun elsewhere (`ReplyWriter.split`).
+    ///
+    /// - Parameter responseTo: what it answers; the request itself without.
     func answer(
-        continuing writer: inout ReplyWriter, exhausts: Bool = false,
+        continuing writer: inout ReplyWriter, exhausts: Bool = false, responseTo: Int32? = nil,
         _ body: (inout ReplyWriter) throws(DBError) -> Void
     ) {
         guard request.wantsReply else {
@@ -71,12 +73,26 @@ struct ReplyTicket: Sendable {
             failure = error
             epilogue.fail(error, &writer)
         }
-        let replyID = epilogue.end(&writer, responseTo: request.id, moreToCome: goesOn)
+        let replyID = epilogue.end(
+            &writer, responseTo: responseTo ?? request.id, moreToCome: goesOn)
         post(
             Delivery(
                 connection: connection, reply: writer.take(), replyID: replyID,
                 exhausting: goesOn ? request : nil),
             failure)
+    }
+
+    /// Ends a reply that was begun in the connection's own buffer, on its event loop. Returns the
+    /// reply's number.
+    func end(_ reply: inout ReplyWriter, responseTo: Int32, goesOn: Bool) -> Int32 {
+        epilogue.succeed(&reply)
+        return epilogue.end(&reply, responseTo: responseTo, moreToCome: goesOn)
+    }
+
+    /// Whether replies to different connections that ask like this one may have the same bytes.
+    var canShareReplies: Bool {
+        request.kind == .message && !request.isCompressed
+            && !request.flags.contains(.checksumPresent)
     }
 
     /// Keeps what a read looked at, where the profiler may ask for it.
@@ -110,8 +126,10 @@ struct ReplyTicket: Sendable {
     }
 
     /// Answers with an error.
-    func fail(_ error: DBError) {
-        answer { _ throws(DBError) in throw error }
+    func fail(_ error: DBError, responseTo: Int32? = nil) {
+        var writer = ReplyWriter()
+        writer.begin(request.kind)
+        answer(continuing: &writer, responseTo: responseTo) { _ throws(DBError) in throw error }
     }
 }
 
@@ -136,10 +154,21 @@ struct Delivery: Sendable {
     let exhausting: Request?
 }
 
-/// Replies for the connections of one event loop, posted from any thread.
+/// Replies for the connections of one event loop, and live queries that have events, posted from any
+/// thread.
 final class LoopMailbox: Sendable {
+    /// Live queries served in one turn of the loop.
+    private static let liveMax = 256
+
+    private struct Waiting {
+        var deliveries: [Delivery] = []
+        var live: [LiveBatch] = []
+
+        var count: Int { deliveries.count + live.count }
+    }
+
     let eventLoop: any EventLoop
-    private let waiting = Mutex<[Delivery]>([])
+    private let waiting = Mutex(Waiting())
 
     init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
@@ -148,21 +177,40 @@ final class LoopMailbox: Sendable {
     /// Brings a reply to its connection, soon.
     func post(_ delivery: Delivery) {
         let isFirst = waiting.withLock { waiting in
-            waiting.append(delivery)
+            waiting.deliveries.append(delivery)
+            return waiting.count == 1
+        }
+        if isFirst { eventLoop.execute { self.deliver() } }
+    }
+
+    /// Has a live query look at its events, soon.
+    func post(_ batch: LiveBatch) {
+        let isFirst = waiting.withLock { waiting in
+            waiting.live.append(batch)
             return waiting.count == 1
         }
         if isFirst { eventLoop.execute { self.deliver() } }
     }
 
     private func deliver() {
-        let deliveries = waiting.withLock { waiting in
-            defer { waiting = [] }
-            return waiting
+        let (taken, isMore) = waiting.withLock { waiting in
+            var taken = Waiting()
+            swap(&taken.deliveries, &waiting.deliveries)
+            if waiting.live.count <= Self.liveMax {
+                swap(&taken.live, &waiting.live)
+            } else {
+                taken.live = Array(waiting.live.prefix(Self.liveMax))
+                waiting.live.removeFirst(Self.liveMax)
+            }
+            return (taken, waiting.count > 0)
         }
-        for delivery in deliveries {
+        // What comes from sockets has its turn between.
+        if isMore { eventLoop.execute { self.deliver() } }
+        for delivery in taken.deliveries {
             delivery.connection.value.finishDeferred(
                 delivery.reply, replyID: delivery.replyID, exhausting: delivery.exhausting)
         }
+        for batch in taken.live { batch.resume() }
     }
 }
 

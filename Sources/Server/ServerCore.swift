@@ -34,10 +34,15 @@ final class ServerCore: Sendable {
     let operations = OperationTable()
     let profiler = Profiler()
     let recentLogs = RecentLog()
+    let settings = ServerSettings()
     /// When the server was made.
     let startedAt = ContinuousClock.now
     /// The same as the wall clock had it, in milliseconds since 1970.
     let startMillis = Clock.wallMillis
+
+    /// How long a client may take nothing of a live query's replies, or of an exhaust cursor's, in
+    /// milliseconds.
+    let unreadMillis = Atomic<Int64>(30_000)
 
     private let lastReplyID = Atomic<Int32>(0)
     private let lastConnectionID = Atomic<Int32>(0)
@@ -54,6 +59,9 @@ final class ServerCore: Sendable {
             setName: options.replicaSet, address: options.advertise ?? first.description)
         commands = CommandTable(allCommands)
     }
+
+    /// What `unreadMillis` holds.
+    var unreadMillisMax: Int64 { unreadMillis.load(ordering: .relaxed) }
 
     /// A number for a reply.
     func nextReplyID() -> Int32 {

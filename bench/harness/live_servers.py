@@ -41,6 +41,9 @@ class LiveRoost(Roost):
     protocol = "mongo"
     subscribers_max = 19_000
 
+    def command(self):
+        return [*super().command(), "--max-connections", "19500"]
+
     def fill(self, documents, topics):
         self.clear(indexed=False)
         for first in range(0, documents, 1_000):

@@ -122,9 +122,11 @@ package final class Pipeline: Sendable {
     }
 
     /// find's sort, skip, limit (0 for none) and projection as a pipeline. The filter is the
-    /// caller's: it must give `push` the filter's array position.
+    /// caller's: it must give `push` the filter's array position. `shownKey`: the order whose values
+    /// the projection shows.
     package static func find(
-        sort: SortPattern?, skip: Int, limit: Int, projection: Projection?
+        sort: SortPattern?, skip: Int, limit: Int, projection: Projection?,
+        shownKey: SortPattern? = nil
     ) -> Pipeline {
         var stages: [PipelineStage] = []
         if let sort {
@@ -133,7 +135,9 @@ package final class Pipeline: Sendable {
         }
         if skip > 0 { stages.append(.skip(skip)) }
         if limit > 0 { stages.append(.limit(limit)) }
+        if let shownKey { stages.append(SortKeyAddition.stage(shownKey)) }
         if let projection, !projection.isIdentity { stages.append(.project(projection)) }
+        if shownKey != nil { stages.append(.other(StagePlanBox(plan: MetadataRemoval()))) }
         return Pipeline(stages)
     }
 
@@ -167,6 +171,15 @@ package final class Pipeline: Sendable {
         }
         leading.stageCount = stages.count - rest.count
         return leading
+    }
+
+    /// How many documents are wanted of a pipeline that begins with $geoNear, nearest first; nil for
+    /// all, and for other pipelines.
+    package var nearestWanted: Int? {
+        guard stages.count > 1, case .sort(let pattern, let limit) = stages[1],
+            pattern.parts == SortPattern.byDistance.parts
+        else { return nil }
+        return limit
     }
 
     /// Whether the stages behind the first `count` only need to know how many documents there are.

@@ -84,6 +84,18 @@ package final class Update: Sendable {
         return touches(path.segments[...], at: 0, in: trie)
     }
 
+    /// Whether every path of the operators begins with that field. False for other forms.
+    package func writes(onlyBelow field: String) -> Bool {
+        guard case .operators(let trie) = program else { return false }
+        let root = trie.nodes[0]
+        let start = Int(root.childrenStart)
+        return root.kind == .object && root.positional < 0
+            && trie.children[start..<start + Int(root.childrenCount)].allSatisfy { child in
+                let name = Int(child.nameStart)
+                return trie.names[name..<name + Int(child.nameCount)].elementsEqual(field.utf8)
+            }
+    }
+
     /// Whether an operation at or below the node can change what lies at a path below it. Array
     /// positions don't count: a query path names no elements.
     private func touches(

@@ -83,8 +83,11 @@ package final class CollectionEntry: Sendable {
             traits: try CollectionTraits(options), indexes: indexes, flags: flags)
     }
 
+    /// Whether an `_id` leads to the one document that has it: not in views and time series.
+    package var hasKeysOfIDs: Bool { view == nil && traits.timeSeries == nil }
+
     /// Whether documents lie in the order of their `_id`.
-    package var isClustered: Bool { idTable == nil }
+    package var isClustered: Bool { idTable == nil && traits.timeSeries == nil }
 
     /// Whether the order of keys in `table` is that of `_id` throughout.
     var hasOrderedRecords: Bool { isClustered && !flags.hasCutKeys }

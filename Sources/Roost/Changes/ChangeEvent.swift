@@ -178,6 +178,7 @@ struct ChangeEventWriter: ~Copyable {
     private static func look(
         up id: ValueView, in entry: CollectionEntry, _ transaction: borrowing ReadTransaction
     ) throws -> RawSpan? {
+        guard entry.traits.timeSeries == nil else { return nil }
         var key = KeyEncoder()
         _ = RecordKey.encode(id, entry.collation, into: &key)
         do throws(StorageError) {

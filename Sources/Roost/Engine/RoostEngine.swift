@@ -205,7 +205,11 @@ package final class RoostEngine: Sendable {
         completion: @escaping @Sendable (Result<FindAndModifyOutcome, DBError>) -> Void
     ) {
         do throws(DBError) {
-            try collection(request.namespace)?.checkIsNoView()
+            let entry = collection(request.namespace)
+            try entry?.checkIsNoView()
+            guard entry?.traits.timeSeries == nil else {
+                throw TimeSeries.refusal("findAndModify can't change a time-series collection")
+            }
         } catch {
             return completion(.failure(error))
         }

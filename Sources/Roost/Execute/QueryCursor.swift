@@ -62,10 +62,12 @@ package final class QueryCursor: @unchecked Sendable {
     var covered: CoveredKeys?
     /// Leaps from value to value, in a distinct that an index answers.
     var distinctSkip: DistinctSkip?
-    /// How far a $near with a limit has searched.
-    private var nearSearch: NearSearch?
+    /// How far a $near has searched.
+    var nearSearch: NearSearch?
     /// Whether this is explain's, which chooses anew and shows what it rejected.
-    var isExplained = false
+    var isExplained = false {
+        didSet { foreign.reports = isExplained ? [:] : nil }
+    }
     /// The query's shape, where its plan is kept in the cache.
     var shapeText: String?
     /// Where a union stands.
@@ -164,6 +166,9 @@ package final class QueryCursor: @unchecked Sendable {
 
     /// Whether everything was read.
     package var isAtEnd: Bool { isInputEnded || hasEnough }
+
+    /// What stages read of other collections, where this is explained.
+    var foreignReports: [Namespace: ForeignReport] { foreign.reports ?? [:] }
 
     /// The collection that was read, as it was when the read was planned.
     package var readCollection: CollectionEntry? { collection }
@@ -265,7 +270,7 @@ package final class QueryCursor: @unchecked Sendable {
         if let now, !source.readsNothing {
             collection = now
             filter = try filter.bound(to: now)
-            nearSearch = NearSearch(filter, try source.question(), source)
+            nearSearch = NearSearch(filter, source)
             chosen = try choosePlan(now, transaction)
         } else {
             chosen = .nothing
@@ -284,7 +289,7 @@ package final class QueryCursor: @unchecked Sendable {
     }
 
     /// Plans what the filter asks for, or the part of it that a $near searches now.
-    private func choosePlan(
+    func choosePlan(
         _ now: CollectionEntry, _ transaction: borrowing ReadTransaction
     ) throws(DBError) -> QueryPlan {
         if let nearSearch { filter = nearSearch.filter }
@@ -300,22 +305,8 @@ package final class QueryCursor: @unchecked Sendable {
         return outcome.winner
     }
 
-    /// Begins again farther away, where a $near has found fewer than are wanted; false where it
-    /// has found enough.
-    func growNearSearch(_ transaction: borrowing ReadTransaction) throws(DBError) -> Bool {
-        guard let collection, nearSearch?.grow(matched: counters.matched) == true else {
-            return false
-        }
-        let chosen = try choosePlan(collection, transaction)
-        seen = RecordKeySet()
-        plan = chosen
-        start(chosen)
-        output = try source.output(chosen, resources)
-        return true
-    }
-
     /// What the stages may use.
-    private var resources: ExecutionResources {
+    var resources: ExecutionResources {
         var resources = ExecutionResources()
         resources.interrupt = interrupt
         resources.foreign = foreign

@@ -26,8 +26,14 @@ package final class LiveCursor: @unchecked Sendable {
         case begins(reason: String?, known: LiveToken?)
         /// The result is being read.
         case reads(QueryCursor, ReadView, Timestamp)
+        /// A result that is kept is being told, from row `next` on.
+        case tells([LiveRow], next: Int, Timestamp)
         case follows
     }
+
+    /// Most bytes of events of a batch before `ready`, but for one event that is larger: clients
+    /// may stop reading at any time, and what was made for them waits.
+    private static let resultBytesMax = 128 * 1024
 
     /// The collection.
     package var namespace: Namespace { request.namespace }
@@ -48,6 +54,8 @@ package final class LiveCursor: @unchecked Sendable {
     private var frames: [LiveFrame] = []
     /// The newest command that a client with all events so far knows of; nil before `ready`.
     private var position: Timestamp?
+    /// The token of `position`, where it is at hand.
+    private var positionText: String?
 
     package init(_ engine: RoostEngine, _ request: LiveRequest) {
         self.engine = engine
@@ -82,6 +90,9 @@ package final class LiveCursor: @unchecked Sendable {
     package var token: LiveToken? {
         position.map { request.token($0, epoch: engine.logEpoch) }
     }
+
+    /// The same as its text.
+    package var tokenText: String? { positionText ?? token?.text }
 
     // MARK: Waiting
 
@@ -120,6 +131,7 @@ package final class LiveCursor: @unchecked Sendable {
                 case .reads(let cursor, let view, let end):
                     guard let reader else { return .again }
                     try read(cursor, view, end, reader)
+                case .tells(let rows, let next, let end): tell(rows, from: next, end)
                 case .follows:
                     guard try follow() else { return .empty }
                 }
@@ -130,15 +142,31 @@ package final class LiveCursor: @unchecked Sendable {
         }
     }
 
+    /// Takes what waits for a cursor that follows its query, where that is whole frames; nil: ask
+    /// `advance`, which also says what ended the cursor.
+    package func takeBundle() -> LiveBundle? {
+        guard case .follows = phase, events.byteCount == 0, frames.isEmpty, !interrupt.isKilled
+        else { return nil }
+        guard let subscription = current.withLock({ $0 }),
+            case .frames(let taken) = subscription.take()
+        else { return nil }
+        if let last = taken.last {
+            position = last.end
+            positionText = last.token
+        }
+        return LiveBundle(frames: taken)
+    }
+
     /// Moves events to the batch; false where there are none.
     private func hand<Sink: DocumentSink>(
         _ documentsMax: Int, _ sink: inout Sink
     ) throws(DBError) -> Bool {
         if offset < events.byteCount {
             offset = LiveFrame.append(
-                events.writer.bytes, from: offset, documentsMax: documentsMax, to: &sink)
+                events.writer.bytes, from: offset, documentsMax: documentsMax,
+                bytesMax: Self.resultBytesMax, to: &sink)
             if offset == events.byteCount {
-                events.removeAll()
+                events = LiveEventWriter()
                 offset = 0
             }
             return true
@@ -148,10 +176,12 @@ package final class LiveCursor: @unchecked Sendable {
         var count = 0
         for frame in frames {
             if count > 0, bytes + frame.bytes.count > Limits.documentBytesMax { break }
-            _ = LiveFrame.append(frame.bytes, from: 0, documentsMax: .max, to: &sink)
+            _ = LiveFrame.append(
+                frame.bytes, from: 0, documentsMax: .max, bytesMax: .max, to: &sink)
             bytes += frame.bytes.count
             count += 1
             position = frame.end
+            positionText = frame.token
         }
         frames.removeFirst(count)
         return true
@@ -163,7 +193,10 @@ package final class LiveCursor: @unchecked Sendable {
         let told = engine.live.position
         switch subscription.take() {
         case .nothing(let isCurrent):
-            if isCurrent, let position, position < told { self.position = told }
+            if isCurrent, let position, position < told {
+                self.position = told
+                positionText = nil
+            }
             return false
         case .frames(let frames): self.frames = frames
         case .behind(let reason): phase = .begins(reason: reason, known: token)
@@ -183,6 +216,7 @@ package final class LiveCursor: @unchecked Sendable {
         current.withLock { $0 = subscription }
         if interrupt.isKilled { subscription.close() }
         position = nil
+        positionText = nil
         let view = try ReadView(engine)
         do {
             let end = try view.use { reader, _ in
@@ -233,12 +267,30 @@ package final class LiveCursor: @unchecked Sendable {
             }
         }
         let kept = engine.live.install(result, subscription, group, start)
-        let token = request.token(kept.position, epoch: engine.logEpoch).text
-        if old == nil { reset(reason) }
+        guard let old else {
+            reset(reason)
+            phase = .tells(kept.rows, next: 0, kept.position)
+            return
+        }
         LiveDifference.write(
-            from: old ?? [], to: kept.rows, isOrdered: request.isOrdered,
-            token: old == nil ? nil : token, into: &events)
+            from: old, to: kept.rows, isOrdered: request.isOrdered,
+            token: request.token(kept.position, epoch: engine.logEpoch).text, into: &events)
         finish(kept.position)
+    }
+
+    /// Makes events of the next rows. The rows themselves are shared with the group until they
+    /// change.
+    private func tell(_ rows: [LiveRow], from start: Int, _ end: Timestamp) {
+        var next = start
+        while next < rows.count, events.byteCount < Self.resultBytesMax {
+            let row = rows[next]
+            events.append(
+                .added, id: row.id.view, DocumentView(row.document.span.bytes),
+                index: request.isOrdered ? next : nil, token: nil)
+            next += 1
+        }
+        phase = .tells(rows, next: next, end)
+        if next == rows.count { finish(end) }
     }
 
     private func joined(_ reader: Reader) throws(DBError) -> LiveGroup {
@@ -258,7 +310,7 @@ package final class LiveCursor: @unchecked Sendable {
             status = try cursor.advance(
                 reader,
                 BatchLimits(
-                    documentsMax: DocumentBatch.documentsMax, bytesMax: DocumentBatch.bytesMax),
+                    documentsMax: DocumentBatch.documentsMax, bytesMax: Self.resultBytesMax),
                 .slice, into: &documents)
         } catch {
             view.end(Self.done)
@@ -272,6 +324,7 @@ package final class LiveCursor: @unchecked Sendable {
             events.close(start, nil)
         }
         guard status == .exhausted else { return }
+        documents = LiveDocuments()
         view.end(Self.done)
         finish(end)
         if let subscription = current.withLock({ $0 }), let group = group.withLock({ $0 }) {
@@ -281,6 +334,7 @@ package final class LiveCursor: @unchecked Sendable {
 
     private func finish(_ end: Timestamp) {
         position = end
+        positionText = nil
         phase = .follows
         events.append(.ready, token: request.token(end, epoch: engine.logEpoch).text)
     }
@@ -291,10 +345,10 @@ package final class LiveCursor: @unchecked Sendable {
 }
 
 extension LiveFrame {
-    /// Appends encoded events from `start` on, at most `documentsMax` and as many as a batch holds;
-    /// returns where the rest begins.
+    /// Appends encoded events from `start` on, at most `documentsMax` and of at most `bytesMax`
+    /// bytes, but one at least; returns where the rest begins.
     static func append<Sink: DocumentSink>(
-        _ events: [UInt8], from start: Int, documentsMax: Int, to sink: inout Sink
+        _ events: [UInt8], from start: Int, documentsMax: Int, bytesMax: Int, to sink: inout Sink
     ) -> Int {
         let bytes = events.span.bytes
         var offset = start
@@ -305,7 +359,7 @@ extension LiveFrame {
                 UInt32(
                     littleEndian: bytes.unsafeLoadUnaligned(
                         fromByteOffset: offset, as: UInt32.self)))
-            if count > 0, offset - start + size > Limits.documentBytesMax { break }
+            if count > 0, offset - start + size > bytesMax { break }
             sink.append(DocumentView(bytes.extracting(offset..<offset + size)))
             offset += size
             count += 1

@@ -23,13 +23,16 @@ final class LiveFrame: Sendable {
     let count: Int
     /// The newest command whose changes they show.
     let end: Timestamp
+    /// What a client that has all of them resumes with.
+    let token: String
     /// Whether rows have places: such events depend on those before them.
     let isOrdered: Bool
 
-    init(bytes: [UInt8], count: Int, end: Timestamp, isOrdered: Bool) {
+    init(bytes: [UInt8], count: Int, end: Timestamp, token: String, isOrdered: Bool) {
         self.bytes = bytes
         self.count = count
         self.end = end
+        self.token = token
         self.isOrdered = isOrdered
     }
 
@@ -81,7 +84,7 @@ final class LiveFrame: Sendable {
                 events.append(.removed, id: key.view, nil, token: row.token)
             }
         }
-        return events.take(end: last.end, isOrdered: false)
+        return events.take(end: last.end, token: last.token, isOrdered: false)
     }
 
     /// A row's events in one.
@@ -91,6 +94,29 @@ final class LiveFrame: Sendable {
         /// The row in the end; nil where it went.
         var document: Document?
         var token: String?
+    }
+}
+
+/// Frames that one subscriber took together. Who follows the same query mostly takes the same.
+package struct LiveBundle: Sendable {
+    let frames: [LiveFrame]
+
+    /// What a client that has all of them resumes with.
+    package var token: String { frames.last?.token ?? "" }
+
+    /// Whether the other holds the very same frames.
+    package func isSame(as other: LiveBundle) -> Bool {
+        // Frames of one query follow each other, so their ends tell.
+        frames.count == other.frames.count && frames.first === other.frames.first
+            && frames.last === other.frames.last
+    }
+
+    /// Appends all events.
+    package func append<Sink: DocumentSink>(to sink: inout Sink) {
+        for frame in frames {
+            _ = LiveFrame.append(
+                frame.bytes, from: 0, documentsMax: .max, bytesMax: .max, to: &sink)
+        }
     }
 }
 
@@ -161,9 +187,14 @@ struct LiveEventWriter {
     }
 
     /// Hands the events out.
-    mutating func take(end: Timestamp, isOrdered: Bool) -> LiveFrame {
+    mutating func take(end: Timestamp, token: String, isOrdered: Bool) -> LiveFrame {
+        var bytes = writer.take()
+        // It may wait for long; small ones have little room to spare.
+        if bytes.count > 4_096, bytes.capacity > bytes.count + bytes.count / 4 {
+            bytes = [UInt8](copying: bytes.span.bytes)
+        }
         let frame = LiveFrame(
-            bytes: writer.take(), count: count, end: end, isOrdered: isOrdered)
+            bytes: bytes, count: count, end: end, token: token, isOrdered: isOrdered)
         count = 0
         return frame
     }

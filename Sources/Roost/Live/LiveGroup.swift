@@ -32,9 +32,11 @@ final class LiveGroup: @unchecked Sendable {
     /// The result, where one is kept; as of `position`.
     var result: LiveResult?
     var position = Timestamp(rawValue: 0)
-    /// Whether the result was installed since the last pass: a pass that ends where the result was
-    /// read has changes that it shows already.
-    var isFresh = false
+    /// The token that was made last, and of which command.
+    private var lastToken = (end: Timestamp(rawValue: 0), text: "")
+    /// Whether a result was read, or is being read, that a pass has yet to bring up to its end:
+    /// until then changes are not noted.
+    var isRefreshing = false
 
     init(_ request: LiveRequest, serial: UInt64) {
         self.request = request
@@ -49,12 +51,20 @@ final class LiveGroup: @unchecked Sendable {
         if case .rows = request.shape { false } else { true }
     }
 
+    /// What a client that was told all up to `end` resumes with.
+    func token(_ end: Timestamp, epoch: UInt64) -> String {
+        if lastToken.end != end || lastToken.text.isEmpty {
+            lastToken = (end, LiveToken(end, epoch: epoch, query: hash).text)
+        }
+        return lastToken.text
+    }
+
     // MARK: Changes
 
-    /// Notes what a change does to the rows.
+    /// Notes what a change does to the rows; `end` and `epoch` are the token's.
     /// - Throws: what the filter and the projection throw.
     func apply(
-        _ change: ChangeSet.Change, of set: borrowing ChangeSet, _ token: String,
+        _ change: ChangeSet.Change, of set: borrowing ChangeSet, _ end: Timestamp, epoch: UInt64,
         _ scratch: inout MatchScratch
     ) throws(DBError) {
         var matched = false
@@ -70,14 +80,15 @@ final class LiveGroup: @unchecked Sendable {
             try note(change, of: set, matched: matched, matches: matches)
         } else {
             try events.append(
-                change, of: set, projection, matched: matched, matches: matches, token: token)
+                change, of: set, projection, matched: matched, matches: matches,
+                token: token(end, epoch: epoch))
         }
     }
 
     private func note(
         _ change: ChangeSet.Change, of set: borrowing ChangeSet, matched: Bool, matches: Bool
     ) throws(DBError) {
-        guard let result, !isFresh else { return }
+        guard let result, !isRefreshing else { return }
         isNoted = true
         // Views can't be optional fields of a call's tuple, so there is a call for each case.
         switch (change.before, change.after) {
@@ -94,28 +105,28 @@ final class LiveGroup: @unchecked Sendable {
 
     // MARK: Results
 
-    /// Brings the kept result up to the reader's snapshot and notes what became of it.
+    /// Notes what became of the kept result; false where it must be read again.
     /// - Throws: what the query throws.
-    func settle(
-        _ engine: RoostEngine, _ reader: Reader, _ end: Timestamp, _ token: String
-    ) throws(DBError) {
+    func settle(end: Timestamp, epoch: UInt64) throws(DBError) -> Bool {
         isNoted = false
-        guard let result else { return }
-        try result.settle(engine, reader, token, into: &events)
-        position = end
+        guard let result, !isRefreshing else { return true }
+        let isSettled = try result.settle(token(end, epoch: epoch), into: &events)
+        if isSettled { position = end }
+        return isSettled
     }
 
     // MARK: Delivery
 
     /// Hands the events of the pass to the subscribers.
-    func deliver(end: Timestamp) -> Int {
+    func deliver(end: Timestamp, epoch: UInt64) -> Int {
         guard events.count > 0 else { return 0 }
         guard events.byteCount <= Limits.documentBytesMax else {
             events.removeAll()
             giveUp("the changes of one command are larger than a batch")
             return 0
         }
-        let frame = events.take(end: end, isOrdered: request.isOrdered)
+        let frame = events.take(
+            end: end, token: token(end, epoch: epoch), isOrdered: request.isOrdered)
         let count = subscriptions.count
         subscriptions.removeAll { !$0.push(frame) }
         return count
@@ -126,6 +137,7 @@ final class LiveGroup: @unchecked Sendable {
         events.removeAll()
         result = nil
         isNoted = false
+        isRefreshing = false
         for subscription in subscriptions { subscription.giveUp(reason) }
         subscriptions = []
     }
@@ -135,6 +147,7 @@ final class LiveGroup: @unchecked Sendable {
         events.removeAll()
         result = nil
         isNoted = false
+        isRefreshing = false
         for subscription in subscriptions { subscription.fail(error) }
         subscriptions = []
     }
@@ -150,14 +163,22 @@ extension LiveEventWriter {
         guard matches, let after = change.after else {
             return append(.removed, id: set.id(change), nil, token: token)
         }
+        if matched, let before = change.before, projection.isIdentity,
+            set.image(before).bytes.equals(set.image(after).bytes)
+        {
+            return
+        }
         let start = open(matched ? .changed : .added, id: set.id(change))
         let document = byteCount
         try project(set.image(after), projection)
-        if matched, let before = change.before {
+        if matched, let before = change.before, !projection.isIdentity {
             var other = LiveEventWriter()
             try other.project(set.image(before), projection)
-            if other.writer.bytes.dropFirst(5).elementsEqual(
-                writer.bytes[(document + 5)...])
+            let bytes = writer.bytes
+            let otherBytes = other.writer.bytes
+            // Both begin with the five bytes of the field `doc`.
+            if otherBytes.span.bytes.extracting(5...).equals(
+                bytes.span.bytes.extracting((document + 5)...))
             {
                 return abandon(start)
             }

@@ -44,10 +44,14 @@ final class LiveMatcher {
     private var names: Set<Namespace> = []
     /// Subscribers that have read their result and wait for what came since.
     private var arriving: [(LiveSubscription, LiveGroup, Timestamp)] = []
-    /// Groups whose result was installed since the last pass.
-    private var fresh: [LiveGroup] = []
+    /// Results that a pass is to bring up to its end and to tell (LiveRefresh.swift).
+    var refreshed: [LiveRefresh] = []
+    /// Groups whose result must be read again.
+    private var stale: [LiveRefresh.Order] = []
+    /// Results that are being read.
+    var readCount = 0
     /// Subscribers that a pass has not told anything yet.
-    private var newcomers: [LiveSubscription] = []
+    private var newcomers: [(LiveSubscription, LiveGroup)] = []
     private var touched: [LiveGroup] = []
     private var candidates: [LiveGroup] = []
     private var mark: UInt64 = 0
@@ -96,6 +100,7 @@ final class LiveMatcher {
         group.members -= count
         guard group.members <= 0, groups[group.request.identity] === group else { return }
         groups[group.request.identity] = nil
+        group.result = nil
         let request = group.request
         collections[request.namespace]?.index.remove(group)
         for name in [request.namespace] + request.foreign {
@@ -119,13 +124,14 @@ final class LiveMatcher {
         _ position: Timestamp
     ) -> (rows: [LiveRow], position: Timestamp) {
         group.subscriptions.append(subscription)
-        newcomers.append(subscription)
+        newcomers.append((subscription, group))
         if let kept = group.result { return (kept.all, group.position) }
         let rows = result.all
         group.result = result
         group.position = position
-        group.isFresh = true
-        fresh.append(group)
+        group.isRefreshing = true
+        refreshed.append(
+            LiveRefresh(group: group, replaced: result, result: result, position: position))
         return (rows, position)
     }
 
@@ -155,11 +161,14 @@ final class LiveMatcher {
             _ = try collector.collect(behind: position, transaction)
             let end = max(collector.last ?? position, position)
             for set in collector.sets { evaluate(set, end) }
-            settle(engine, reader, end)
+            settle(end)
             position = end
-            for subscription in newcomers { subscription.noteCurrent() }
+            for (subscription, group) in newcomers where !group.isRefreshing {
+                subscription.noteCurrent()
+            }
             newcomers.removeAll()
             try admit(end, transaction)
+            try adopt(end, transaction)
         }
     }
 
@@ -168,7 +177,8 @@ final class LiveMatcher {
         for group in groups.values { group.fail(error) }
         for (subscription, _, _) in arriving { subscription.fail(error) }
         arriving = []
-        fresh = []
+        refreshed = []
+        stale = []
         touched = []
     }
 
@@ -182,7 +192,7 @@ final class LiveMatcher {
             return
         }
         counters.changes += UInt64(set.changes.count)
-        for group in watched.joining where group.result != nil && !group.isFresh {
+        for group in watched.joining where group.result != nil && !group.isRefreshing {
             group.result?.markStale()
             group.isNoted = true
             touch(group)
@@ -206,15 +216,11 @@ final class LiveMatcher {
         _ end: Timestamp
     ) {
         do throws(DBError) {
-            try group.apply(change, of: set, token(group, end), &scratch)
+            try group.apply(change, of: set, end, epoch: epoch, &scratch)
             if group.events.count > 0 || group.isNoted { touch(group) }
         } catch {
             group.fail(error)
         }
-    }
-
-    private func token(_ group: LiveGroup, _ end: Timestamp) -> String {
-        LiveToken(end, epoch: epoch, query: group.hash).text
     }
 
     private func touch(_ group: LiveGroup) {
@@ -227,30 +233,95 @@ final class LiveMatcher {
         group.giveUp("the collection was dropped or renamed, or too much of it changed at once")
     }
 
-    /// Reads stale results again and hands all events out.
-    private func settle(_ engine: RoostEngine, _ reader: Reader, _ end: Timestamp) {
-        for group in fresh {
-            group.isFresh = false
-            guard group.position != end else { continue }
-            group.result?.markStale()
-            group.isNoted = true
-            touch(group)
-        }
-        fresh.removeAll(keepingCapacity: true)
+    /// Hands all events out, and finds results that must be read again.
+    private func settle(_ end: Timestamp) {
         for group in touched {
             group.isTouched = false
-            if group.isNoted {
-                if group.result?.isStale == true { counters.refreshes += 1 }
-                do throws(DBError) {
-                    try group.settle(engine, reader, end, token(group, end))
-                } catch {
-                    group.fail(error)
-                }
-            }
-            counters.events += UInt64(group.events.count)
-            counters.deliveries += UInt64(group.deliver(end: end))
+            settle(group, end)
         }
         touched.removeAll(keepingCapacity: true)
+    }
+
+    private func settle(_ group: LiveGroup, _ end: Timestamp) {
+        if group.isNoted {
+            do throws(DBError) {
+                if try !group.settle(end: end, epoch: epoch) { order(group) }
+            } catch {
+                group.fail(error)
+            }
+        }
+        deliver(group, end)
+    }
+
+    private func deliver(_ group: LiveGroup, _ end: Timestamp) {
+        counters.events += UInt64(group.events.count)
+        counters.deliveries += UInt64(group.deliver(end: end, epoch: epoch))
+    }
+
+    // MARK: Results that are read again
+
+    /// What is to be read, once.
+    func takeStale() -> [LiveRefresh.Order] {
+        defer { stale = [] }
+        readCount += stale.count
+        return stale
+    }
+
+    /// Whether results are behind `position`.
+    var isRefreshing: Bool { !refreshed.isEmpty || !stale.isEmpty || readCount > 0 }
+
+    private func order(_ group: LiveGroup) {
+        guard let result = group.result else { return }
+        counters.refreshes += 1
+        group.isRefreshing = true
+        for subscription in group.subscriptions { subscription.noteStale() }
+        stale.append(LiveRefresh.Order(group: group, replaced: result))
+    }
+
+    /// Tells what was read, and what came since.
+    private func adopt(_ end: Timestamp, _ transaction: borrowing ReadTransaction) throws {
+        if refreshed.isEmpty { return }
+        var sets: [Timestamp: ChangeCollector] = [:]
+        let waiting = refreshed
+        refreshed.removeAll()
+        for refresh in waiting where refresh.isWanted {
+            if refresh.position > end {
+                refreshed.append(refresh)
+                continue
+            }
+            if refresh.position < end, sets[refresh.position] == nil {
+                var collector = ChangeCollector(names)
+                _ = try collector.collect(behind: refresh.position, transaction)
+                sets[refresh.position] = collector
+            }
+            adopt(refresh, sets[refresh.position], end)
+        }
+    }
+
+    private func adopt(_ refresh: LiveRefresh, _ changes: ChangeCollector?, _ end: Timestamp) {
+        let group = refresh.group
+        refresh.install(epoch: epoch)
+        deliver(group, refresh.position)
+        for name in [group.request.namespace] + group.request.foreign {
+            guard let set = changes?.set(name) else { continue }
+            if set.isUnknown { return giveUp(group) }
+            if group.request.foreign.contains(name), !set.changes.isEmpty {
+                group.result?.markStale()
+                group.isNoted = true
+            }
+            guard name == group.request.namespace else { continue }
+            do throws(DBError) {
+                for change in set.changes {
+                    try group.apply(change, of: set, end, epoch: epoch, &scratch)
+                }
+            } catch {
+                return group.fail(error)
+            }
+        }
+        settle(group, end)
+        if !group.isRefreshing {
+            for subscription in group.subscriptions { subscription.noteCurrent() }
+        }
     }
 
     /// Takes in subscribers that have read their result: tells them what came since.
@@ -287,14 +358,16 @@ final class LiveMatcher {
         }
         do throws(DBError) {
             for change in set.changes {
-                try group.apply(change, of: set, token(group, end), &scratch)
+                try group.apply(change, of: set, end, epoch: epoch, &scratch)
             }
         } catch {
             group.events.removeAll()
             return subscription.fail(error)
         }
         if group.events.count > 0 {
-            _ = subscription.push(group.events.take(end: end, isOrdered: false))
+            _ = subscription.push(
+                group.events.take(
+                    end: end, token: group.token(end, epoch: epoch), isOrdered: false))
         }
     }
 }

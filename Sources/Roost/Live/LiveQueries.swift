@@ -15,8 +15,10 @@
 //   beginning  A cursor joins its group, reads the result in a snapshot, and hands the snapshot's
 //              place in the log to the matcher, which tells it what came since. No gap, no overlap.
 //
-// Everything here is under one lock but the outboxes; passes take microseconds, and only who
-// subscribes waits for them.
+//   reading    Results that must be read again are read by the reader pool (LiveRefresh.swift).
+//
+// Everything here is under one lock but the outboxes and that reading; passes take microseconds, and
+// only who subscribes waits for them.
 
 package import BSON
 import Storage
@@ -80,7 +82,7 @@ package final class LiveQueries: Sendable {
             defer { departed = [] }
             return departed
         }
-        matcher.withLock { matcher in
+        let stale = matcher.withLock { matcher in
             for (_, members) in Dictionary(grouping: leaving, by: \.serial) {
                 matcher.leave(members[0], members.count)
             }
@@ -92,8 +94,40 @@ package final class LiveQueries: Sendable {
                 matcher.fail(DBError(engineFailure: error))
             }
             told.store(matcher.position.rawValue, ordering: .releasing)
+            return matcher.takeStale()
+        }
+        for order in stale { submit(order, engine, reader) }
+    }
+
+    /// Has the reader pool read a result again; where that is full, this thread does.
+    private func submit(_ order: LiveRefresh.Order, _ engine: RoostEngine, _ own: Reader) {
+        do throws(DBError) {
+            try engine.readerPool.submitSlices { [weak engine] reader in
+                if let engine { engine.live.read(order, engine, reader) }
+                return .done
+            }
+        } catch {
+            read(order, engine, own)
         }
     }
+
+    private func read(_ order: LiveRefresh.Order, _ engine: RoostEngine, _ reader: Reader) {
+        let outcome = Result { try order.read(engine, reader) }
+        matcher.withLock { matcher in
+            matcher.readCount -= 1
+            switch outcome {
+            case .success(let refresh): matcher.refreshed.append(refresh)
+            case .failure(let error):
+                if order.group.result === order.replaced {
+                    order.group.fail(DBError(engineFailure: error))
+                }
+            }
+        }
+        signal.raise()
+    }
+
+    /// Whether results are being read again, so that some subscribers are behind `position`.
+    var isRefreshing: Bool { matcher.withLock { $0.isRefreshing } }
 
     // MARK: The readers' side
 

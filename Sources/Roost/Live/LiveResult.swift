@@ -4,7 +4,8 @@
 //   groups     the states of the accumulators (MaintainedGroups), and each row as it was told last
 //   the rest   all rows; read again when a document of theirs changes
 //
-// Changes are noted one by one; `settle` then compares what was told with what is.
+// Changes are noted one by one; `settle` then compares what was told with what is. A result that
+// must be read again is replaced by a new one, which the reader pool reads (LiveRefresh.swift).
 
 import BSON
 import Query
@@ -35,10 +36,10 @@ final class LiveResult: @unchecked Sendable {
     private var told: [OwnedValue: [UInt8]] = [:]
     private var encoder = KeyEncoder()
 
-    /// Reads the result in a view, or in the reader's own snapshot.
+    /// Reads the result in a view.
     /// - Throws: what the query throws.
     init(
-        _ request: LiveRequest, _ view: ReadView?, _ engine: RoostEngine, _ reader: Reader
+        _ request: LiveRequest, _ view: ReadView, _ engine: RoostEngine, _ reader: Reader
     ) throws(DBError) {
         self.request = request
         projection = LiveProjection(request.projection, request.filter)
@@ -54,7 +55,7 @@ final class LiveResult: @unchecked Sendable {
     // MARK: Reading
 
     private func read(
-        _ view: ReadView?, _ engine: RoostEngine, _ reader: Reader
+        _ view: ReadView, _ engine: RoostEngine, _ reader: Reader
     ) throws(DBError) {
         isStale = false
         switch request.shape {
@@ -195,46 +196,33 @@ final class LiveResult: @unchecked Sendable {
         }
     }
 
-    /// Appends what became of the rows, as of the reader's snapshot.
+    /// Appends what became of the rows; false where the result must be read again, which the caller
+    /// does elsewhere, since it may take long.
     /// - Throws: what the query throws.
-    func settle(
-        _ engine: RoostEngine, _ reader: Reader, _ token: String,
-        into events: inout LiveEventWriter
-    ) throws(DBError) {
-        if !isStale, case .groups(let groups) = kind,
-            case .pipeline(let pipeline, _) = request.shape,
-            groups.stageCount == pipeline.stages.count
-        {
-            if settle(groups, token, &events) { return }
-            isStale = true
-        }
-        let old = all
-        if isStale {
-            told = [:]
-            try read(nil, engine, reader)
-        } else {
-            try bringUp(engine, reader)
-        }
-        LiveDifference.write(
-            from: old, to: all, isOrdered: request.isOrdered, token: token, into: &events)
-    }
-
-    /// Makes `rows` of what was noted.
-    private func bringUp(_ engine: RoostEngine, _ reader: Reader) throws(DBError) {
+    func settle(_ token: String, into events: inout LiveEventWriter) throws(DBError) -> Bool {
+        if isStale { return false }
+        let old = rows
         switch kind {
-        case .window(var window, let sort):
-            if window.needsRefill {
-                try fill(&window, sort, nil, engine, reader)
-                kind = .window(window, sort)
-            }
+        case .reread: return true
+        case .window(let window, _):
+            isStale = window.needsRefill
+            // The spare tail may run short before rows are missing.
+            guard window.isKnown else { return false }
             rows = window.visible
         case .groups(let groups):
-            guard case .pipeline(let pipeline, _) = request.shape else { return }
+            guard case .pipeline(let pipeline, _) = request.shape else { return true }
+            if groups.stageCount == pipeline.stages.count {
+                isStale = !settle(groups, token, &events)
+                return !isStale
+            }
             for (number, _) in groups.takeTouched() { groups.forgetEmpty(number) }
-            rows = try rest(of: pipeline, groups)
-            if isStale { try read(nil, engine, reader) }
-        case .reread: break
+            let next = try rest(of: pipeline, groups)
+            if isStale { return false }
+            rows = next
         }
+        LiveDifference.write(
+            from: old, to: rows, isOrdered: request.isOrdered, token: token, into: &events)
+        return !isStale
     }
 
     /// Tells the rows of the groups that changed; false where one is not known.

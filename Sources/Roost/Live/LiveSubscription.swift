@@ -14,7 +14,10 @@ final class LiveSubscription: Sendable {
         static let eventsMax = 256
         static let bytesMax = 256 * 1024
         /// The same where one commit alone is larger.
-        static let frameBytesMax = 1 << 20
+        static let frameBytesMax = 512 * 1024
+        /// Bytes taken at once, but for one commit that is larger: what is taken can't be merged
+        /// with what comes later.
+        static let takenBytesMax = 64 * 1024
     }
 
     /// What the reader finds.
@@ -39,6 +42,28 @@ final class LiveSubscription: Sendable {
         var waitNumber: UInt64 = 0
 
         var isEmpty: Bool { frames.isEmpty && behind == nil && error == nil }
+
+        /// Takes the oldest frames out.
+        mutating func takeSome() -> [LiveFrame] {
+            if bytes <= Bounds.takenBytesMax || frames.count == 1 {
+                defer {
+                    frames = []
+                    events = 0
+                    bytes = 0
+                }
+                return frames
+            }
+            var count = 0
+            var taken = 0
+            while count == 0 || taken + frames[count].bytes.count <= Bounds.takenBytesMax {
+                taken += frames[count].bytes.count
+                events -= frames[count].count
+                count += 1
+            }
+            defer { frames.removeFirst(count) }
+            bytes -= taken
+            return Array(frames[..<count])
+        }
 
         /// Merges what waits, where that helps; else gives it up. A single frame stays, as long as
         /// somebody waits for it.
@@ -82,6 +107,9 @@ final class LiveSubscription: Sendable {
     /// From now on whatever the matcher's position says was told.
     func noteCurrent() { outbox.withLock { $0.isCurrent = true } }
 
+    /// From now on there may be what was not told.
+    func noteStale() { outbox.withLock { $0.isCurrent = false } }
+
     /// Tells the subscriber that what it holds can't be brought up to date by events.
     func giveUp(_ reason: String) {
         end { outbox in outbox.behind = reason }
@@ -115,12 +143,7 @@ final class LiveSubscription: Sendable {
             guard !outbox.frames.isEmpty else {
                 return .nothing(isCurrent: outbox.isCurrent)
             }
-            defer {
-                outbox.frames = []
-                outbox.events = 0
-                outbox.bytes = 0
-            }
-            return .frames(outbox.frames)
+            return .frames(outbox.takeSome())
         }
     }
 

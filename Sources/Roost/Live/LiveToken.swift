@@ -47,12 +47,16 @@ package struct LiveToken: Hashable, Sendable {
 
     /// The token as clients hold it.
     package var text: String {
-        Self.version + Self.digits(epoch) + Self.digits(sequence.rawValue) + Self.digits(query)
-    }
-
-    private static func digits(_ number: UInt64) -> String {
-        let text = String(number, radix: 16)
-        return String(repeating: "0", count: 16 - text.utf8.count) + text
+        var digits: [UInt8] = []
+        digits.reserveCapacity(49)
+        digits += Self.version.utf8
+        for number in [epoch, sequence.rawValue, query] {
+            for shift in stride(from: UInt64(60), through: 0, by: -4) {
+                let digit = UInt8(truncatingIfNeeded: number >> shift & 0xF)
+                digits.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
+            }
+        }
+        return String(decoding: digits, as: UTF8.self)
     }
 
     private static func number(_ digits: ArraySlice<UInt8>) -> UInt64? {

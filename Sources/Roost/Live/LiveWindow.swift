@@ -32,6 +32,9 @@ struct LiveWindow {
     /// Whether rows may be missing that are to be shown, or soon will be.
     var needsRefill: Bool { !isComplete && entries.count < skip + limit + spare / 4 }
 
+    /// Whether the rows shown are known.
+    var isKnown: Bool { isComplete || entries.count >= skip + limit }
+
     /// The rows shown.
     var visible: [LiveRow] {
         entries.dropFirst(skip).prefix(limit).map(\.row)

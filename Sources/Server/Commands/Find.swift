@@ -66,7 +66,7 @@ enum Find {
             call.integer("limit") ?? 0 >= 0, call.integer("batchSize") ?? 1 > 0
         else { return false }
         let found = call.core.engine.collection(namespace)
-        guard found?.view == nil else { return false }
+        guard found?.hasKeysOfIDs ?? true else { return false }
         try answerPoint(id, of: found, namespace, call.connection.loop, &reply)
         call.connection.repeatedRead = RepeatedRead(call, id: id, namespace)
         return true
@@ -101,7 +101,7 @@ enum Find {
         var request = FindRequest(namespace, filter: try compiler.filter(call.document("filter")))
         request.sort = call.ownedDocument("sort")
         request.projection = try compiler.projection(
-            call.document("projection"), of: request.filter)
+            call.document("projection"), of: request.filter, sort: call.document("sort"))
         let skip = try nonNegative("skip", call) ?? 0
         let limit = try nonNegative("limit", call) ?? 0
         request.skip = Int(clamping: skip)

@@ -121,7 +121,7 @@ final class LiveOracle {
     private func waitForMatcher() throws {
         let end = try reader.read { transaction in try transaction.logEnd() }
         let deadline = ContinuousClock.now + .seconds(60)
-        while database.engine.live.position < end {
+        while database.engine.live.position < end || database.engine.live.isRefreshing {
             guard .now < deadline else { throw failure("the matcher doesn't come to \(end)") }
             usleep(10)
         }

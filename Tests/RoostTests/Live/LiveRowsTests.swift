@@ -81,7 +81,7 @@ struct ClientRows {
                 from: old, to: new, isOrdered: isOrdered, token: "t", into: &events)
             if round % 3 == 0, isOrdered, !old.isEmpty { #expect(events.count <= 1) }
             var client = ClientRows(old)
-            let frame = events.take(end: Timestamp(rawValue: 1), isOrdered: isOrdered)
+            let frame = events.take(end: Timestamp(rawValue: 1), token: "t", isOrdered: isOrdered)
             frame.forEach { client.apply(Document(copying: $0)) }
             if isOrdered {
                 #expect(client.rows == new)
@@ -102,7 +102,8 @@ struct ClientRows {
                 var events = LiveEventWriter()
                 LiveDifference.write(
                     from: rows, to: next, isOrdered: false, token: nil, into: &events)
-                frames.append(events.take(end: Timestamp(rawValue: 1), isOrdered: false))
+                frames.append(
+                    events.take(end: Timestamp(rawValue: 1), token: "t", isOrdered: false))
                 rows = next
             }
             var client = ClientRows(first)
