@@ -24,9 +24,9 @@ public struct EngineOptions: Sendable {
     /// How many of those threads may work on one scan of a collection; nil for as many as there are
     /// processors.
     public var scanThreads: Int?
-    /// A collection smaller than two times this is scanned by one thread, whatever the number of
-    /// threads: a part should take much longer than to wake a thread.
-    package var scanPartBytes = 256 << 10
+    /// A collection smaller than two times this is scanned by one thread: a part should take longer
+    /// (some 250 us) than to divide the collection and to wake a thread.
+    package var scanPartBytes = 512 << 10
 
     /// Whether the file is checked page by page before it is used, whatever its size; without it
     /// only small files are, and those that an earlier fault was met in.

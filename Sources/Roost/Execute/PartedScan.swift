@@ -205,7 +205,7 @@ extension QueryCursor {
         switch output {
         case .counting:
             // What is skipped or enough depends on the order.
-            guard toSkip == 0, wanted == .max, !filter.isEmpty || !plan.isFullScan else {
+            guard toSkip == 0, source.limit == 0, !filter.isEmpty || !plan.isFullScan else {
                 return nil
             }
         case .pipeline(let execution): guard execution.takesParts else { return nil }
@@ -235,8 +235,7 @@ extension QueryCursor {
         }
         if !isExact || parts.hasFailed {
             // In one piece from here on: that gives the right sum, or meets the failure in order.
-            let high = [UInt8](copying: walk.ranges.high(0))
-            walk = RangeWalk(KeyRanges(low: left.part.range.low, high: high), isBackward: false)
+            walk = walk.beginning(at: left.part.range.low)
             self.parts = nil
         }
         return .budgetSpent

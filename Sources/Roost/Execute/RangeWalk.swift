@@ -32,6 +32,12 @@ struct RangeWalk {
         return SplitRange(low: isMarkDone ? mark + [0] : mark, high: high)
     }
 
+    /// The same walk through a single range, from `low` on.
+    func beginning(at low: [UInt8]) -> RangeWalk {
+        let high = [UInt8](copying: ranges.high(0))
+        return RangeWalk(KeyRanges(low: low, high: high), isBackward: isBackward)
+    }
+
     /// Whether the walk needn't look at bounds: the whole table.
     private var isUnbounded: Bool { ranges.isAll }
 

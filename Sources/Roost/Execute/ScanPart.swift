@@ -26,6 +26,8 @@ final class ScanPart: @unchecked Sendable {
     let execution: PipelineExecution?
 
     private let task: PartTask
+    /// A filter of its own: threads that count references to one object wait for each other.
+    private let filter: Filter
     /// Reads other collections for the execution, in the snapshot of the slice.
     private let foreign: EngineForeignReader?
     private var walk: RangeWalk
@@ -37,6 +39,7 @@ final class ScanPart: @unchecked Sendable {
     ) {
         self.range = range
         self.task = task
+        filter = Filter(task.filter.root, collation: task.filter.collation)
         self.execution = execution
         self.foreign = foreign
         walk = RangeWalk(KeyRanges(low: range.low, high: range.high), isBackward: false)
@@ -70,7 +73,7 @@ final class ScanPart: @unchecked Sendable {
             if task.needsDocuments {
                 counters.documentsExamined += 1
                 let document = DocumentView(try cursor.value())
-                if try task.impliesMatch || task.filter.matches(document, &scratch) {
+                if try task.impliesMatch || filter.matches(document, &scratch) {
                     try take(document)
                 }
             } else {

@@ -202,12 +202,15 @@ import Testing
             alone.cursor.mayPart = false
             while try !alone.advance(fixture.reader, .slice) {}
             let read = fixture.engine.count(request)
+            // As commands begin: on an event loop.
+            #expect(try !read.advance(fixture.reader, .inPlace))
             while try !read.advance(
                 fixture.reader, ReadBudget(examinedMax: 50, nanosecondsMax: 10_000_000))
             {}
             #expect(read.count == alone.count)
             #expect(
                 read.cursor.counters.documentsExamined == alone.cursor.counters.documentsExamined)
+            #expect(read.cursor.counters.parts > 1)
         }
     }
 
@@ -309,6 +312,33 @@ import Testing
         let found = try fixture.run(cursor)
         #expect(found.count == 2_000 && cursor.counters.parts == 0)
         #expect(found == (try fixture.run(try Self.cursor(fixture, stages, inParts: false))))
+    }
+
+    /// Sums whose order shows, whatever is done to hide it.
+    @Test(arguments: ["1E308", "1234567890123456789012345678901234"])
+    func sumsThatDependOnOrderAreDoneInOnePiece(_ text: String) async throws {
+        let fixture = try Self.fixture()
+        let large: Value
+        let small: Value
+        if let double = Double(text), double > 1e300 {
+            (large, small) = (.double(double), .double(-double))
+        } else {
+            let decimal = try #require(Decimal128(text))
+            large = .decimal128(low: decimal.low, high: decimal.high)
+            let tenth = Decimal128(Int32(1)).divide(Decimal128(Int32(10)))
+            small = .decimal128(low: tenth.low, high: tenth.high)
+        }
+        let padding = Value.string(String(repeating: "x", count: 100))
+        try await fixture.insert(
+            Self.names,
+            (0..<600).map {
+                ["_id": .int32($0), "v": $0 / 100 % 2 == 0 ? large : small, "p": padding]
+            })
+        let stages: [Document] = [["$group": ["_id": .null, "v": ["$sum": "$v"]]]]
+        let cursor = try Self.cursor(fixture, stages, inParts: true)
+        let found = try fixture.run(cursor)
+        #expect(found == (try fixture.run(try Self.cursor(fixture, stages, inParts: false))))
+        #expect(cursor.counters.parts == 0)
     }
 
     private final class End: Sendable {
