@@ -45,6 +45,21 @@ def cases(answers, names=()):
     return dict(sorted(folders.items()))
 
 
+def quoted_sessions(listed):
+    """The ids (base64) of sessions that cases name in their pipelines too. The replay gives each
+    session a new id, but not where a pipeline quotes it: the server must know the recorded one."""
+    quoted = set()
+    for _, line in listed:
+        if '"lsid"' not in line:
+            continue
+        commands = [step["command"] for step in json.loads(line)["steps"]]
+        ids = {c["lsid"]["id"]["$binary"]["base64"] for c in commands
+               if "$binary" in c.get("lsid", {}).get("id", {})}
+        rest = json.dumps([{**c, "lsid": None} for c in commands])
+        quoted |= {i for i in ids if i in rest}
+    return quoted
+
+
 def sample(listed, share, count_min):
     """The same part of a folder's cases in each run: those whose names hash lowest."""
     count = max(count_min, int(len(listed) * share))

@@ -9,6 +9,7 @@ tables of Roost into Tests/conformance.md. --server FILE is the binary to test.
 """
 
 import argparse
+import base64
 import collections
 import contextlib
 import os
@@ -16,11 +17,14 @@ import pathlib
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 import xml.etree.ElementTree as xml
+
+import bson
 
 import answers_scope
 
@@ -152,6 +156,16 @@ def run_pymongo(peer, binary, names):
         yield name, counts["passed"], counts["failed"], counts["skipped"], failures
 
 
+def open_sessions(port, ids):
+    """Makes the server know these sessions (base64 of their ids)."""
+    with socket.create_connection(("127.0.0.1", port), 5) as server:
+        for number, text in enumerate(sorted(ids), 1):
+            body = bson.encode({"ping": 1, "$db": "admin",
+                                "lsid": {"id": bson.Binary(base64.b64decode(text), 4)}})
+            server.sendall(struct.pack("<iiiiib", 21 + len(body), number, 0, 2013, 0, 0) + body)
+            server.recv(4096)
+
+
 def run_answers(peer, binary, names=(), share=1.0, count_min=0):
     """Yields (folder, right, {case that is wrong: the difference}) for the folders that `names`
     begin, or for all; with a share below 1 only that part of each, the same in each run."""
@@ -163,6 +177,7 @@ def run_answers(peer, binary, names=(), share=1.0, count_min=0):
             failures = ROOT / ".build" / f"answers-{peer}-{folder.replace('/', '_')}.tsv"
             failures.unlink(missing_ok=True)
             with server(peer, binary, replica_set=False) as (port, _):
+                open_sessions(port, answers_scope.quoted_sessions(listed))
                 subprocess.run([sys.executable, ANSWERS / "run", f"127.0.0.1:{port}", "--cases",
                                 chosen, "--failures", failures, "--quiet"],
                                stdout=subprocess.DEVNULL)

@@ -118,7 +118,10 @@ extension DocumentView {
         hash(into: &hasher, includesNames: true, depth: 0)
     }
 
-    func compare(_ other: DocumentView, comparesNames: Bool, depth: Int) -> Int {
+    /// - Parameter text: the order of strings in it, where it is not that of their bytes.
+    func compare(
+        _ other: DocumentView, comparesNames: Bool, depth: Int, text: (any TextOrder)? = nil
+    ) -> Int {
         // Validation refuses what is nested deeper, so this only guards the stack.
         guard depth <= Limits.nestingDepthMax else { return bytes.compareBytes(other.bytes) }
         var elements = makeIterator()
@@ -132,7 +135,12 @@ extension DocumentView {
                 let order = element.name.compareBytes(otherElement.name)
                 if order != 0 { return order }
             }
-            let order = element.value.compare(otherElement.value, depth: depth + 1)
+            let order =
+                if let text {
+                    element.value.compareText(otherElement.value, text, depth: depth + 1)
+                } else {
+                    element.value.compare(otherElement.value, depth: depth + 1)
+                }
             if order != 0 { return order }
         }
         return otherElements.next() == nil ? 0 : -1

@@ -17,6 +17,17 @@ extension RawSpan {
             copying: ())
     }
 
+    /// The bytes of a constant string and the zero byte that ends it, like a field's name.
+    @_lifetime(immortal)
+    package init(terminated string: StaticString) {
+        // SAFETY: as above; `utf8Start` is documented to be null-terminated.
+        self = _overrideLifetime(
+            RawSpan(
+                _unsafeStart: UnsafeRawPointer(string.utf8Start),
+                byteCount: string.utf8CodeUnitCount + 1),
+            copying: ())
+    }
+
     /// Whether both hold the same bytes.
     public func equals(_ other: RawSpan) -> Bool {
         guard byteCount == other.byteCount else { return false }

@@ -38,49 +38,25 @@ extension ValueView {
         return compareText(other, order, depth: 0) == 0
     }
 
-    fileprivate func compareText(_ other: ValueView, _ order: any TextOrder, depth: Int) -> Int {
+    func compareText(_ other: ValueView, _ order: any TextOrder, depth: Int) -> Int {
         let rank = type.canonicalRank
         guard rank == other.type.canonicalRank else { return compare(other, depth: depth) }
         switch type {
         case .string, .symbol: return order.compare(textBytes(bytes), textBytes(other.bytes))
         case .document, .array:
-            return DocumentView(bytes).compareText(
-                DocumentView(other.bytes), order, comparesNames: type == .document, depth: depth)
+            return DocumentView(bytes).compare(
+                DocumentView(other.bytes), comparesNames: type == .document, depth: depth,
+                text: order)
         case .codeWithScope:
             guard let parts = codeWithScope, let otherParts = other.codeWithScope else {
                 return compare(other, depth: depth)
             }
             let difference = parts.code.compareBytes(otherParts.code)
             if difference != 0 { return difference }
-            return parts.scope.compareText(
-                otherParts.scope, order, comparesNames: true, depth: depth)
+            return parts.scope.compare(
+                otherParts.scope, comparesNames: true, depth: depth, text: order)
         default: return compare(other, depth: depth)
         }
-    }
-}
-
-extension DocumentView {
-    fileprivate func compareText(
-        _ other: DocumentView, _ order: any TextOrder, comparesNames: Bool, depth: Int
-    ) -> Int {
-        // Validation refuses what is nested deeper, so this only guards the stack.
-        guard depth <= Limits.nestingDepthMax else { return bytes.compareBytes(other.bytes) }
-        var elements = makeIterator()
-        var otherElements = other.makeIterator()
-        while let element = elements.next() {
-            guard let otherElement = otherElements.next() else { return 1 }
-            if comparesNames {
-                let rank = element.value.type.canonicalRank
-                let otherRank = otherElement.value.type.canonicalRank
-                if rank != otherRank { return Int(rank) - Int(otherRank) }
-                let difference = element.name.compareBytes(otherElement.name)
-                if difference != 0 { return difference }
-            }
-            let difference = element.value.compareText(
-                otherElement.value, order, depth: depth + 1)
-            if difference != 0 { return difference }
-        }
-        return otherElements.next() == nil ? 0 : -1
     }
 }
 

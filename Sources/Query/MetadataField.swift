@@ -18,6 +18,8 @@ package struct MetadataKinds: OptionSet, Sendable {
     package static let score = MetadataKinds(rawValue: 4)
     /// How that score came about.
     package static let scoreDetails = MetadataKinds(rawValue: 8)
+    /// The values that a document was sorted by.
+    package static let sortKey = MetadataKinds(rawValue: 16)
 }
 
 /// Fields that hold metadata, laid behind a document's own.
@@ -33,6 +35,11 @@ package enum MetadataField {
     package static let score = "$roost_score"
     /// How it came about.
     package static let scoreDetails = "$roost_scoreDetails"
+    /// The values that a document was sorted by, as an array.
+    package static let sortKey = "$roost_sortKey"
+
+    /// Whether a name is that of the sort key.
+    static func isSortKey(_ name: RawSpan) -> Bool { name.equals("$roost_sortKey") }
 
     /// Whether a name is one of them.
     package static func isOne(_ name: RawSpan) -> Bool {
@@ -47,6 +54,7 @@ package enum MetadataField {
         case "geoNearPoint" where available.contains(.distance): place
         case "score" where available.contains(.score): score
         case "scoreDetails" where available.contains(.scoreDetails): scoreDetails
+        case "sortKey" where available.contains(.sortKey): sortKey
         default: nil
         }
     }
@@ -61,5 +69,20 @@ package enum MetadataField {
             writer.append("input", "$$ROOT")
             writer.close(call)
         }
+    }
+}
+
+extension DocumentView {
+    /// Whether a `$meta` in it, at whatever depth, is of a kind that begins with `kind`.
+    package func mentionsMeta(_ kind: StaticString) -> Bool {
+        var elements = makeIterator()
+        while let element = elements.next() {
+            if element.name.equals("$meta") {
+                if element.value.utf8?.starts(with: RawSpan(kind)) ?? false { return true }
+            } else if element.value.nested?.mentionsMeta(kind) ?? false {
+                return true
+            }
+        }
+        return false
     }
 }

@@ -170,6 +170,7 @@ private struct OpenedEngine {
         options.durability = settings.isRelaxed ? .relaxed : .full
         options.quotaBytes = settings.quotaBytes
         options.changeLog = settings.changeLog
+        options.scanThreads = availableProcessors()
         do throws(DBError) {
             engine = try RoostEngine(path: settings.folder, options: options, logger: logger)
         } catch {

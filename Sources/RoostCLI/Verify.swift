@@ -35,6 +35,7 @@ struct Verify: AsyncParsableCommand {
             logger.logLevel = .error
             var options = EngineOptions()
             options.checksAllPages = true
+            options.tidiesUp = false
             let engine = try RoostEngine(path: folder, options: options, logger: logger)
             defer { engine.close() }
             engine.explainFaults()

@@ -6,7 +6,7 @@ import NIOCore
 ///
 /// A second event loop on the same processor would only add a switch between threads to each round
 /// of `epoll_wait`.
-func availableProcessors() -> Int {
+package func availableProcessors() -> Int {
     let cores = max(1, System.coreCount)
     let allowed = Int(roost_allowed_processors())
     return allowed > 0 ? min(cores, allowed) : cores

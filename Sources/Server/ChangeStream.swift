@@ -55,7 +55,10 @@ enum ChangeStream {
                 .invalidNamespace,
                 "$changeStream may not be opened on the internal \(namespace) collection")
         }
-        if let entry = call.core.engine.collection(namespace) { try entry.checkIsNoView() }
+        if let entry = call.core.engine.collection(namespace) {
+            try entry.checkIsNoView()
+            try entry.checkIsNoTimeSeries()
+        }
         return .collection(namespace)
     }
 

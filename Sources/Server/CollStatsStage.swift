@@ -20,8 +20,12 @@ enum CollStatsStage {
         }
         if readsCollection { try entry?.checkIsNoView() }
         var numbers = CollectionNumbers()
+        let views = call.core.engine.catalog.collections(of: namespace.database)
+            .count { $0.view != nil }
         if let entry {
             numbers = try call.core.engine.numbers(of: entry, call.connection.loop.reader)
+        } else if namespace.isViewCatalog, views > 0 {
+            numbers = CollectionNumbers(documents: views)
         } else if readsCollection {
             throw DBError(
                 .namespaceNotFound,
@@ -37,7 +41,7 @@ enum CollStatsStage {
             writer.append("host", HostInfo.hostName)
             writer.append("localTime", dateMillis: Clock.wallMillis)
             if object.has("latencyStats") { writer.append("latencyStats", latency) }
-            if let entry, object.has("storageStats") {
+            if object.has("storageStats") {
                 writer.append("storageStats", CollStats.document(entry, numbers, scale: scale))
             }
             if object.has("count") { writer.append("count", numbers.documents.smallestValue) }

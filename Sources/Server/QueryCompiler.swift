@@ -11,6 +11,8 @@ struct QueryCompiler: Sendable {
     let scope: ExpressionScope
     /// The collation of the collection itself, by which its record keys are made.
     let recordCollation: Collation?
+    /// Whether the collection's record keys are made of `_id`s, so that an `_id` finds its document.
+    let hasKeysOfIDs: Bool
 
     /// Reads `let` and `collation`; where there is none, the collection's own holds.
     /// - Parameter source: the text that the command was made of, for its errors.
@@ -33,6 +35,7 @@ struct QueryCompiler: Sendable {
         if let variables = call.document("let") { try scope.bind(variables: variables) }
         self.scope = scope
         recordCollation = entry?.collation
+        hasKeysOfIDs = entry?.hasKeysOfIDs ?? true
     }
 
     /// The filter in `document`; without one, everything matches.
@@ -44,13 +47,14 @@ struct QueryCompiler: Sendable {
         return try Filter.parse(empty.view, scope.filterOptions(.find))
     }
 
-    /// find's projection; nil where it changes nothing.
+    /// find's projection; nil where it changes nothing. It may show the values that `sort` sorts by.
     func projection(
-        _ document: DocumentView?, of filter: Filter? = nil
+        _ document: DocumentView?, of filter: Filter? = nil, sort: DocumentView? = nil
     ) throws(DBError) -> Projection? {
         guard let document, !document.isEmpty else { return nil }
         var scope = scope
         scope.metadata = filter?.metadata ?? []
+        if let sort, !sort.isEmpty { scope.metadata.insert(.sortKey) }
         let projection = try Projection.parse(document, for: .find, scope)
         return projection.isIdentity ? nil : projection
     }
@@ -80,15 +84,25 @@ struct QueryCompiler: Sendable {
         by collation: DocumentView?, of entry: CollectionEntry?
     ) throws(DBError) -> QueryCompiler {
         let chosen = try Self.collation(collation, of: entry)
-        if chosen === scope.collation, entry?.collation === recordCollation { return self }
-        return QueryCompiler(scope, chosen, records: entry?.collation)
+        let hasKeysOfIDs = entry?.hasKeysOfIDs ?? true
+        if chosen === scope.collation, entry?.collation === recordCollation,
+            hasKeysOfIDs == self.hasKeysOfIDs
+        {
+            return self
+        }
+        return QueryCompiler(
+            scope, chosen, records: entry?.collation, hasKeysOfIDs: hasKeysOfIDs)
     }
 
-    private init(_ scope: ExpressionScope, _ collation: Collation?, records: Collation?) {
+    private init(
+        _ scope: ExpressionScope, _ collation: Collation?, records: Collation?,
+        hasKeysOfIDs: Bool
+    ) {
         var scope = scope
         scope.collation = collation
         self.scope = scope
         recordCollation = records
+        self.hasKeysOfIDs = hasKeysOfIDs
     }
 
     /// The order of strings that a `collation` field asks for; without one (or with `{}`), that of

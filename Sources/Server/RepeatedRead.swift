@@ -20,6 +20,8 @@ final class RepeatedRead {
     let namespace: Namespace
     let session: SessionID?
     private let kind: Kind
+    /// What follows the batch in the reply's cursor.
+    private let end: Document
     private var collection: CollectionEntry?
     private var catalogVersion: Int
 
@@ -29,6 +31,7 @@ final class RepeatedRead {
         self.pattern = pattern
         self.namespace = namespace
         kind = .point
+        end = Self.end(of: namespace)
         session = call.special.session
         catalogVersion = call.core.engine.catalogVersion
         collection = call.core.engine.collection(namespace)
@@ -63,9 +66,14 @@ final class RepeatedRead {
         self.pattern = pattern
         self.namespace = namespace
         kind = .range(range)
+        end = Self.end(of: namespace)
         session = call.special.session
         catalogVersion = call.core.engine.catalogVersion
         collection = cursor.readCollection
+    }
+
+    private static func end(of namespace: Namespace) -> Document {
+        ["id": .int64(0), "ns": .string(namespace.description)]
     }
 
     private static func isInequality(_ name: RawSpan) -> Bool {
@@ -85,30 +93,36 @@ final class RepeatedRead {
     /// Whether what it stands for still means the same.
     func isValid(in engine: RoostEngine) -> Bool {
         switch kind {
-        case .point: collection(in: engine)?.view == nil
+        case .point: collection(in: engine)?.hasKeysOfIDs ?? true
         case .range: engine.catalogVersion == catalogVersion
         }
     }
 
-    /// Writes the batch; false where it takes a cursor.
+    /// Writes the batch; false where it takes a cursor, or the collection has just been replaced.
     func answer(
         _ message: borrowing ByteBuffer, _ core: ServerCore, _ loop: LoopState,
         _ reply: inout ReplyWriter
     ) throws(DBError) -> Bool {
         guard let first = pattern.value(in: message) else { return false }
+        let document = reply.openDocument("cursor")
+        let batch = reply.openArray("firstBatch")
         switch kind {
         case .point:
-            try Find.answerPoint(first, of: collection(in: core.engine), namespace, loop, &reply)
+            if let collection = collection(in: core.engine) {
+                let outcome = try loop.pointRead.read(
+                    first, of: collection, loop.reader, into: &reply)
+                if outcome == .stale { return false }
+            }
         case .range(let range):
-            let document = reply.openDocument("cursor")
-            let batch = reply.openArray("firstBatch")
             guard
                 try range.read(
                     first, pattern.value(1, in: message), &loop.rangeBuffers, loop.reader,
                     into: &reply)
             else { return false }
-            BatchRun.writeEnd(id: 0, namespace, &reply, cursorMark: document, batchMark: batch)
         }
+        reply.close(batch)
+        reply.appendFields(document: end)
+        reply.close(document)
         return true
     }
 }

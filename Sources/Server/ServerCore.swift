@@ -34,6 +34,7 @@ final class ServerCore: Sendable {
     let operations = OperationTable()
     let profiler = Profiler()
     let recentLogs = RecentLog()
+    let settings = ServerSettings()
     /// When the server was made.
     let startedAt = ContinuousClock.now
     /// The same as the wall clock had it, in milliseconds since 1970.

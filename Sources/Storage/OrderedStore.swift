@@ -135,6 +135,31 @@ package protocol ReadableTransaction: ~Copyable {
     /// first move.
     @_lifetime(borrow self)
     func cursor(_ table: TableID) -> Cursor
+
+    /// Ascending keys that divide the entries of `range` into at most `partsMax` parts of about
+    /// equal bytes, none much below `partBytesMin`; none where that can't be told quickly. They
+    /// need not be keys of entries, and later snapshots may divide otherwise.
+    func splitKeys(
+        _ table: TableID, _ range: SplitRange, partsMax: Int, partBytesMin: Int
+    ) -> [[UInt8]]
+}
+
+extension ReadableTransaction where Self: ~Copyable {
+    /// No keys: each range is one part.
+    package func splitKeys(
+        _ table: TableID, _ range: SplitRange, partsMax: Int, partBytesMin: Int
+    ) -> [[UInt8]] { [] }
+}
+
+/// The keys from `low` on that are below `high`; an empty `high` is above all keys.
+package struct SplitRange: Sendable {
+    package let low: [UInt8]
+    package let high: [UInt8]
+
+    package init(low: [UInt8], high: [UInt8]) {
+        self.low = low
+        self.high = high
+    }
 }
 
 /// A place in a table. New cursors stand before the first and after the last entry at once: `next`

@@ -77,7 +77,9 @@ private struct SectionParser {
                     "the command's document has \(range.count) bytes, "
                         + "above the limit of \(WireLimits.commandBytesMax)")
             }
-            try validate(document: span.extracting(range))
+            try validate(
+                document: span.extracting(range),
+                depthMax: Limits.nestingDepthMax + WireLimits.commandNestingExtra)
             body = range
             offset = range.upperBound
         case 1:

@@ -49,11 +49,13 @@ package struct ReplyWriter: Sendable {
         switch kind {
         case .message:
             // flags, the section's kind and the document's length.
-            putZeros(words: 6)
+            put(UInt64(0))
+            put(UInt64(0))
+            put(UInt64(0))
             put(UInt8(0))
         case .legacyQuery:
             // flags, cursor id, starting from, number returned; then the document's length.
-            putZeros(words: 10)
+            for _ in 0..<5 { put(UInt64(0)) }
         }
         bodyStart = position - 4 - messageStart
         elementIndex = 0
@@ -236,9 +238,11 @@ package struct ReplyWriter: Sendable {
 
     /// Writes a field's type and name; the payload must follow.
     package mutating func appendHeader(_ type: BSONType, _ name: StaticString) {
-        put(type.rawValue)
-        put(RawSpan(name))
-        put(UInt8(0))
+        let size = 1 + name.utf8CodeUnitCount + 1
+        if scratchCount + size > scratch.count { spill() }
+        store(type.rawValue, at: scratchCount)
+        copy(RawSpan(terminated: name), to: scratchCount + 1)
+        scratchCount += size
     }
 
     /// Appends an int32.
@@ -339,6 +343,11 @@ package struct ReplyWriter: Sendable {
         put(document.bytes.extracting(4..<document.bytes.byteCount - 1))
     }
 
+    /// Appends every field of an owned document.
+    package mutating func appendFields(document: Document) {
+        appendFields(of: document.view)
+    }
+
     private mutating func appendString(_ value: String) {
         put(UInt32(truncatingIfNeeded: value.utf8.count + 1))
         put(value.utf8Span.span.bytes)
@@ -367,24 +376,25 @@ package struct ReplyWriter: Sendable {
                 return
             }
         }
-        let start = scratchCount
-        var target = scratch.mutableSpan
-        // SAFETY: there is room for `size` bytes, and both pointers stay in the closures.
-        target.withUnsafeMutableBytes { target in
-            bytes.withUnsafeBytes { source in
-                UnsafeMutableRawBufferPointer(rebasing: target[start...])
-                    .copyMemory(from: source)
-            }
-        }
+        copy(bytes, to: scratchCount)
         scratchCount += size
     }
 
-    /// Four bytes each.
-    private mutating func putZeros(words count: Int) {
-        for _ in 0..<count { put(UInt32(0)) }
+    /// Copies `bytes` into the scratch, which has room for them there.
+    @inline(__always)
+    private mutating func copy(_ bytes: RawSpan, to offset: Int) {
+        var target = scratch.mutableSpan
+        // SAFETY: the callers have made room, and both pointers stay in the closures.
+        target.withUnsafeMutableBytes { target in
+            bytes.withUnsafeBytes { source in
+                UnsafeMutableRawBufferPointer(rebasing: target[offset...])
+                    .copyMemory(from: source)
+            }
+        }
     }
 
     /// Overwrites what was written at `position`, all of it by one `put`.
+    @inline(__always)
     private mutating func patch<Integer: FixedWidthInteger & BitwiseCopyable>(
         _ value: Integer, at position: Int
     ) {

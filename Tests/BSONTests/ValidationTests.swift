@@ -146,4 +146,41 @@ import TestSupport
             }
         }
     }
+
+    /// A document with so many levels below it, which `wrap` adds one by one from the innermost.
+    private static func nested(_ levels: Int, _ wrap: ([UInt8], Int) -> [UInt8]) -> [UInt8] {
+        (0..<levels).reduce([5, 0, 0, 0, 0]) { wrap($0, $1) }
+    }
+
+    private static func sized(_ content: [UInt8]) -> [UInt8] {
+        withUnsafeBytes(of: Int32(content.count + 4).littleEndian) { Array($0) } + content
+    }
+
+    @Test(arguments: [0, 1, 199, 200, 201, 202, 208])
+    func whatMayBeStoredIsWhatIsValid(levels: Int) {
+        let shapes: [(String, ([UInt8], Int) -> [UInt8])] = [
+            ("documents", { inner, _ in Self.sized([3, 0x61, 0] + inner + [0]) }),
+            ("arrays", { inner, _ in Self.sized([4, 0x30, 0] + inner + [0]) }),
+            ("without names", { inner, _ in Self.sized([3, 0] + inner + [0]) }),
+            (
+                "scopes of code",
+                { inner, _ in Self.sized([15, 0] + Self.sized([1, 0, 0, 0, 0] + inner) + [0]) }
+            ),
+            (
+                "beside others",
+                { inner, level in
+                    Self.sized(
+                        [8, 0x62, 0, 1, 3, 0x63, 0, 5, 0, 0, 0, 0]
+                            + [level % 2 == 0 ? 3 : 4, 0x61, 0] + inner + [0])
+                }
+            ),
+        ]
+        for (name, wrap) in shapes {
+            let bytes = Self.nested(levels, wrap)
+            var isValid = true
+            do { try validate(document: bytes.span.bytes) } catch { isValid = false }
+            #expect(isValid == (levels <= Limits.nestingDepthMax), "\(name)")
+            #expect(DocumentView(bytes.span.bytes).isNestedTooDeep == !isValid, "\(name)")
+        }
+    }
 }

@@ -141,6 +141,38 @@ import Testing
         }
     }
 
+    /// Commands nest deeper than what they carry; what is stored must not.
+    @Test(arguments: [(200, 0), (201, 15), (205, 15)] as [(Int, Int32)])
+    func whatIsStoredNestsAsDeepAsDocumentsMay(levels: Int, code: Int32) async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            let deep = Document(unchecked: Self.nested(levels + 1))
+            func answer(_ reply: Document) -> Int32 {
+                if let error = reply.documents("writeErrors").first {
+                    return error.integer("code").map { Int32($0) } ?? -1
+                }
+                return reply.errorCode
+            }
+            #expect(
+                answer(try client.run(["insert": "d"], sequences: [("documents", [deep])])) == code)
+            #expect(
+                answer(try client.run(["insert": "d", "documents": [.document(deep)]])) == code)
+            _ = try client.run(["insert": "d", "documents": [["_id": 1]]])
+            let updates: [Value] = [
+                .document(deep), ["$set": ["a": deep["a"] ?? .null]],
+                [["$replaceWith": ["$literal": .document(deep)]]],
+            ]
+            for update in updates {
+                let reply = try client.run([
+                    "update": "d", "updates": [["q": ["_id": 1], "u": update]],
+                ])
+                #expect(answer(reply) == code, "\(reply)")
+            }
+            let check = try client.run(["validate": "d", "full": true])
+            #expect(check["valid"] == true)
+        }
+    }
+
     @Test func pipelinedRequestsAreAnsweredInOrder() async throws {
         try await RunningServer.with { port in
             let client = try WireClient(port: port)

@@ -53,6 +53,27 @@ import Testing
         }
     }
 
+    /// The values that results were sorted by, of a collection and of views, and not without a sort.
+    @Test func sortKeysAreShown() async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            try Self.fill(client)
+            let fields: Value = ["key": ["$meta": "sortKey"], "_id": 1]
+            for source in ["c", "odd", "high"] {
+                let sorted = try client.run([
+                    "find": .string(source), "filter": ["_id": ["$gt": 2], "v": 1],
+                    "sort": ["v": 1, "_id": -1], "projection": fields,
+                ])
+                #expect(
+                    Self.batch(sorted) == [
+                        ["_id": 5, "key": [1, 5]], ["_id": 3, "key": [1, 3]],
+                    ], "\(source)")
+                let unsorted = try client.run(["find": .string(source), "projection": fields])
+                #expect(unsorted.errorCode == 2, "\(source)")
+            }
+        }
+    }
+
     static let refused: [(command: Document, code: Int32)] = [
         (["insert": "odd", "documents": [["a": 1]]], 166),
         (["delete": "odd", "deletes": [["q": [:], "limit": 0]]], 166),

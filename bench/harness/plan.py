@@ -196,5 +196,6 @@ class Bench:
             result = json.loads(line)
             self.results.append(result | {"section": "lmdb", "server": "lmdb"})
             print(f"  bare LMDB   update   groups of {result['group']:>2}"
-                  f"{result['rate']:>10,.0f}/s", flush=True)
+                  f"{result['rate']:>10,.0f}/s" + ("  with a log" if result["logged"] else ""),
+                  flush=True)
         subprocess.run(["rm", "-rf", f"{self.folder}/lmdb"], check=False)

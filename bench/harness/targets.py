@@ -32,17 +32,17 @@ class Results:
         rounds = {}
         for r in self.records:
             key = [r.get(name) for name in ("server", "section", "workload", "connections",
-                                            "place", "group")]
+                                            "place", "group", "logged")]
             rounds.setdefault(tuple(key), []).append(r["rate"])
         spreads = [(max(rates) - min(rates)) / median(rates)
                    for rates in rounds.values() if len(rates) > 1]
         return (median(spreads), max(spreads)) if spreads else None
 
-    def lmdb_rate(self, group):
+    def lmdb_rate(self, group, logged):
         """Documents a second in groups of this size, between the sizes measured."""
         times = {}
         for record in self.records:
-            if record["section"] == "lmdb":
+            if record["section"] == "lmdb" and record["logged"] == logged:
                 times.setdefault(record["group"], []).append(record["group"] / record["rate"])
         if not times:
             return None
@@ -86,9 +86,9 @@ class Target:
         return "met" if met else "MISSED"
 
 
-def durable_share(results, connections, place):
-    """Roost's durable updates as a share of bare LMDB in groups of the same size, after the
-    ping-pong's time is taken off. Also says which group size was compared, and whether Roost
+def durable_share(results, connections, place, logged):
+    """Roost's durable updates as a share of bare LMDB in groups of the same size, with or without
+    a log, after the ping-pong's time is taken off. Also says which group size was compared, and whether Roost
     told it or it was assumed to be the number of connections."""
     roost = results.find("roost", "update", connections, place, durability="full")
     ping = results.rate("ping", "read", connections, place)
@@ -96,7 +96,7 @@ def durable_share(results, connections, place):
         return None, ""
     told = roost.get("group_size")
     group = told or connections
-    lmdb = results.lmdb_rate(group)
+    lmdb = results.lmdb_rate(group, logged)
     own = 1 / roost["rate"] - 1 / ping
     note = f"groups of {group:.1f}" + ("" if told else ", assumed")
     return (1 / lmdb) / own if lmdb and own > 0 else None, note
@@ -130,9 +130,10 @@ def targets(results):
     against("point read at 1, on one core / ceiling", "read", 1, "alike", "ping", 0.7,
             ceiling=True)
     for connections, place in ((1, "alike"), (32, "apart")):
-        value, note = durable_share(results, connections, place)
-        add(f"durable update at {connections} / bare LMDB, ping-pong taken off"
-            + (f" ({note})" if note else ""), value, 0.8, ceiling=True)
+        for logged, doing in ((True, "with a log as well"), (False, "without a log")):
+            value, note = durable_share(results, connections, place, logged)
+            add(f"durable update at {connections} / bare LMDB {doing}, ping-pong taken off"
+                + (f" ({note})" if note else ""), value, 0.8, ceiling=True)
     against_postgres("durable update at 32", "update", 32, 1, "full")
     against("bulk load with two indexes / PostgreSQL", "load", 1, "apart", "postgres", 0.5)
     against("load, then build the indexes / PostgreSQL", "load-then-index", 1, "apart",

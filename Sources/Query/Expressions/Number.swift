@@ -108,6 +108,8 @@ struct NumberSum {
     private(set) var hasDecimal = false
     private(set) var hasDouble = false
     private(set) var hasInt64 = false
+    /// Whether decimals may have been rounded to 34 digits, so that their order counts.
+    private var roundsDecimals = false
     /// How many numbers were added.
     private(set) var count = 0
 
@@ -154,11 +156,27 @@ struct NumberSum {
         case .double(let value):
             hasDouble = true
             addDouble(value)
-        case .decimal(let value):
-            decimals = hasDecimal ? decimals.add(value) : value
-            hasDecimal = true
+        case .decimal(let value): addDecimal(value)
         }
     }
+
+    private mutating func addDecimal(_ value: Decimal128) {
+        if hasDecimal {
+            let total = decimals.add(value)
+            // An exact sum has as many places as the number with the most of them.
+            if total.exponent != min(decimals.exponent, value.exponent) { roundsDecimals = true }
+            decimals = total
+        } else {
+            decimals = value
+            hasDecimal = true
+        }
+        if !decimals.isFinite { roundsDecimals = true }
+    }
+
+    /// Whether it doesn't matter in how many parts the numbers were added up: doubles aren't near
+    /// the end of their range, where a part may reach what the whole doesn't, and no decimal was
+    /// rounded.
+    var isIndependentOfParts: Bool { sum.magnitude < 1e300 && !roundsDecimals }
 
     /// Adds what another sum holds.
     mutating func add(_ other: NumberSum) {
@@ -170,10 +188,8 @@ struct NumberSum {
             addDouble(other.sum)
             if other.lost.isFinite { lost += other.lost }
         }
-        if other.hasDecimal {
-            decimals = hasDecimal ? decimals.add(other.decimals) : other.decimals
-            hasDecimal = true
-        }
+        if other.hasDecimal { addDecimal(other.decimals) }
+        if other.roundsDecimals { roundsDecimals = true }
     }
 
     /// The sum as bytes, for a temporary file of this process.

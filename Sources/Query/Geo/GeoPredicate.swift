@@ -66,10 +66,11 @@ package final class GeoPredicate: Sendable, Hashable {
         return GeoPredicate(.near(near), source: source)
     }
 
-    /// The same condition within a distance, as it is shown.
-    func within(_ most: Double) -> GeoPredicate {
-        guard var near, most < near.most else { return self }
-        near.most = most
+    /// The same condition within a distance and beyond another, as they are shown.
+    func within(_ most: Double, beyond: Double) -> GeoPredicate {
+        guard var near, most < near.most || beyond > near.beyond else { return self }
+        near.most = min(most, near.most)
+        near.beyond = beyond
         return GeoPredicate(.near(near), source: source)
     }
 
@@ -126,6 +127,9 @@ package struct GeoNear: Sendable {
     /// The distances admitted, as they are shown.
     let least: Double
     fileprivate(set) var most: Double
+    /// Documents are wanted whose nearest place is farther than this: a search in rings has had the
+    /// others.
+    package fileprivate(set) var beyond = -Double.infinity
     /// Whether angles are computed as MongoDB's 2d indexes do; the last digits differ.
     var isByChord = false
 

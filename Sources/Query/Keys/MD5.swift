@@ -2,18 +2,20 @@
 
 internal import BSON
 import Glibc
+
 /// The digest of bytes that come piece by piece.
-struct MD5 {
+package struct MD5: Sendable {
     private var state: (UInt32, UInt32, UInt32, UInt32) = (
         0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476
     )
     private var block: [UInt8] = []
     private var count: UInt64 = 0
 
-    init() { block.reserveCapacity(64) }
+    /// The digest of nothing yet.
+    package init() { block.reserveCapacity(64) }
 
     /// Takes more bytes.
-    mutating func append(_ bytes: RawSpan) {
+    package mutating func append(_ bytes: RawSpan) {
         for offset in 0..<bytes.byteCount {
             append(bytes.unsafeLoad(fromByteOffset: offset, as: UInt8.self))
         }
@@ -29,7 +31,7 @@ struct MD5 {
     }
 
     /// Takes a byte.
-    mutating func append(_ byte: UInt8) {
+    package mutating func append(_ byte: UInt8) {
         block.append(byte)
         count += 1
         if block.count == 64 {
@@ -40,11 +42,29 @@ struct MD5 {
 
     /// The first eight bytes of the digest as a little-endian number. Ends the input.
     mutating func finish() -> Int64 {
+        end()
+        return Int64(bitPattern: UInt64(state.1) << 32 | UInt64(state.0))
+    }
+
+    /// The digest in 32 hexadecimal digits. Ends the input.
+    package mutating func finishHexadecimal() -> String {
+        end()
+        var text = ""
+        for word in [state.0, state.1, state.2, state.3] {
+            for shift in stride(from: 0 as UInt32, to: 32, by: 8) {
+                let byte = word >> shift & 0xFF
+                text += (byte < 16 ? "0" : "") + String(byte, radix: 16)
+            }
+        }
+        return text
+    }
+
+    /// Pads the input.
+    private mutating func end() {
         let bits = count &* 8
         append(0x80 as UInt8)
         while block.count != 56 { append(0 as UInt8) }
         append(bits)
-        return Int64(bitPattern: UInt64(state.1) << 32 | UInt64(state.0))
     }
 
     private mutating func mix() {

@@ -46,7 +46,8 @@ package struct SortPattern: Sendable {
         var elements = sort.makeIterator()
         while let element = elements.next() {
             if let meta = element.value.document?.first, meta.name.equals("$meta"),
-                let field = MetadataField.name(ofMeta: meta.value.text, metadata)
+                let field = MetadataField.name(
+                    ofMeta: meta.value.text, metadata.subtracting(.sortKey))
             {
                 parts.append(
                     Part(path: FieldPath(field), descending: field == MetadataField.textScore))
@@ -153,6 +154,23 @@ package struct SortPattern: Sendable {
         var sink = FirstKey(table: table)
         try walk.run(table, document, parallel: .badValue, into: &sink)
         if let best = sink.best { best.encode(table, of: document, to: &encoder) }
+    }
+
+    /// Appends an array of the values that a document is sorted by, null for what it lacks.
+    /// Error: 2 as `appendKey`.
+    func appendValues(
+        of document: DocumentView, named name: String, to writer: inout DocumentWriter
+    ) throws(DBError) {
+        var walk = KeyWalk()
+        var sink = FirstKey(table: table)
+        try walk.run(table, document, parallel: .badValue, into: &sink)
+        let start = writer.openArray(name)
+        if let best = sink.best {
+            for index in 0..<best.count {
+                writer.append(index: index, best.parts[index].value(in: document))
+            }
+        }
+        writer.close(start)
     }
 
     /// Keeps the tuple that comes first in the sort's order.

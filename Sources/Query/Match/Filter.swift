@@ -115,9 +115,11 @@ package final class Filter: Sendable {
         Filter(root.bound(nearPath: nearPath, onPlane: onPlane), collation: collation)
     }
 
-    /// The same filter, its $near within a distance as it is shown.
-    package func bound(nearWithin distance: Double) -> Filter {
-        Filter(root.bound(nearWithin: distance), collation: collation)
+    /// The same filter, its $near within a distance and beyond another, as they are shown.
+    package func bound(
+        nearWithin distance: Double, beyond: Double = -.infinity
+    ) -> Filter {
+        Filter(root.bound(nearWithin: distance, beyond: beyond), collation: collation)
     }
 
     /// Whether the filter asks for nothing.

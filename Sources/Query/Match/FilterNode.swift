@@ -175,11 +175,13 @@ package indirect enum FilterNode: Sendable, Hashable {
         }
     }
 
-    /// The same condition, its $near within a distance as it is shown.
-    func bound(nearWithin distance: Double) -> FilterNode {
+    /// The same condition, its $near within a distance and beyond another, as they are shown.
+    func bound(nearWithin distance: Double, beyond: Double) -> FilterNode {
         switch self {
-        case .geo(let path, let predicate): .geo(path, predicate.within(distance))
-        case .and(let nodes): .and(nodes.map { $0.bound(nearWithin: distance) })
+        case .geo(let path, let predicate):
+            .geo(path, predicate.within(distance, beyond: beyond))
+        case .and(let nodes):
+            .and(nodes.map { $0.bound(nearWithin: distance, beyond: beyond) })
         default: self
         }
     }

@@ -101,6 +101,21 @@ extension FilterParser {
         return try parseOperators(path, operators, depth: depth + 1)
     }
 
+    /// Whether a document begins with an operator that stands behind a path.
+    private static func isCondition(_ document: DocumentView) -> Bool {
+        guard let first = document.first, first.name.starts(with: RawSpan("$")) else {
+            return false
+        }
+        return conditions.contains(first.nameString)
+    }
+
+    private static let conditions: Set<String> = [
+        "$all", "$bitsAllClear", "$bitsAllSet", "$bitsAnyClear", "$bitsAnySet", "$elemMatch", "$eq",
+        "$exists", "$geoIntersects", "$geoNear", "$geoWithin", "$gt", "$gte", "$in", "$lt", "$lte",
+        "$maxDistance", "$minDistance", "$mod", "$ne", "$near", "$nearSphere", "$nin", "$not",
+        "$options", "$regex", "$size", "$type", "$uniqueDocs", "$within",
+    ]
+
     private func parseAll(
         _ path: FieldPath, _ value: ValueView, depth: Int
     ) throws(DBError) -> FilterNode {
@@ -122,7 +137,7 @@ extension FilterParser {
             } else if item.type == .regex {
                 nodes.append(.regex(path, try Self.regex(item)))
             } else {
-                if let document = item.document, Self.isOperators(document) {
+                if let document = item.document, Self.isCondition(document) {
                     throw DBError(.badValue, "no $ expressions in $all")
                 }
                 try refuseUndefined(item)

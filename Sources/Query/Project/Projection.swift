@@ -72,9 +72,14 @@ package final class Projection: Sendable {
     let filters: [Filter]
     /// Whether there is a positional rule `a.$`, which needs the filter's array position.
     package let isPositional: Bool
+    /// Whether it shows the values that documents were sorted by.
+    package let showsSortKey: Bool
     private let isWholeDocument: Bool
 
-    init(mode: Mode, _ builder: ProjectionTrie, isIdentity: Bool) {
+    init(
+        mode: Mode, _ builder: ProjectionTrie, isIdentity: Bool, showsSortKey: Bool = false
+    ) {
+        self.showsSortKey = showsSortKey
         self.mode = mode
         var nodes: [Node] = []
         var fields: [Field] = []

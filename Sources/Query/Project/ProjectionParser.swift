@@ -35,7 +35,9 @@ struct ProjectionParser {
         }
         let decided = mode ?? undecidedMode()
         try placeID(decided)
-        return Projection(mode: decided, trie, isIdentity: false)
+        let showsSortKey =
+            scope.metadata.contains(.sortKey) && specification.mentionsMeta("sortKey")
+        return Projection(mode: decided, trie, isIdentity: false, showsSortKey: showsSortKey)
     }
 
     /// Where no rule told: `_id: 1` or a lone $elemMatch includes, the rest excludes.
@@ -251,7 +253,9 @@ struct ProjectionParser {
             "searchSequenceToken":
             guard scope.metadata.contains(.score) else { throw Self.unavailable(kind) }
             try insert(path, .nothing)
-        case "textScore", "geoNearDistance", "geoNearPoint", "score", "scoreDetails", "sortKey",
+        case "sortKey":
+            throw DBError(.badValue, "cannot use sortKey $meta projection without a sort")
+        case "textScore", "geoNearDistance", "geoNearPoint", "score", "scoreDetails",
             "timeseriesBucketMinTime", "timeseriesBucketMaxTime":
             throw Self.unavailable(kind)
         case "indexKey", "recordId", "randVal": try insert(path, .nothing)

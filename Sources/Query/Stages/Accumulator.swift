@@ -38,6 +38,15 @@ enum AccumulatorKind: String, Sendable, CaseIterable {
         }
     }
 
+    /// Whether the states of parts of the input, put together in order, give what the whole does,
+    /// to the last bit: deviations round with each number.
+    var takesParts: Bool {
+        switch self {
+        case .populationDeviation, .sampleDeviation: false
+        default: true
+        }
+    }
+
     /// Whether the result may be another where the same documents come in another order.
     var dependsOnOrder: Bool {
         switch self {

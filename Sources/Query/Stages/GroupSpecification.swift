@@ -18,6 +18,9 @@ struct GroupSpecification: Sendable {
     /// Whether it may do much for a small document.
     var loops: Bool { key.loops || outputs.contains { $0.accumulator.argument.loops } }
 
+    /// Whether the groups of parts of the input, put together in order, are those of the whole.
+    var takesParts: Bool { outputs.allSatisfy { $0.accumulator.kind.takesParts } }
+
     /// What the stage reads of its input; nil for all of it.
     var requiredPaths: [FieldPath]? {
         guard var paths = key.requiredPaths else { return nil }

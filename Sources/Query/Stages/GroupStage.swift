@@ -64,6 +64,19 @@ final class GroupStage: StageExecution {
         return true
     }
 
+    // MARK: Parts
+
+    override var takesParts: Bool { specification.takesParts }
+
+    override func append(_ later: StageExecution) throws(DBError) -> Bool {
+        guard let later = later as? GroupStage, runs.isEmpty, later.runs.isEmpty,
+            state.takesExactly(later.state)
+        else { return false }
+        try state.append(later.state)
+        if memoryBytes > resources.memoryBytesMax { try spillSlowPath() }
+        return true
+    }
+
     // MARK: Spilling
 
     @inline(never)
@@ -234,6 +247,44 @@ struct GroupState: ~Copyable {
                     .write(output.name, as: output.accumulator.kind, &writer)
             } else {
                 columns[place.index].write(output.name, group, &writer)
+            }
+        }
+    }
+
+    // MARK: Parts
+
+    /// Whether sums of these documents and of those behind them, `later`, add up to what they would
+    /// together. O(groups of `later`).
+    func takesExactly(_ later: borrowing GroupState) -> Bool {
+        guard sumCount > 0 else { return true }
+        for number in 0..<later.count {
+            let group = groups.number(of: later.groups.key(number))
+            for place in 0..<sumCount {
+                var sum = later.sums[number * sumCount + place]
+                if let group { sum.add(sums[group * sumCount + place]) }
+                if !sum.isIndependentOfParts { return false }
+            }
+        }
+        return true
+    }
+
+    /// Adds the groups of the documents behind those taken in so far. O(groups of `later`).
+    mutating func append(_ later: borrowing GroupState) throws(DBError) {
+        var payload = DocumentWriter()
+        for number in 0..<later.count {
+            let (group, isNew) = groups.insert(later.groups.key(number))
+            if isNew { try addGroup(later.keys.reference(number)) }
+            for place in 0..<sumCount {
+                sums[group * sumCount + place].add(later.sums[number * sumCount + place])
+            }
+            for (own, other) in zip(columns, later.columns) {
+                payload.removeAll()
+                let start = payload.openDocument()
+                other.writeState(number, index: 0, &payload)
+                payload.close(start)
+                let bytes = payload.bytes
+                guard let state = DocumentView(bytes.span.bytes).first?.value else { continue }
+                try own.absorb(ValueRef(state), into: group)
             }
         }
     }

@@ -19,7 +19,13 @@ struct KeyTable {
 
     /// The number of `key`, which is added if it is new. O(bytes of the key), amortised.
     mutating func insert(_ key: [UInt8]) -> (number: Int, isNew: Bool) {
-        let hash = Self.hash(key.span.bytes)
+        insert(key.span.bytes)
+    }
+
+    /// As for an array, for lent bytes.
+    @inline(__always)
+    mutating func insert(_ key: RawSpan) -> (number: Int, isNew: Bool) {
+        let hash = Self.hash(key)
         let mask = slots.count - 1
         var slot = Int(truncatingIfNeeded: hash) & mask
         while slots[slot] != 0 {
@@ -27,7 +33,7 @@ struct KeyTable {
             if hashes[number] == hash, equals(number, key) { return (number, false) }
             slot = (slot + 1) & mask
         }
-        bytes.append(contentsOf: key)
+        bytes.append(copying: key)
         ends.append(bytes.count)
         hashes.append(hash)
         slots[slot] = UInt32(ends.count)
@@ -65,10 +71,10 @@ struct KeyTable {
         (0..<count).sorted { key($0).compareBytes(key($1)) < 0 }
     }
 
-    private func equals(_ number: Int, _ key: [UInt8]) -> Bool {
+    private func equals(_ number: Int, _ key: RawSpan) -> Bool {
         let start = number == 0 ? 0 : ends[number - 1]
-        guard ends[number] - start == key.count else { return false }
-        return bytes.span.bytes.extracting(start..<ends[number]).equals(key.span.bytes)
+        guard ends[number] - start == key.byteCount else { return false }
+        return bytes.span.bytes.extracting(start..<ends[number]).equals(key)
     }
 
     private mutating func grow() {

@@ -153,7 +153,9 @@ final class PercentileColumn: AccumulatorColumn {
     override func absorb(_ state: ValueRef, into group: Int) throws(DBError) {
         var elements = state.nested.makeIterator()
         while let element = elements.next() {
-            if let number = element.value.double { groups[group].append(number) }
+            guard let number = element.value.double else { continue }
+            groups[group].append(number)
+            numberCount += 1
         }
     }
 

@@ -130,9 +130,11 @@ package final class Pipeline: Sendable {
     }
 
     /// find's sort, skip, limit (0 for none) and projection as a pipeline. The filter is the
-    /// caller's: it must give `push` the filter's array position.
+    /// caller's: it must give `push` the filter's array position. `shownKey`: the order whose values
+    /// the projection shows.
     package static func find(
-        sort: SortPattern?, skip: Int, limit: Int, projection: Projection?
+        sort: SortPattern?, skip: Int, limit: Int, projection: Projection?,
+        shownKey: SortPattern? = nil
     ) -> Pipeline {
         var stages: [PipelineStage] = []
         if let sort {
@@ -141,7 +143,9 @@ package final class Pipeline: Sendable {
         }
         if skip > 0 { stages.append(.skip(skip)) }
         if limit > 0 { stages.append(.limit(limit)) }
+        if let shownKey { stages.append(SortKeyAddition.stage(shownKey)) }
         if let projection, !projection.isIdentity { stages.append(.project(projection)) }
+        if shownKey != nil { stages.append(.other(StagePlanBox(plan: MetadataRemoval()))) }
         return Pipeline(stages)
     }
 
@@ -177,6 +181,15 @@ package final class Pipeline: Sendable {
         return leading
     }
 
+    /// How many documents are wanted of a pipeline that begins with $geoNear, nearest first; nil for
+    /// all, and for other pipelines.
+    package var nearestWanted: Int? {
+        guard stages.count > 1, case .sort(let pattern, let limit) = stages[1],
+            pattern.parts == SortPattern.byDistance.parts
+        else { return nil }
+        return limit
+    }
+
     /// Whether the stages behind the first `count` only need to know how many documents there are.
     package func countsOnly(after count: Int) -> Bool {
         requiredPaths(after: count)?.isEmpty ?? false
@@ -185,6 +198,11 @@ package final class Pipeline: Sendable {
     /// What the stages behind the first `count` read of their input; nil for all of it. Paths may
     /// repeat. Filters and sorts behind a stage that passes documents on unchanged are included.
     package func requiredPaths(after count: Int) -> [FieldPath]? {
+        requiredPaths(after: count, withArray: nil)
+    }
+
+    /// As `requiredPaths(after:)`; of the array at `array` only what is read in its elements.
+    func requiredPaths(after count: Int, withArray array: FieldPath?) -> [FieldPath]? {
         var paths: [FieldPath] = []
         for stage in stages.dropFirst(count) {
             switch stage {
@@ -194,7 +212,7 @@ package final class Pipeline: Sendable {
             case .sort(let pattern, _): paths += pattern.parts.map { $0.path }
             case .skip, .limit: break
             case .unwind(let box):
-                paths.append(box.specification.path)
+                if box.specification.path != array { paths.append(box.specification.path) }
             // What it writes may be read below under the same name; that reads no more input.
             case .project(let projection):
                 guard let read = projection.requiredPaths else { return nil }

@@ -41,9 +41,13 @@ package struct OutSpecification: Sendable {
     /// The collection.
     package let collection: String
 
-    /// Reads the stage's argument: a collection's name, or `{db, coll}`.
+    /// What the target is to be where it isn't there yet; nil for a plain collection.
+    package var timeSeries: TimeSeriesOptions?
+
+    /// Reads the stage's argument: a collection's name, or `{db, coll, timeseries}`.
     ///
-    /// Throws 16990 for another type, 14, 40413, 40414 and 40415 for the fields.
+    /// Throws 16990 for another type, 14, 40413, 40414 and 40415 for the fields, and what
+    /// `TimeSeriesOptions.parse` throws.
     static func parse(_ value: ValueView) throws(DBError) -> OutSpecification {
         if let name = value.string { return OutSpecification(database: nil, collection: name) }
         guard let object = value.document else {
@@ -58,14 +62,13 @@ package struct OutSpecification: Sendable {
         }
         let database = try fields.string("db", in: object)
         let collection = try fields.string("coll", in: object)
-        if let series = object.value("timeseries"), !series.isNullish {
-            throw DBError(
-                .commandNotSupported, "Roost has no time-series collections; leave 'timeseries' out"
-            )
+        var timeSeries: TimeSeriesOptions?
+        if let series = try fields.document("timeseries", in: object) {
+            timeSeries = try TimeSeriesOptions.parse(series, "$out.timeseries")
         }
         return OutSpecification(
             database: try fields.required(database, "db"),
-            collection: try fields.required(collection, "coll"))
+            collection: try fields.required(collection, "coll"), timeSeries: timeSeries)
     }
 }
 
@@ -102,6 +105,32 @@ struct StageFields {
                     + "type 'string'")
         }
         return string
+    }
+
+    /// The document in a field; nil for null and for none. Throws 14 for other types.
+    @_lifetime(copy object)
+    func document(_ name: StaticString, in object: DocumentView) throws(DBError) -> DocumentView? {
+        guard let value = object.value(name), !value.isNullish else { return nil }
+        guard let document = value.document else {
+            throw DBError(
+                .typeMismatch,
+                "BSON field '\(place).\(name)' is the wrong type '\(value.type.alias)', expected "
+                    + "type 'object'")
+        }
+        return document
+    }
+
+    /// The number in a field as commands read it; nil for null and for none. Throws 14 for other
+    /// types.
+    func number(_ name: StaticString, in object: DocumentView) throws(DBError) -> Int64? {
+        guard let value = object.value(name), !value.isNullish else { return nil }
+        guard let number = value.truncatedInteger else {
+            throw DBError(
+                .typeMismatch,
+                "BSON field '\(place).\(name)' is the wrong type '\(value.type.alias)', expected "
+                    + "types '[long, int, decimal, double]'")
+        }
+        return number
     }
 
     /// What must be there. Throws 40414.

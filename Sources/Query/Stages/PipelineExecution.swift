@@ -12,12 +12,18 @@ package import BSON
 
 /// A pipeline at work on one stream of documents. Confined to one thread at a time.
 package final class PipelineExecution {
-    private let stages: [StageExecution]
+    let stages: [StageExecution]
     /// Where documents go in: the first stage, or the sink.
     private let entrance: StageExecution
     private let sink: ResultSink
     private let documents: Expression?
-    private var interrupts: InterruptMeter
+    /// What is run, for twins.
+    private let pipeline: Pipeline
+    private let resources: ExecutionResources
+    private let skipped: Int
+    /// How many stages may have twins; nil where none may.
+    let partStageCount: Int?
+    var interrupts: InterruptMeter
     /// The first stage that may have results to drain; nil until the input has ended.
     private var draining: Int?
 
@@ -25,15 +31,43 @@ package final class PipelineExecution {
     ///
     /// `skippingLeading` leaves out the leading stages that the caller has done itself
     /// (`Pipeline.leading.stageCount`).
-    package init(
+    package convenience init(
         _ pipeline: Pipeline, skippingLeading count: Int = 0,
         _ resources: ExecutionResources = ExecutionResources()
     ) {
+        self.init(
+            pipeline, skippingLeading: count, stageCount: pipeline.stages.count - count, resources)
+    }
+
+    /// The first `stageCount` stages of those that another execution runs.
+    convenience init(
+        twinOf other: PipelineExecution, stageCount: Int, memoryBytesMax: Int,
+        _ foreign: (any ForeignReader)?
+    ) {
+        var resources = ExecutionResources()
+        resources.interrupt = other.resources.interrupt
+        resources.foreign = foreign
+        resources.memoryBytesMax = memoryBytesMax
+        self.init(
+            other.pipeline, skippingLeading: other.skipped, stageCount: stageCount, resources)
+    }
+
+    private init(
+        _ pipeline: Pipeline, skippingLeading count: Int, stageCount: Int,
+        _ resources: ExecutionResources
+    ) {
+        self.pipeline = pipeline
+        self.resources = resources
+        skipped = count
+        partStageCount = pipeline.partStageCount(after: count)
         interrupts = InterruptMeter(resources.interrupt)
         let sink = ResultSink(resultBytesMax: resources.resultBytesMax)
         var chain: [StageExecution] = []
         var next: StageExecution = sink
-        for stage in pipeline.stages.dropFirst(count).reversed() {
+        var resources = resources
+        let run = pipeline.stages.enumerated().dropFirst(count).prefix(stageCount)
+        for (index, stage) in run.reversed() {
+            resources.place = (pipeline, index + 1)
             next = stage.execution(next, resources)
             chain.append(next)
         }

@@ -14,6 +14,8 @@ struct PipelineParser {
 
     /// Whether a stage asks for the score of $rankFusion, or how it came about.
     private(set) var mentionsScores = false
+    /// Whether a stage asks for the values that documents were sorted by.
+    private(set) var mentionsSortKey = false
 
     /// Most stages of a pipeline, as in MongoDB.
     static let stagesMax = 1000
@@ -32,7 +34,8 @@ struct PipelineParser {
         let count = list.count
         guard count <= Self.stagesMax else { throw Self.tooLong }
         try checkFrame(list, count)
-        mentionsScores = list.mentionsScores
+        mentionsScores = list.mentionsMeta("score")
+        mentionsSortKey = list.mentionsMeta("sortKey")
         var elements = list.makeIterator()
         var position = 0
         while let element = elements.next() {
@@ -41,7 +44,8 @@ struct PipelineParser {
             position += 1
         }
         try flushFilters()
-        if scope.metadata.contains(.score), mentionsScores {
+        let carriesScores = mentionsScores && scope.metadata.contains(.score)
+        if carriesScores || mentionsSortKey && scope.metadata.contains(.sortKey) {
             stages.append(.other(StagePlanBox(plan: MetadataRemoval())))
         }
         return Pipeline(
@@ -70,7 +74,8 @@ struct PipelineParser {
 
     private mutating func parseStage(_ call: ElementView, position: Int) throws(DBError) {
         let name = call.nameString
-        try place.check(name)
+        try place.check(
+            name, isOnDatabase: scope.source?.collection == ForeignCollection.ofDatabase)
         if position > 0, StageTable.mustBeFirst.contains(name) {
             throw .location(
                 StageTable.notFirstCodes[name] ?? 40602,
@@ -137,20 +142,5 @@ struct PipelineParser {
     /// Sets where the results go.
     mutating func setDestination(_ destination: PipelineDestination) {
         self.destination = destination
-    }
-}
-
-extension DocumentView {
-    /// Whether a `$meta` in a list of stages, at whatever depth, is about scores.
-    fileprivate var mentionsScores: Bool {
-        var elements = makeIterator()
-        while let element = elements.next() {
-            if element.name.equals("$meta") {
-                if element.value.utf8?.starts(with: RawSpan("score")) ?? false { return true }
-            } else if element.value.nested?.mentionsScores ?? false {
-                return true
-            }
-        }
-        return false
     }
 }

@@ -36,6 +36,13 @@ class StageExecution {
 
     /// Bytes held for results to come.
     var memoryBytes: Int { 0 }
+
+    /// Whether it holds its results back to the end and can take in what twins of it hold.
+    var takesParts: Bool { false }
+
+    /// Takes in what a twin holds that has seen the documents behind this stage's. False where that
+    /// might differ from what this stage would hold after seeing them all.
+    func append(_ later: StageExecution) throws(DBError) -> Bool { false }
 }
 
 /// The end of the chain: lays results out one after another until they are taken.

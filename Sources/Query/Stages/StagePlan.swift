@@ -24,12 +24,16 @@ protocol StagePlan: Sendable {
 
     /// Other collections that it reads, with the stages run over them.
     var foreign: [SubPipeline] { get }
+
+    /// Whether what it makes of a document, in order, depends on no other document.
+    var isPerDocument: Bool { get }
 }
 
 extension StagePlan {
     var multiplies: Bool { false }
     var needs: StageNeeds { .everything }
     var foreign: [SubPipeline] { [] }
+    var isPerDocument: Bool { false }
 }
 
 /// A compiled stage, opaque outside the module.
@@ -47,6 +51,9 @@ package struct ExecutionResources {
     package var interrupt: Interrupt?
     /// Reads other collections; nil where stages that need them can't run.
     package var foreign: (any ForeignReader)?
+    /// The pipeline and the number of its stages up to this one, for stages that make no more than
+    /// what those behind them read.
+    var place: (pipeline: Pipeline, count: Int)?
     /// The folder for temporary files of sorts and groups that outgrow their memory; nil where
     /// they may not use the disk.
     package var spillFolder: String?

@@ -42,13 +42,11 @@ enum StageTable {
                 guard !object.isEmpty else {
                     throw .location(15976, "$sort stage must have at least one sort key")
                 }
-                return [
-                    .sort(
-                        try SortPattern.parse(
-                            object, collation: parser.scope.collation,
-                            metadata: parser.scope.metadata),
-                        limit: nil)
-                ]
+                let pattern = try SortPattern.parse(
+                    object, collation: parser.scope.collation, metadata: parser.scope.metadata)
+                guard parser.mentionsSortKey else { return [.sort(pattern, limit: nil)] }
+                parser.scope.metadata.insert(.sortKey)
+                return [.sort(pattern, limit: nil), SortKeyAddition.stage(pattern)]
             },
             StageRow(name: "$geoNear") { value, parser throws(DBError) in
                 let stages = try GeoNearStage.parse(value, parser.scope)

@@ -130,6 +130,14 @@ final class CountStage: StageExecution {
         return true
     }
 
+    override var takesParts: Bool { true }
+
+    override func append(_ later: StageExecution) throws(DBError) -> Bool {
+        guard let later = later as? CountStage else { return false }
+        count += later.count
+        return true
+    }
+
     /// An empty input gives no document.
     override func drainOne() throws(DBError) -> Bool {
         guard count > 0 else { return false }

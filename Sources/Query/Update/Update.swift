@@ -36,24 +36,20 @@ package final class Update: Sendable {
     let arrayFilters: ArrayFilters
     /// Whether a path begins at `_id`.
     let writesID: Bool
-    /// Whether a result could nest deeper than documents may.
-    let canNestTooDeep: Bool
 
     init(
         _ program: Program, operations: [UpdateOperation] = [],
-        arrayFilters: ArrayFilters = ArrayFilters(), writesID: Bool = false,
-        canNestTooDeep: Bool = false
+        arrayFilters: ArrayFilters = ArrayFilters(), writesID: Bool = false
     ) {
         self.program = program
         self.operations = operations
         self.arrayFilters = arrayFilters
         self.writesID = writesID
-        self.canNestTooDeep = canNestTooDeep
     }
 
     /// An update by stages that are parsed already.
     convenience init(_ stages: UpdateStages) {
-        self.init(.pipeline(stages), canNestTooDeep: true)
+        self.init(.pipeline(stages))
     }
 
     /// Whether the update puts another document in the place of the old one.
@@ -82,6 +78,18 @@ package final class Update: Sendable {
             return path.segments.first.map { $0.name != Array("_id".utf8) } ?? true
         }
         return touches(path.segments[...], at: 0, in: trie)
+    }
+
+    /// Whether every path of the operators begins with that field. False for other forms.
+    package func writes(onlyBelow field: String) -> Bool {
+        guard case .operators(let trie) = program else { return false }
+        let root = trie.nodes[0]
+        let start = Int(root.childrenStart)
+        return root.kind == .object && root.positional < 0
+            && trie.children[start..<start + Int(root.childrenCount)].allSatisfy { child in
+                let name = Int(child.nameStart)
+                return trie.names[name..<name + Int(child.nameCount)].elementsEqual(field.utf8)
+            }
     }
 
     /// Whether an operation at or below the node can change what lies at a path below it. Array
@@ -154,7 +162,7 @@ package final class Update: Sendable {
                 .bsonObjectTooLarge,
                 "Resulting document after update is larger than \(Limits.documentBytesMax)")
         }
-        if canNestTooDeep, result.nestingDepth > Limits.nestingDepthMax + 1 {
+        if result.isNestedTooDeep {
             throw DBError(
                 .overflow,
                 "The resulting document exceeds the maximum nesting depth of "

@@ -172,7 +172,7 @@ struct UpdateOperandParser {
                 "The value for \(name) must be an integer value but was given type: "
                     + value.type.alias)
         }
-        return integer
+        return Int(clamping: integer)
     }
 
     private func addToSet(_ operand: ValueView) throws(DBError) -> UpdateOperation {
@@ -210,18 +210,5 @@ struct UpdateOperandParser {
                 "$pullAll requires an array argument but was given a \(operand.type.alias)")
         }
         return .pullAll(ValueSet(array, filterOptions.collation))
-    }
-}
-
-extension ValueView {
-    /// The integer that a number of any type is exactly; nil for fractions, NaN and other types.
-    var exactInteger: Int? {
-        switch type {
-        case .int32: int32.map { Int($0) }
-        case .int64: int64.map { Int($0) }
-        case .double: double.flatMap { Int(exactly: $0) }
-        case .decimal128: decimal128?.exactInt64.map { Int($0) }
-        default: nil
-        }
     }
 }

@@ -52,42 +52,4 @@ enum UpdateOperation: Sendable {
         default: false
         }
     }
-
-    /// Levels of nesting that the operation can put below its field.
-    var nestingDepth: Int {
-        switch self {
-        case .set(let value), .setOnInsert(let value), .minimum(let value, _),
-            .maximum(let value, _):
-            value.view.nestingDepth
-        case .push(let push): push.each.view.nestingDepth
-        case .addToSet(let set): 1 + set.values.reduce(0) { max($0, $1.view.nestingDepth) }
-        // Moves a value of unknown depth.
-        case .rename: Limits.nestingDepthMax
-        default: 0
-        }
-    }
-}
-
-extension ValueView {
-    /// Levels of documents and arrays in the value: 0 for a scalar, 1 for `{}`.
-    var nestingDepth: Int {
-        guard let nested else { return 0 }
-        return nested.nestingDepth
-    }
-}
-
-extension DocumentView {
-    /// Levels of documents and arrays, this one included; stops counting past the limit.
-    var nestingDepth: Int { nestingDepth(upTo: Limits.nestingDepthMax + 2) }
-
-    private func nestingDepth(upTo limit: Int) -> Int {
-        guard limit > 1 else { return 1 }
-        var deepest = 0
-        var elements = makeIterator()
-        while let element = elements.next() {
-            guard let nested = element.value.nested else { continue }
-            deepest = max(deepest, nested.nestingDepth(upTo: limit - 1))
-        }
-        return deepest + 1
-    }
 }

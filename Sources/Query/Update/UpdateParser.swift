@@ -59,7 +59,7 @@ extension Update {
             throw DBError(
                 .failedToParse, "multi update is not supported for replacement-style update")
         }
-        return Update(.replacement(try Replacement(document)), canNestTooDeep: false)
+        return Update(.replacement(try Replacement(document)))
     }
 
     private static func parsePipeline(
@@ -87,7 +87,7 @@ extension Update {
         guard let parse = options.parsePipeline else {
             throw DBError(.commandNotSupported, "Updates by pipeline are not available here")
         }
-        return Update(.pipeline(try parse(stages, constants)), canNestTooDeep: true)
+        return Update(.pipeline(try parse(stages, constants)))
     }
 
     private static let allowedStages: Set<String> = [
@@ -130,7 +130,6 @@ struct UpdateBuilder {
     private var operations: [UpdateOperation] = []
     private var usedFilters: Set<Int> = []
     private var writesID = false
-    private var canNestTooDeep = false
 
     init(_ filters: ArrayFilters, _ options: UpdateOptions) {
         self.filters = filters
@@ -165,9 +164,6 @@ struct UpdateBuilder {
         }
         usedFilters = used
         if path.isWithinID { writesID = true }
-        if path.segments.count + operation.nestingDepth >= Limits.nestingDepthMax {
-            canNestTooDeep = true
-        }
     }
 
     private mutating func addRename(_ from: UpdatePath, _ operand: ValueView) throws(DBError) {
@@ -203,6 +199,6 @@ struct UpdateBuilder {
         try filters.checkUsed(usedFilters)
         return Update(
             .operators(trie.build()), operations: operations, arrayFilters: filters,
-            writesID: writesID, canNestTooDeep: canNestTooDeep)
+            writesID: writesID)
     }
 }

@@ -30,11 +30,18 @@ extension WriterState {
         _ source: Namespace, to target: Namespace, bytesMax: Int64,
         _ transaction: inout WriteTransaction
     ) throws {
+        try source.checkIsNoBuckets()
         try target.checkMayBeCreated()
         guard let entry = catalog[source] else {
+            if source.isViewCatalog,
+                catalog.collections(of: source.database).contains(where: { $0.view != nil })
+            {
+                throw DBError(.badValue, "The catalog of views, \(source), can't be capped")
+            }
             throw DBError(.namespaceNotFound, "source collection \(source) does not exist")
         }
         try entry.checkIsNoView()
+        try entry.checkIsNoTimeSeries()
         try catalog[target]?.checkIsNoView()
         guard source == target || catalog[target] == nil else {
             throw DBError(.namespaceExists, "Collection \(target) already exists")

@@ -44,8 +44,12 @@ extension CollectionEntry {
     /// The name of the `_id` index, unless a clustered collection names it otherwise.
     static let idIndexName = "_id_"
 
-    /// How many indexes commands count: a clustered collection's own is none.
-    package var indexCount: Int { indexes.count + (traits.clusteredIndex == nil ? 1 : 0) }
+    /// Whether the `_id` index is one that commands list and count: that of a clustered collection
+    /// is none, and a time series has none.
+    package var hasIDIndex: Bool { traits.clusteredIndex == nil && traits.timeSeries == nil }
+
+    /// How many indexes commands count.
+    package var indexCount: Int { indexes.count + (hasIDIndex ? 1 : 0) }
 
     /// The specification of the `_id` index, as `listIndexes` shows it.
     package var idIndexSpecification: Document {
@@ -66,6 +70,7 @@ extension CollectionEntry {
 
     /// Whether a name is that of the `_id` index.
     func isIDIndex(_ name: String) -> Bool {
-        name == Self.idIndexName || traits.clusteredIndex?.name.hasSameBytes(as: name) == true
+        name == Self.idIndexName && traits.timeSeries == nil
+            || traits.clusteredIndex?.name.hasSameBytes(as: name) == true
     }
 }

@@ -97,13 +97,16 @@ extension RoostEngine {
                     .illegalOperation, "Can't rename a collection to itself")
             }
             try entry.checkIsNoView()
+            try entry.checkIsNoTimeSeries()
             try WriterState.checkCase(of: target.database, in: writer.catalog)
             let occupant = writer.catalog[target]
-            if let occupant, !options.dropsTarget || occupant.view != nil {
-                throw DBError(
-                    .namespaceExists,
-                    occupant.view == nil
-                        ? "target namespace exists" : "a view already exists: \(target)")
+            if let occupant {
+                let isPlain = occupant.view == nil && occupant.traits.timeSeries == nil
+                guard options.dropsTarget, isPlain else {
+                    throw DBError(
+                        .namespaceExists,
+                        isPlain ? "target namespace exists" : "a view already exists: \(target)")
+                }
             }
             guard entry.indexes.allSatisfy(\.isReady) else {
                 throw DBError(

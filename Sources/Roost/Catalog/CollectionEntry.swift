@@ -29,6 +29,10 @@ package final class CollectionEntry: Sendable {
     package let indexes: [IndexEntry]
     /// What the collection shows, if it is a view: then its table stays empty.
     package let view: ViewDefinition?
+    /// Whether an `_id` leads to the one document that has it: not in views and time series.
+    package let hasKeysOfIDs: Bool
+    /// Whether documents lie in the order of their `_id`.
+    package let isClustered: Bool
     /// Flags that all versions of this collection share.
     package let flags: RecordFlags
 
@@ -45,6 +49,9 @@ package final class CollectionEntry: Sendable {
         self.indexes = indexes
         self.flags = flags
         view = ViewDefinition(options)
+        let isTimeSeries = traits.timeSeries != nil
+        hasKeysOfIDs = view == nil && !isTimeSeries
+        isClustered = idTable == nil && !isTimeSeries
     }
 
     /// Refuses views.
@@ -82,9 +89,6 @@ package final class CollectionEntry: Sendable {
             namespace: namespace, uuid: uuid, table: table, idTable: idTable, options: options,
             traits: try CollectionTraits(options), indexes: indexes, flags: flags)
     }
-
-    /// Whether documents lie in the order of their `_id`.
-    package var isClustered: Bool { idTable == nil }
 
     /// Whether the order of keys in `table` is that of `_id` throughout.
     var hasOrderedRecords: Bool { isClustered && !flags.hasCutKeys }

@@ -1,7 +1,7 @@
 // collMod: changing a collection's options or an index's, in one operation on the writer thread.
 
 package import BSON
-import Query
+package import Query
 import Storage
 
 /// What collMod asks for; nil leaves a setting as it is.
@@ -14,10 +14,12 @@ package struct CollectionModification: Sendable {
     package var cappedBytes: Int64?
     package var cappedDocuments: Int64?
     package var index: IndexModification?
-    /// The age at which a clustered collection's documents expire.
+    /// The age at which documents of a clustered collection or of a time series expire.
     package var expiry: ExpiryModification?
     /// Whether change streams may show images of documents.
     package var showsImages: Bool?
+    /// New bucket spans of a time series.
+    package var timeSeries: TimeSeriesChange?
     /// What a view is to show: `viewOn` and `pipeline`.
     package var view: Document?
 
@@ -27,11 +29,12 @@ package struct CollectionModification: Sendable {
     var isEmpty: Bool {
         validator == nil && validationLevel == nil && validationAction == nil
             && cappedBytes == nil && cappedDocuments == nil && index == nil && view == nil
-            && showsImages == nil && expiry == nil
+            && showsImages == nil && expiry == nil && timeSeries == nil
     }
 
     /// The options with these changes.
-    func changed(_ old: Document) -> Document {
+    /// - Throws: 72 for bucket spans that shrink.
+    func changed(_ old: Document) throws(DBError) -> Document {
         if let view {
             return Document { writer in
                 writer.appendFields(of: view.view)
@@ -55,8 +58,14 @@ package struct CollectionModification: Sendable {
         case .never?: set("expireAfterSeconds", nil)
         case nil: break
         }
-        if let cappedBytes { set("size", CollectionOptions.number(cappedBytes)) }
-        if let cappedDocuments { set("max", CollectionOptions.number(cappedDocuments)) }
+        if let timeSeries, let kept = TimeSeries(old.view)?.options {
+            set("timeseries", .document(try kept.changed(by: timeSeries).document))
+        }
+        // As in MongoDB, a time series takes what is meant for capped ones, and does nothing.
+        if old["timeseries"] == nil {
+            if let cappedBytes { set("size", CollectionOptions.number(cappedBytes)) }
+            if let cappedDocuments { set("max", CollectionOptions.number(cappedDocuments)) }
+        }
         let given = Document { writer in
             for (name, value) in fields { if let value { writer.append(name, value) } }
             var others = old.view.makeIterator()
@@ -75,7 +84,7 @@ package struct CollectionModification: Sendable {
 
     private static let order = [
         "capped", "size", "max", "validator", "validationLevel", "validationAction",
-        "expireAfterSeconds",
+        "expireAfterSeconds", "timeseries",
     ]
 }
 
@@ -165,12 +174,20 @@ extension RoostEngine {
             guard let entry = writer.catalog[namespace] else {
                 throw DBError(.namespaceNotFound, "ns does not exist: \(namespace)")
             }
-            if modification.cappedBytes != nil || modification.cappedDocuments != nil {
+            if let timeSeries = entry.traits.timeSeries {
+                try timeSeries.check(modification)
+            } else if modification.timeSeries != nil {
+                throw DBError(
+                    .invalidOptions,
+                    "collMod.timeseries is only supported on time-series collections")
+            } else if modification.cappedBytes != nil || modification.cappedDocuments != nil {
                 guard entry.traits.capped != nil else {
                     throw DBError(.invalidOptions, "Collection must be capped.")
                 }
             }
-            if modification.expiry != nil, entry.traits.clusteredIndex == nil {
+            if modification.expiry != nil, entry.traits.clusteredIndex == nil,
+                entry.traits.timeSeries == nil
+            {
                 throw DBError(
                     .invalidOptions,
                     "'expireAfterSeconds' is only supported on time-series collections or when "
@@ -182,7 +199,7 @@ extension RoostEngine {
                     "'viewOn' and 'pipeline' are for views, the other options for collections: "
                         + "\(namespace)")
             }
-            var changed = try entry.with(options: modification.changed(entry.options))
+            var changed = try entry.with(options: try modification.changed(entry.options))
             try WriterState.checkMayValidate(namespace, changed.traits)
             var report = Document()
             if let index = modification.index {

@@ -13,9 +13,12 @@ package struct CollectionTraits: Sendable {
     package let collation: Collation?
     /// Whether change streams may show documents as they were before and after a change.
     package let showsImages: Bool
+    /// What a time-series collection does; nil for others.
+    package let timeSeries: TimeSeries?
     /// How the `_id` index is presented; nil where it is an index like others.
     package let clusteredIndex: ClusteredIndex?
-    /// Age in seconds at which the documents of a clustered collection expire by their `_id`.
+    /// Age in seconds at which documents expire: those of a clustered collection by their `_id`,
+    /// those of a time series by their time.
     package let expireAfterSeconds: Int64?
 
     /// Reads a collection's options.
@@ -28,6 +31,7 @@ package struct CollectionTraits: Sendable {
         showsImages =
             view.value("changeStreamPreAndPostImages")?.document?.value("enabled")?.isTruthy == true
         clusteredIndex = ClusteredIndex(view)
+        timeSeries = TimeSeries(view)
         expireAfterSeconds = view.value("expireAfterSeconds")?.wholeNumber
         if let document = view.value("collation")?.document {
             collation = try Collation.parse(document)

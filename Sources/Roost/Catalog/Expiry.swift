@@ -101,7 +101,9 @@ extension RoostEngine {
     package func deleteExpired(at millis: Int64) -> Int {
         var deleted = 0
         for entry in catalog.collections.values {
-            if entry.traits.clusteredIndex != nil, let seconds = entry.traits.expireAfterSeconds {
+            if entry.traits.clusteredIndex != nil || entry.traits.timeSeries != nil,
+                let seconds = entry.traits.expireAfterSeconds
+            {
                 deleted += deleteExpired(nil, entry, before: millis - seconds * 1_000)
             }
             for index in entry.indexes where index.isReady {
@@ -119,7 +121,8 @@ extension RoostEngine {
     private func deleteExpired(
         _ index: IndexEntry?, _ entry: CollectionEntry, before cutoff: Int64
     ) -> Int {
-        let path = index.map { $0.pattern.parts.first?.path.dotted } ?? "_id"
+        let own = entry.traits.timeSeries?.options.timeField ?? "_id"
+        let path = index.map { $0.pattern.parts.first?.path.dotted } ?? own
         guard let path else { return 0 }
         let condition = Document { writer in
             let range = writer.openDocument(path)

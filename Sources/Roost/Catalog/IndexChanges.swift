@@ -99,6 +99,9 @@ extension WriterState {
         let specifications = try specifications.map { specification throws(DBError) in
             try specification.inheriting(existing?.collation)
         }
+        if let timeSeries = existing?.traits.timeSeries {
+            for specification in specifications { try timeSeries.check(specification) }
+        }
         let wanted = try (existing?.indexes ?? []).wanted(specifications, of: namespace)
         let entry = try collection(namespace, &transaction)
         let isEmpty = try transaction.entryCount(entry.table) == 0

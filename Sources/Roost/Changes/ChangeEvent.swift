@@ -7,6 +7,7 @@ import Storage
 struct ChangeEventWriter: ~Copyable {
     private let request: ChangeStreamRequest
     private let epoch: UInt64
+    private let imageAge: ImageAge
     private var description = UpdateDescription()
     /// The document before the change at hand, and after.
     private var before: [UInt8] = []
@@ -14,9 +15,10 @@ struct ChangeEventWriter: ~Copyable {
     /// The document that an `image` record brought for the record behind it.
     private var image: [UInt8] = []
 
-    init(_ request: ChangeStreamRequest, epoch: UInt64) {
+    init(_ request: ChangeStreamRequest, epoch: UInt64, imageAge: ImageAge) {
         self.request = request
         self.epoch = epoch
+        self.imageAge = imageAge
     }
 
     /// Keeps what an `image` record holds.
@@ -178,6 +180,7 @@ struct ChangeEventWriter: ~Copyable {
     private static func look(
         up id: ValueView, in entry: CollectionEntry, _ transaction: borrowing ReadTransaction
     ) throws -> RawSpan? {
+        guard entry.traits.timeSeries == nil else { return nil }
         var key = KeyEncoder()
         _ = RecordKey.encode(id, entry.collation, into: &key)
         do throws(StorageError) {
@@ -217,16 +220,22 @@ struct ChangeEventWriter: ~Copyable {
     private func showsImage(
         _ record: borrowing ChangeRecordView, _ images: ChangeStreamRequest.Images, _ what: String
     ) throws(DBError) -> Bool {
-        if record.flags.contains(.showsImages) { return true }
+        let isTooOld = imageAge.isPast(record.wallMillis)
+        if record.flags.contains(.showsImages), !isTooOld { return true }
         guard images == .required else { return false }
         throw DBError(
             .noMatchingDocument,
             "Change stream was configured to require a \(what) for all update, delete and replace "
                 + "events, but the \(what) was not found for an event of \(record.namespace); "
-                + "create the collection with changeStreamPreAndPostImages: {enabled: true}, or "
-                + "set that with collMod",
+                + (isTooOld
+                    ? "it is older than the cluster parameter changeStreamOptions allows"
+                    : Self.advice),
             details: .nonResumable)
     }
+
+    private static let advice =
+        "create the collection with changeStreamPreAndPostImages: {enabled: true}, or set that "
+        + "with collMod"
 
     /// What an event about a collection tells beyond its name.
     private func writeDetails(

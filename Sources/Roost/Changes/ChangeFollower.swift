@@ -46,7 +46,8 @@ final class ChangeFollower {
         // What is too large for a document may still be split.
         resources.resultBytesMax = 8 * Limits.documentBytesMax
         execution = PipelineExecution(request.pipeline, resources)
-        events = ChangeEventWriter(request, epoch: engine.logEpoch)
+        events = ChangeEventWriter(
+            request, epoch: engine.logEpoch, imageAge: engine.imageAge)
         engine.tails.watch(request.scope)
         let progress = engine.tails.progress(request.scope)
         switch request.start {
@@ -179,7 +180,11 @@ final class ChangeFollower {
     }
 
     private func isShown(_ record: borrowing ChangeRecordView) -> Bool {
-        isInScope(record) && (request.showsExpandedEvents || !record.kind.isExpanded)
+        let isMeasurement =
+            record.flags.contains(.isMeasurement) && record.kind.isOfDocument
+            && request.fullDocument != .always
+        return !isMeasurement && isInScope(record)
+            && (request.showsExpandedEvents || !record.kind.isExpanded)
     }
 
     /// Whether the stream ends behind that event.

@@ -144,7 +144,8 @@ final class ChangeLog {
     }
 
     private static func flags(_ entry: CollectionEntry) -> ChangeFlags {
-        entry.traits.showsImages ? .showsImages : []
+        if !entry.hasKeysOfIDs, entry.traits.timeSeries != nil { return .isMeasurement }
+        return entry.traits.showsImages ? .showsImages : []
     }
 
     private func begin(_ kind: ChangeKind, _ entry: CollectionEntry, _ flags: ChangeFlags) {

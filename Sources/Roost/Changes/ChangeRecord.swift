@@ -37,6 +37,9 @@ enum ChangeKind: UInt8, Sendable {
     case dropIndexes = 21
     case modify = 22
 
+    /// Whether it tells of a document, and not of a collection or database.
+    var isOfDocument: Bool { rawValue < Self.drop.rawValue }
+
     /// Whether change streams show it only on request.
     var isExpanded: Bool { rawValue >= Self.create.rawValue }
 }
@@ -52,6 +55,8 @@ struct ChangeFlags: OptionSet, Sendable {
     static let imageIsApart = ChangeFlags(rawValue: 4)
     /// A delete has the whole document, though change streams may not show it.
     static let keepsDocument = ChangeFlags(rawValue: 8)
+    /// A document of a time series: no change stream shows it.
+    static let isMeasurement = ChangeFlags(rawValue: 16)
 }
 
 /// The fixed places in a record.

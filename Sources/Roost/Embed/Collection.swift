@@ -54,7 +54,7 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
                 UpdateStatement(
                     target: WriteTarget(
                         filter: compiled, filterDocument: filter,
-                        recordCollation: compiled.collation),
+                        recordCollation: compiled.collation, hasKeysOfIDs: hasKeysOfIDs),
                     update: change, isMulti: multi, isUpsert: upsert)))
         let result = try run(request)
         return (result.upsertedID == nil ? result.n : 0, result.modified)
@@ -72,9 +72,13 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
                 DeleteStatement(
                     target: WriteTarget(
                         filter: compiled, filterDocument: filter,
-                        recordCollation: compiled.collation),
+                        recordCollation: compiled.collation, hasKeysOfIDs: hasKeysOfIDs),
                     isMulti: multi)))
         return try run(request).n
+    }
+
+    private var hasKeysOfIDs: Bool {
+        database.engine.collection(namespace)?.hasKeysOfIDs ?? true
     }
 
     /// Makes an index, and builds it over what is there.

@@ -21,10 +21,20 @@ public struct EngineOptions: Sendable {
     public var transactions = TransactionLimits()
     /// Threads for reads that take long.
     public var readerThreads: Int = 2
+    /// How many of those threads may work on one scan of a collection; nil for as many as there are
+    /// processors.
+    public var scanThreads: Int?
+    /// A collection smaller than two times this is scanned by one thread: a part should take longer
+    /// (some 250 us) than to divide the collection and to wake a thread.
+    package var scanPartBytes = 512 << 10
 
     /// Whether the file is checked page by page before it is used, whatever its size; without it
     /// only small files are, and those that an earlier fault was met in.
     public var checksAllPages = false
+
+    /// Whether what the last process left unfinished is tidied up, and documents and changes expire;
+    /// without it nothing is written but what is asked for.
+    package var tidiesUp = true
 
     /// The defaults: full durability, no quota.
     public init() {}

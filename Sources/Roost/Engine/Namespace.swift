@@ -97,6 +97,7 @@ public struct Namespace: Hashable, Sendable, CustomStringConvertible {
     package func checkMayBeCreated() throws(DBError) {
         try validate()
         guard isSystem else { return }
+        try checkIsNoBuckets()
         let known = ["system.js", "system.profile", "system.users", "system.views"]
         let isAdmin =
             database == "admin" && ["system.roles", "system.version"].contains(collection)
@@ -111,6 +112,17 @@ public struct Namespace: Hashable, Sendable, CustomStringConvertible {
     /// Whether the name is that under which MongoDB keeps a database's views. Here they are entries
     /// of the catalog, and the name stands for all of them.
     package var isViewCatalog: Bool { collection == "system.views" }
+
+    /// Refuses the names under which MongoDB keeps the buckets of time-series collections.
+    /// - Throws: `illegalOperation` (20).
+    package func checkIsNoBuckets() throws(DBError) {
+        guard !collection.utf8.starts(with: "system.buckets.".utf8) else {
+            throw DBError(
+                .illegalOperation,
+                "Roost keeps the measurements of a time-series collection under its own name: "
+                    + "there is no \(self)")
+        }
+    }
 
     /// Whether the name is one of those that MongoDB keeps its log under.
     package var isOplog: Bool {

@@ -124,6 +124,12 @@ package struct CollectionNumbers: Sendable {
     /// The numbers of an empty collection.
     package init() {}
 
+    /// Those of what is no collection of its own: so many documents, of whose bytes nothing is
+    /// known.
+    package init(documents: Int) {
+        self.documents = documents
+    }
+
     /// About how many bytes the documents take.
     package var dataBytes: Int { documents * averageBytes }
 

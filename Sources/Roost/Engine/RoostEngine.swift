@@ -38,6 +38,8 @@ package final class RoostEngine: Sendable {
     let background = BackgroundThreads()
     /// When expired documents are deleted.
     package let expiry = ExpirySchedule()
+    /// How long change streams show images.
+    package let imageAge = ImageAge()
     /// The plans chosen for queries of each shape.
     package let plans = PlanCache()
     /// Names the history that the change log holds; resume tokens carry it.
@@ -58,6 +60,8 @@ package final class RoostEngine: Sendable {
     private let mayLose: Bool
     /// Where sorts spill.
     let temporaryFolder: String
+    /// The least bytes that a part of a scan has.
+    let scanPartBytes: Int
     private let published: PublishedCatalog
     private let completions: Completions
     private let logger: Logger
@@ -90,12 +94,16 @@ package final class RoostEngine: Sendable {
         transactions = OpenTransactions(options.transactions, quotaBytes: options.quotaBytes)
         live = opened.live
         temporaryFolder = path + "/tmp"
+        scanPartBytes = options.scanPartBytes
         do {
-            readerPool = try ReaderPool(store: opened.store, threads: options.readerThreads)
+            readerPool = try ReaderPool(
+                store: opened.store, threads: options.readerThreads,
+                helpers: (options.scanThreads ?? sysconf(Int32(_SC_NPROCESSORS_ONLN))) - 1)
         } catch {
             throw DBError(engineFailure: error)
         }
         mkdir(temporaryFolder, 0o700)
+        guard options.tidiesUp else { return }
         removeUnfinishedIndexes()
         removeTemporaryCollections()
         startExpiry()
@@ -200,7 +208,11 @@ package final class RoostEngine: Sendable {
         completion: @escaping @Sendable (Result<FindAndModifyOutcome, DBError>) -> Void
     ) {
         do throws(DBError) {
-            try collection(request.namespace)?.checkIsNoView()
+            let entry = collection(request.namespace)
+            try entry?.checkIsNoView()
+            guard entry?.traits.timeSeries == nil else {
+                throw TimeSeries.refusal("findAndModify can't change a time-series collection")
+            }
         } catch {
             return completion(.failure(error))
         }

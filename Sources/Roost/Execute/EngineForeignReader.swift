@@ -16,6 +16,9 @@ final class EngineForeignReader: ForeignReader {
     /// Where a serializable transaction keeps what it reads.
     var heldReads: ReadSet?
 
+    /// What was read of each collection, for explain; nil where nobody wants to know.
+    var reports: [Namespace: ForeignReport]?
+
     private let engine: RoostEngine
     private let interrupt: Interrupt
     private let allowsDiskUse: Bool
@@ -39,6 +42,9 @@ final class EngineForeignReader: ForeignReader {
     /// One foreign read.
     private final class Cursor: ForeignCursor {
         private let cursor: QueryCursor
+        /// What of its counts is in the report.
+        private var reported = ReadCounters()
+        private var isReported = false
         // The outer cursor owns the owner, and the stages of that cursor own this.
         private unowned let owner: EngineForeignReader
 
@@ -60,8 +66,53 @@ final class EngineForeignReader: ForeignReader {
             while status == .budgetSpent {
                 status = try cursor.advance(reader, limits, .slice, into: &batch)
             }
+            if owner.reports != nil { report() }
             return status == .batchFull
         }
+
+        private func report() {
+            let counters = cursor.counters
+            var report = owner.reports?[cursor.namespace] ?? ForeignReport()
+            report.documentsExamined += counters.documentsExamined - reported.documentsExamined
+            report.keysExamined += counters.keysExamined - reported.keysExamined
+            if !isReported, let plan = cursor.plan { report.note(plan) }
+            owner.reports?[cursor.namespace] = report
+            reported = counters
+            isReported = true
+        }
+    }
+}
+
+/// What stages of one pipeline read of another collection.
+struct ForeignReport {
+    var documentsExamined = 0
+    var keysExamined = 0
+    /// How many reads looked at the whole collection.
+    private(set) var collectionScans = 0
+    /// The names of the indexes that were used.
+    private(set) var indexes: [String] = []
+
+    fileprivate mutating func note(_ plan: QueryPlan) {
+        if case .table = plan.access {
+            if plan.isFullScan {
+                collectionScans += 1
+            } else {
+                note(CollectionEntry.idIndexName)
+            }
+        }
+        for index in plan.indexes { note(index.name) }
+    }
+
+    private mutating func note(_ index: String) {
+        if !indexes.contains(index) { indexes.append(index) }
+    }
+
+    /// Appends what explain tells of it, as MongoDB names it.
+    func write(into writer: inout DocumentWriter) {
+        writer.append("totalDocsExamined", Int64(documentsExamined))
+        writer.append("totalKeysExamined", Int64(keysExamined))
+        writer.append("collectionScans", Int64(collectionScans))
+        writer.append("indexesUsed", .array(indexes.map { .string($0) }))
     }
 }
 

@@ -26,10 +26,18 @@ package struct PointRead: ~Copyable {
         }
     }
 
-    /// Hands the document to `sink`; false where there is none. O(log n).
+    /// What became of a read.
+    package enum Outcome {
+        case found
+        case absent
+        /// The collection was dropped or replaced since the caller looked it up.
+        case stale
+    }
+
+    /// Hands the document to `sink`, if there is one. O(log n).
     package mutating func read<Sink: DocumentSink>(
         _ id: ValueView, of collection: CollectionEntry, _ reader: Reader, into sink: inout Sink
-    ) throws(DBError) -> Bool {
+    ) throws(DBError) -> Outcome {
         let isCut = RecordKey.encode(id, collection.collation, into: &key)
         do throws(StorageError) {
             return try reader.read { transaction throws(StorageError) in
@@ -39,22 +47,21 @@ package struct PointRead: ~Copyable {
                     } else {
                         try transaction.value(collection.table, key.bytes.span.bytes)
                     }
-                guard let found else { return false }
+                guard let found else { return .absent }
                 let document = DocumentView(found)
                 if isCut {
                     // Another `_id` may share the cut key.
                     guard let stored = document.value("_id"),
                         stored.equals(id, collection.collation)
                     else {
-                        return false
+                        return .absent
                     }
                 }
                 sink.append(document)
-                return true
+                return .found
             }
         } catch .noSuchTable {
-            // Dropped since the caller looked it up.
-            return false
+            return .stale
         } catch {
             throw DBError(storage: error)
         }

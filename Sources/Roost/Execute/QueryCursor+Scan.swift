@@ -44,12 +44,14 @@ extension QueryCursor {
         let status: ReadStatus?
         switch plan?.access {
         case .nothing?: status = nil
+        case _ where nearSearch?.isRingEnded == true: status = nil
         case .union(let branches)?:
             status = try scanUnion(branches, transaction, &meter, &sink)
+        case .table? where try mayScanParts(meter, transaction):
+            status = try scanParts(transaction, &meter)
         default: status = try scan(plan ?? .nothing, transaction, &meter, &sink)
         }
-        if let status { return status }
-        if try growNearSearch(transaction) { return .budgetSpent }
+        if let status = try status ?? goOnFarther(transaction, &sink) { return status }
         return try endInput(&sink)
     }
 
@@ -63,6 +65,7 @@ extension QueryCursor {
         }
         seen = RecordKeySet()
         union = UnionState()
+        parts = nil
         if case .pipeline(let execution) = output {
             try execution.finish()
             if try drain(&sink) { return .batchFull }
@@ -326,7 +329,7 @@ extension QueryCursor {
         if metadata == nil {
             return try execution.push(document, arrayPosition: scratch.arrayPosition)
         }
-        try metadata?.add(to: document)
+        guard try metadata?.add(to: document) == true else { return true }
         let bytes = metadata?.bytes ?? []
         return try execution.push(
             DocumentView(bytes.span.bytes), arrayPosition: scratch.arrayPosition)

@@ -38,9 +38,14 @@ extension QueryCursor {
     }
 
     /// Checks that the collection can be followed.
-    /// - Throws: `badValue` (2).
+    /// - Throws: `badValue` (2); `invalidPipelineOperator` (168) for a time series, which MongoDB
+    ///   reads by a pipeline.
     func checkTailable(_ collection: CollectionEntry?) throws(DBError) {
         guard source.isTailable, let collection else { return }
+        guard collection.traits.timeSeries == nil else {
+            throw DBError(
+                .invalidPipelineOperator, "Tailable cursors are not supported on time series")
+        }
         guard collection.traits.capped != nil else {
             throw DBError(
                 .badValue,

@@ -43,13 +43,13 @@ package final class QueryCursor: @unchecked Sendable {
     /// Whether one small document may mean much work.
     private let multiplies: Bool
     /// Reads other collections for stages that need them, in the snapshot of this read.
-    private let foreign: EngineForeignReader
+    let foreign: EngineForeignReader
     /// The catalog of the snapshot in use, while a call reads a view.
     var heldCatalog: CatalogSnapshot?
     /// Where a serializable transaction keeps what it reads; set with `heldCatalog`.
     var heldReads: ReadSet?
     /// Whether the read is part of another one, whose interrupt it has.
-    private let isNested: Bool
+    let isNested: Bool
 
     /// The collection as it was when planned; nil before, and where there is none.
     var collection: CollectionEntry?
@@ -62,14 +62,20 @@ package final class QueryCursor: @unchecked Sendable {
     var covered: CoveredKeys?
     /// Leaps from value to value, in a distinct that an index answers.
     var distinctSkip: DistinctSkip?
-    /// How far a $near with a limit has searched.
-    private var nearSearch: NearSearch?
+    /// How far a $near has searched.
+    var nearSearch: NearSearch?
     /// Whether this is explain's, which chooses anew and shows what it rejected.
-    var isExplained = false
+    var isExplained = false {
+        didSet { foreign.reports = isExplained ? [:] : nil }
+    }
     /// The query's shape, where its plan is kept in the cache.
     var shapeText: String?
     /// Where a union stands.
     var union = UnionState()
+    /// The parts of a scan that several threads work on.
+    var parts: PartedScan?
+    /// Whether the scan may be parted, as far as is known.
+    var mayPart = true
     /// Whether no more results are wanted.
     var hasEnough = false
     var scratch: MatchScratch
@@ -141,6 +147,7 @@ package final class QueryCursor: @unchecked Sendable {
         } catch {
             isInputEnded = true
             output = .finished
+            parts = nil
             throw DBError(engineFailure: error)
         }
     }
@@ -160,6 +167,9 @@ package final class QueryCursor: @unchecked Sendable {
     /// Whether everything was read.
     package var isAtEnd: Bool { isInputEnded || hasEnough }
 
+    /// What stages read of other collections, where this is explained.
+    var foreignReports: [Namespace: ForeignReport] { foreign.reports ?? [:] }
+
     /// The collection that was read, as it was when the read was planned.
     package var readCollection: CollectionEntry? { collection }
 
@@ -175,7 +185,7 @@ package final class QueryCursor: @unchecked Sendable {
     package var memoryBytes: Int {
         var bytes = 1_024 + seen.byteCount + (changes?.memoryBytes ?? 0)
         if case .pipeline(let execution) = output { bytes += execution.memoryBytes }
-        return bytes
+        return bytes + (parts?.memoryBytes ?? 0)
     }
 
     private func run<Sink: DocumentSink>(
@@ -248,6 +258,8 @@ package final class QueryCursor: @unchecked Sendable {
             return true
         }
         guard before === now else { return false }
+        // The snapshot may already be behind a drop that is yet to be published.
+        if let now, now.view == nil, try !transaction.has(now.table) { return false }
         try makePlan(now, transaction)
         return true
     }
@@ -260,7 +272,7 @@ package final class QueryCursor: @unchecked Sendable {
         if let now, !source.readsNothing {
             collection = now
             filter = try filter.bound(to: now)
-            nearSearch = NearSearch(filter, try source.question(), source)
+            nearSearch = NearSearch(filter, source)
             chosen = try choosePlan(now, transaction)
         } else {
             chosen = .nothing
@@ -279,7 +291,7 @@ package final class QueryCursor: @unchecked Sendable {
     }
 
     /// Plans what the filter asks for, or the part of it that a $near searches now.
-    private func choosePlan(
+    func choosePlan(
         _ now: CollectionEntry, _ transaction: borrowing ReadTransaction
     ) throws(DBError) -> QueryPlan {
         if let nearSearch { filter = nearSearch.filter }
@@ -295,22 +307,8 @@ package final class QueryCursor: @unchecked Sendable {
         return outcome.winner
     }
 
-    /// Begins again farther away, where a $near has found fewer than are wanted; false where it
-    /// has found enough.
-    func growNearSearch(_ transaction: borrowing ReadTransaction) throws(DBError) -> Bool {
-        guard let collection, nearSearch?.grow(matched: counters.matched) == true else {
-            return false
-        }
-        let chosen = try choosePlan(collection, transaction)
-        seen = RecordKeySet()
-        plan = chosen
-        start(chosen)
-        output = try source.output(chosen, resources)
-        return true
-    }
-
     /// What the stages may use.
-    private var resources: ExecutionResources {
+    var resources: ExecutionResources {
         var resources = ExecutionResources()
         resources.interrupt = interrupt
         resources.foreign = foreign
@@ -345,6 +343,10 @@ package struct ReadCounters: Sendable {
     package var returned = 0
     /// Slices.
     package var slices = 0
+    /// How many parts the scan was divided into, and by how many threads it was done; 0 where it
+    /// was done in one piece.
+    package var parts = 0
+    package var threads = 0
 }
 
 /// Where matching documents go.

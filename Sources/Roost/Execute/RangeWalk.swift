@@ -24,6 +24,20 @@ struct RangeWalk {
         range = isBackward ? ranges.count - 1 : 0
     }
 
+    /// What is left of a single range that is walked in order; nil for other walks.
+    var rest: SplitRange? {
+        guard !isBackward, ranges.count == 1, range == 0 else { return nil }
+        let high = [UInt8](copying: ranges.high(0))
+        guard isResumed else { return SplitRange(low: [UInt8](copying: ranges.low(0)), high: high) }
+        return SplitRange(low: isMarkDone ? mark + [0] : mark, high: high)
+    }
+
+    /// The same walk through a single range, from `low` on.
+    func beginning(at low: [UInt8]) -> RangeWalk {
+        let high = [UInt8](copying: ranges.high(0))
+        return RangeWalk(KeyRanges(low: low, high: high), isBackward: isBackward)
+    }
+
     /// Whether the walk needn't look at bounds: the whole table.
     private var isUnbounded: Bool { ranges.isAll }
 

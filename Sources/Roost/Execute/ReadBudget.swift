@@ -29,23 +29,47 @@ package struct ReadBudget: Sendable {
 
 /// A budget being spent.
 struct BudgetMeter: ~Copyable {
-    private let examinedMax: Int
-    private let end: UInt64
+    /// What ends the slice; the same for all threads that work on it.
+    struct Limit {
+        let examinedMax: Int
+        /// By the monotonic clock.
+        let end: UInt64
+        /// Whether others wait for the thread.
+        let isInPlace: Bool
+    }
+
+    let limit: Limit
     private(set) var examined = 0
+    /// Whether the slice should end.
+    private(set) var isSpent = false
     /// Between looks at the clock.
     private static let stride = 32
 
     init(_ budget: ReadBudget) {
-        examinedMax = budget.examinedMax
-        end = MonotonicClock.nanoseconds &+ UInt64(max(0, budget.nanosecondsMax))
+        let nanoseconds = UInt64(max(0, budget.nanosecondsMax))
+        self.init(
+            Limit(
+                examinedMax: budget.examinedMax,
+                end: MonotonicClock.nanoseconds &+ nanoseconds, isInPlace: budget.isInPlace))
+    }
+
+    init(_ limit: Limit) {
+        self.limit = limit
     }
 
     /// Counts one document or entry; true when the slice should end.
     mutating func spend() -> Bool {
         examined += 1
-        if examined >= examinedMax { return true }
-        return examined % Self.stride == 0 && MonotonicClock.nanoseconds > end
+        if examined >= limit.examinedMax {
+            isSpent = true
+        } else if isLookDue {
+            isSpent = MonotonicClock.nanoseconds > limit.end
+        }
+        return isSpent
     }
+
+    /// Whether it is time to look at what else may end the slice: now and then.
+    var isLookDue: Bool { examined % Self.stride == 0 }
 }
 
 /// How much one batch may hold.

@@ -40,6 +40,7 @@ extension QueryPlan {
         case .nothing: return "EOF"
         case .table:
             if isFullScan, bounds.map(\.isUnbounded) ?? true { return "COLLSCAN" }
+            if let timePath { return "IXSCAN { \(timePath.dotted): 1 }" }
             let isPoint = bounds.map { $0.parts[0].isSinglePoint } ?? false
             return isPoint ? "EXPRESS_IXSCAN { _id: 1 }" : "IXSCAN { _id: 1 }"
         case .index(let index): return "IXSCAN \(index.key)"

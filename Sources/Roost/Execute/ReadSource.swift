@@ -149,18 +149,18 @@ indirect enum ReadSource {
         case .count: return .counting
         case .distinct, .changes: return .direct
         case .find(let request):
-            var sort: SortPattern?
-            if !plan.providesSort, let wanted = request.sort {
-                sort = try SortPattern.parse(
-                    wanted.view, collation: request.filter.collation,
-                    metadata: request.filter.metadata)
-            } else if request.sort?.isEmpty ?? true, request.filter.metadata.contains(.distance) {
+            let projection = request.projection.flatMap { $0.isIdentity ? nil : $0 }
+            let showsKey = projection?.showsSortKey == true
+            var wanted: SortPattern?
+            if !plan.providesSort || showsKey { wanted = try request.sortPattern }
+            var sort = plan.providesSort ? nil : wanted
+            if request.sort?.isEmpty ?? true, request.filter.metadata.contains(.distance) {
                 sort = .byDistance
             }
-            let projection = request.projection.flatMap { $0.isIdentity ? nil : $0 }
             if sort == nil, projection == nil { return .direct }
             let pipeline = Pipeline.find(
-                sort: sort, skip: request.skip, limit: request.limit, projection: projection)
+                sort: sort, skip: request.skip, limit: request.limit, projection: projection,
+                shownKey: showsKey ? wanted : nil)
             return .pipeline(PipelineExecution(pipeline, resources))
         case .aggregate(let request, let leading):
             var done = leading.filterStageCount
@@ -185,14 +185,10 @@ indirect enum ReadSource {
             if request.isTailable { question.naturalIsBackward = false }
             question.max = request.max
             if request.limit > 0 { question.limit = request.limit &+ request.skip }
-            if let sort = request.sort, !sort.isEmpty {
-                if let isBackward = try sort.naturalIsBackward {
-                    question.naturalIsBackward = isBackward
-                } else {
-                    question.sort = try SortPattern.parse(
-                        sort.view, collation: request.filter.collation,
-                        metadata: request.filter.metadata)
-                }
+            if let sort = request.sort, let isBackward = try sort.naturalIsBackward {
+                question.naturalIsBackward = isBackward
+            } else {
+                question.sort = try request.sortPattern
             }
         case .aggregate(let request, let leading):
             question.hint = try Hint(request.hint)
@@ -207,5 +203,17 @@ indirect enum ReadSource {
         case .changes: break
         }
         return question
+    }
+}
+
+extension FindRequest {
+    /// The order by fields that is asked for; nil for none, and for `$natural`.
+    /// - Throws: errors of a bad sort.
+    fileprivate var sortPattern: SortPattern? {
+        get throws(DBError) {
+            guard let sort, !sort.isEmpty, try sort.naturalIsBackward == nil else { return nil }
+            return try SortPattern.parse(
+                sort.view, collation: filter.collation, metadata: filter.metadata)
+        }
     }
 }

@@ -3,10 +3,14 @@
 // One queue, first in first out. A long read is a job that runs one slice and goes to the back of
 // the queue, so that many of them share the threads evenly. Each thread has its own reader, and
 // runs at a lower priority than the event loops, which answer short reads.
+//
+// A thread that has nothing to do may help a read that another one runs (`help`). Such work is never
+// waited for: it is begun only where a thread is idle, and gives way to jobs.
 
 package import BSON
 import Glibc
 import Storage
+import Synchronization
 
 /// A fixed set of reader threads.
 package final class ReaderPool: Sendable {
@@ -26,10 +30,14 @@ package final class ReaderPool: Sendable {
 
     private let queue = JobQueue()
     private let threads = BackgroundThreads()
+    /// For those that help; at most as many help at once.
+    private let helpers = Mutex<[Reader]>([])
 
-    /// Starts `threads` threads, at least one.
+    /// Starts `threads` threads, at least one, of which `helpers` may help at once.
     /// - Throws: StorageError when readers can't be had.
-    package init(store: Store, threads count: Int) throws {
+    package init(store: Store, threads count: Int, helpers helperCount: Int = 0) throws {
+        let readers = try (0..<max(0, min(helperCount, count))).map { _ in try store.makeReader() }
+        helpers.withLock { $0 = readers }
         for _ in 0..<max(1, count) {
             let reader = try store.makeReader()
             threads.start { [queue] in
@@ -61,10 +69,41 @@ package final class ReaderPool: Sendable {
         }
     }
 
+    /// How many threads may help at once.
+    var helpersMax: Int { helpers.withLock(\.count) }
+
+    /// Has an idle thread run `body` with a reader that shows the snapshot `snapshotID`; false, and
+    /// nothing will be run, where none is idle, enough help already, or that snapshot is no longer
+    /// the newest. `body` should end soon once `hasWaitingJobs`.
+    func help(_ snapshotID: UInt64, _ body: @escaping @Sendable (Reader) -> Void) -> Bool {
+        guard queue.hasIdleThread, let reader = helpers.withLock({ $0.popLast() }) else {
+            return false
+        }
+        if let pinned = try? reader.pin(), pinned == snapshotID {
+            let isAccepted = queue.putIfIdle { [self] _ in
+                body(reader)
+                giveBack(reader)
+                return .done
+            }
+            if isAccepted { return true }
+        }
+        giveBack(reader)
+        return false
+    }
+
+    private func giveBack(_ reader: Reader) {
+        reader.invalidate()
+        helpers.withLock { $0.append(reader) }
+    }
+
+    /// Whether a job waits for a thread.
+    var hasWaitingJobs: Bool { queue.waitingCount.load(ordering: .relaxed) > 0 }
+
     /// Finishes what is queued (jobs should see that they were killed) and ends the threads.
     package func close() {
         queue.close()
         threads.join()
+        helpers.withLock { $0 = [] }
     }
 
     private static func lowerPriority() {
@@ -90,6 +129,10 @@ private final class JobQueue: @unchecked Sendable {
     /// Jobs before this position were taken.
     private var head = 0
     private var isClosed = false
+    /// Threads that wait for a job.
+    private var idleCount = 0
+    /// How many jobs wait, for looks without the mutex.
+    let waitingCount = Atomic<Int>(0)
 
     init() {
         mutex = .allocate(capacity: 1)
@@ -113,9 +156,34 @@ private final class JobQueue: @unchecked Sendable {
             if isClosed { return .closed }
             if waiting.count - head >= countMax { return .full }
         }
-        waiting.append(job)
-        pthread_cond_signal(condition)
+        append(job)
         return .accepted
+    }
+
+    /// Whether a thread waits that no job is there for.
+    var hasIdleThread: Bool {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return isThreadIdle
+    }
+
+    /// As `put` where a thread waits that no job is there for, else false.
+    func putIfIdle(_ job: @escaping ReaderPool.Job) -> Bool {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        guard isThreadIdle else { return false }
+        append(job)
+        return true
+    }
+
+    /// With the mutex held.
+    private var isThreadIdle: Bool { !isClosed && idleCount > waiting.count - head }
+
+    /// With the mutex held.
+    private func append(_ job: @escaping ReaderPool.Job) {
+        waiting.append(job)
+        waitingCount.store(waiting.count - head, ordering: .relaxed)
+        pthread_cond_signal(condition)
     }
 
     /// Waits for a job; nil when the queue is closed and empty.
@@ -124,7 +192,9 @@ private final class JobQueue: @unchecked Sendable {
         defer { pthread_mutex_unlock(mutex) }
         while head == waiting.count {
             if isClosed { return nil }
+            idleCount += 1
             pthread_cond_wait(condition, mutex)
+            idleCount -= 1
         }
         let job = waiting[head]
         waiting[head] = nil
@@ -133,6 +203,7 @@ private final class JobQueue: @unchecked Sendable {
             waiting.removeFirst(head)
             head = 0
         }
+        waitingCount.store(waiting.count - head, ordering: .relaxed)
         return job
     }
 

@@ -32,8 +32,9 @@ struct ResultMetadata {
         if sources.isEmpty { return nil }
     }
 
-    /// The document with its metadata; lent until the next call.
-    mutating func add(to document: DocumentView) throws(DBError) {
+    /// Makes the document with its metadata; `bytes` holds it until the next call. False where it
+    /// isn't wanted: a search in rings has had it.
+    mutating func add(to document: DocumentView) throws(DBError) -> Bool {
         writer.removeAll()
         let start = writer.openDocument()
         writer.appendFields(of: document)
@@ -43,11 +44,13 @@ struct ResultMetadata {
                 writer.append(MetadataField.textScore, try predicate.score(of: document) ?? 0)
             case .distance(let path, let near):
                 guard let nearest = near.nearest(in: document, at: path) else { continue }
+                guard nearest.distance > near.beyond else { return false }
                 writer.append(MetadataField.distance, nearest.distance)
                 writer.append(MetadataField.place, nearest.place)
             }
         }
         writer.close(start)
+        return true
     }
 
     /// Makes the result without metadata.

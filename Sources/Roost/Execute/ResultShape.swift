@@ -24,7 +24,7 @@ struct ResultShape {
         }
         switch plan.access {
         case .index(let index): keyPaths = index.pattern.parts.map(\.path)
-        case .table where plan.bounds != nil: keyPaths = [FieldPath("_id")]
+        case .table where plan.bounds != nil: keyPaths = [plan.timePath ?? FieldPath("_id")]
         case .table, .nothing, .union: keyPaths = []
         }
     }

@@ -205,6 +205,8 @@ package final class ExplainRead {
             rejected: cursor.rejectedPlans, estimates: cursor.estimates,
             shapeHash: cursor.shapeHash,
             advice: IndexAdvice(cursor)?.text)
+        explanation.isClustered = cursor.readCollection?.traits.clusteredIndex != nil
+        explanation.foreign = cursor.foreignReports
         if verbosity.runs {
             explanation.counters = cursor.counters
             explanation.milliseconds = Int64((MonotonicClock.nanoseconds - start) / 1_000_000)

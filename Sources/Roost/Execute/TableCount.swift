@@ -1,4 +1,4 @@
-// Counting entries without looking at what they hold.
+// What a snapshot knows of tables without looking at their entries.
 
 import BSON
 import Storage
@@ -10,6 +10,18 @@ extension Store.ReadTransaction {
             return try entryCount(table)
         } catch .noSuchTable {
             return 0
+        } catch {
+            throw DBError(storage: error)
+        }
+    }
+
+    /// Whether this snapshot has the table.
+    borrowing func has(_ table: TableID) throws(DBError) -> Bool {
+        do throws(StorageError) {
+            _ = try entryCount(table)
+            return true
+        } catch .noSuchTable {
+            return false
         } catch {
             throw DBError(storage: error)
         }

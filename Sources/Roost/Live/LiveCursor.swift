@@ -234,6 +234,8 @@ package final class LiveCursor: @unchecked Sendable {
                 engine.live.arrive(subscription, group, start)
             } else {
                 reset(why)
+                engine.snapshots.lend(view)
+                engine.transactions.lookAnew()
                 phase = .reads(QueryCursor(engine, request.source(view)), view, start)
                 return
             }
@@ -313,6 +315,11 @@ package final class LiveCursor: @unchecked Sendable {
                     documentsMax: DocumentBatch.documentsMax, bytesMax: Self.resultBytesMax),
                 .slice, into: &documents)
         } catch {
+            guard view.isHeld || interrupt.isKilled else {
+                phase = .begins(
+                    reason: "too much was changed while the result was read", known: nil)
+                return
+            }
             view.end(Self.done)
             throw error
         }

@@ -113,8 +113,9 @@ struct LivePast {
             defer { writer.log.discard() }
             reader.beginDraft(bytesMax: 4 * Self.draftBytesMax)
             for set in sets {
-                guard let entry = state.catalog[set.namespace], entry.idTable == nil else {
-                    // Of a capped collection the places are not known any more.
+                guard let entry = state.catalog[set.namespace], entry.isClustered else {
+                    // Of a capped collection the places are not known any more, and the documents
+                    // of a time series have no `_id` of their own.
                     return set.changes.isEmpty
                 }
                 try reader.edit { transaction in

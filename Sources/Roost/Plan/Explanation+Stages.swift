@@ -8,8 +8,9 @@ extension Explanation {
 
     enum Stage {
         case limit, projection(String), skip, sort, fetch(hasFilter: Bool), indexScan(QueryPlan)
-        case collectionScan(QueryPlan), express, endOfFile, count, countScan(QueryPlan), fastCount
-        case subplan, covered, union(QueryPlan, [QueryPlan])
+        case collectionScan(QueryPlan), clusteredScan(QueryPlan), express, endOfFile, count,
+            countScan(QueryPlan), fastCount
+        case subplan, covered, sortKeys, union(QueryPlan, [QueryPlan])
         case write(WriteKind), distinctScan(QueryPlan), textMatch(IndexEntry), near(IndexEntry)
     }
 
@@ -34,6 +35,9 @@ extension Explanation {
                 stages.append(
                     plan.coversProjection
                         ? .covered : .projection(Self.projectionStage(projection)))
+                if plan.providesSort, shape.sort != nil, projection.view.mentionsMeta("sortKey") {
+                    stages.append(.sortKeys)
+                }
             }
             if shape.skip > 0 { stages.append(.skip) }
             if !plan.providesSort { stages.append(.sort) }
@@ -45,6 +49,7 @@ extension Explanation {
         if isExpress(plan) { return stages + [.express] }
         switch plan.access {
         case .table where plan.isFullScan: stages.append(.collectionScan(plan))
+        case .table where isClustered: stages.append(.clusteredScan(plan))
         case .table, .index:
             if !plan.coversProjection { stages.append(.fetch(hasFilter: !plan.impliesMatch)) }
             stages.append(shape.isDistinct && plan.leaps ? .distinctScan(plan) : .indexScan(plan))
@@ -58,7 +63,9 @@ extension Explanation {
 
     /// One `_id` and no other condition.
     private func isExpress(_ plan: QueryPlan) -> Bool {
-        guard case .table = plan.access, plan.impliesMatch, let bounds = plan.bounds else {
+        guard case .table = plan.access, plan.timePath == nil, plan.impliesMatch,
+            let bounds = plan.bounds
+        else {
             return false
         }
         return bounds.parts[0].isSinglePoint
@@ -107,6 +114,10 @@ extension Explanation {
         case .collectionScan(let plan):
             if !shape.filter.isEmpty { writer.append("filter", shape.filter) }
             writer.append("direction", plan.isBackward ? "backward" : "forward")
+        case .clusteredScan(let plan):
+            if !shape.filter.isEmpty { writer.append("filter", shape.filter) }
+            writer.append("direction", plan.isBackward ? "backward" : "forward")
+            writeRecords(plan, &writer)
         case .indexScan(let plan), .countScan(let plan), .distinctScan(let plan):
             write(plan, &writer)
         case .textMatch(let index):
@@ -116,6 +127,7 @@ extension Explanation {
             writer.append("keyPattern", index.specification["key"] ?? .null)
             writer.append("indexName", index.name)
         case .express:
+            if isClustered { break }
             writer.append("keyPattern", "{ _id: 1 }")
             writer.append("indexName", "_id_")
         case .union(let plan, let branches):
@@ -129,7 +141,7 @@ extension Explanation {
                 writer.close(start)
             }
             writer.close(inputs)
-        case .endOfFile, .count, .fastCount, .subplan, .write: break
+        case .endOfFile, .count, .fastCount, .subplan, .sortKeys, .write: break
         }
     }
 
@@ -142,13 +154,15 @@ extension Explanation {
         case .fetch: "FETCH"
         case .indexScan: "IXSCAN"
         case .collectionScan: "COLLSCAN"
-        case .express: "EXPRESS_IXSCAN"
+        case .clusteredScan: "CLUSTERED_IXSCAN"
+        case .express: isClustered ? "EXPRESS_CLUSTERED_IXSCAN" : "EXPRESS_IXSCAN"
         case .endOfFile: "EOF"
         case .count: "COUNT"
         case .countScan: "COUNT_SCAN"
         case .fastCount: "RECORD_STORE_FAST_COUNT"
         case .subplan: "SUBPLAN"
         case .covered: "PROJECTION_COVERED"
+        case .sortKeys: "SORT_KEY_GENERATOR"
         case .write(.update): "UPDATE"
         case .write(.delete): "DELETE"
         case .distinctScan: "DISTINCT_SCAN"
@@ -167,7 +181,7 @@ extension Explanation {
         let advanced =
             switch stage {
             case .indexScan, .countScan, .distinctScan, .union: keys
-            case .fetch, .collectionScan: counters.matched
+            case .fetch, .collectionScan, .clusteredScan: counters.matched
             case .count, .fastCount, .write: 0
             default: counters.returned
             }
@@ -177,7 +191,7 @@ extension Explanation {
         let looked =
             switch stage {
             case .indexScan, .countScan, .distinctScan, .union: keys
-            case .collectionScan, .fetch: max(counters.documentsExamined, advanced)
+            case .collectionScan, .clusteredScan, .fetch: max(counters.documentsExamined, advanced)
             case .count, .write: counters.matched
             default: advanced
             }
@@ -191,9 +205,13 @@ extension Explanation {
         switch stage {
         case .indexScan, .countScan, .distinctScan:
             writer.append("keysExamined", Int32(truncatingIfNeeded: keys))
-        case .fetch, .collectionScan, .express:
+        case .fetch, .collectionScan, .clusteredScan, .express:
             writer.append(
                 "docsExamined", Int32(truncatingIfNeeded: counters.documentsExamined))
+            if counters.parts > 0 {
+                writer.append("parts", Int32(truncatingIfNeeded: counters.parts))
+                writer.append("threads", Int32(truncatingIfNeeded: counters.threads))
+            }
         case .count: writer.append("nCounted", Int32(truncatingIfNeeded: counters.matched))
         case .write(.update(let isUpsert)):
             writer.append("nMatched", Int32(truncatingIfNeeded: counters.matched))
@@ -202,6 +220,17 @@ extension Explanation {
         case .write(.delete):
             writer.append("nWouldDelete", Int32(truncatingIfNeeded: counters.matched))
         default: break
+        }
+    }
+
+    /// The values of `_id` between which a clustered collection is scanned, where there are any.
+    private func writeRecords(_ plan: QueryPlan, _ writer: inout DocumentWriter) {
+        guard let intervals = plan.bounds?.parts.first?.intervals else { return }
+        if case .value(let least)? = intervals.first?.low.label {
+            writer.append("minRecord", least.view)
+        }
+        if case .value(let most)? = intervals.last?.high.label {
+            writer.append("maxRecord", most.view)
         }
     }
 
@@ -227,6 +256,14 @@ extension Explanation {
             writer.append("isUnique", index.isUnique)
             writer.append("isSparse", index.isSparse)
             writer.append("isPartial", index.partialFilter != nil)
+        } else if let timePath = plan.timePath {
+            // The series' own table; no index, so it has no name.
+            shape = .chronological(timePath)
+            writer.append("keyPattern", [timePath.dotted: 1] as Document)
+            writer.append("isMultiKey", false)
+            writer.append("isUnique", false)
+            writer.append("isSparse", false)
+            writer.append("isPartial", false)
         } else {
             shape = .clustered(nil)
             writer.append("keyPattern", ["_id": 1] as Document)

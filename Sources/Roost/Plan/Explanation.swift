@@ -7,7 +7,8 @@
 // projection from index keys alone is PROJECTION_COVERED, without FETCH. $text is a TEXT_MATCH,
 // $near a GEO_NEAR_*, a distinct that leaps from value to value a DISTINCT_SCAN. Writes have UPDATE
 // or DELETE on top of the read that finds their documents. A pipeline that does more than its read
-// is `stages`: a $cursor, then the stages as they were given.
+// is `stages`: a $cursor, then the stages as they were given; a $lookup's tells what it read. Where
+// the user asked for a clustered collection, ranges of `_id` are CLUSTERED_IXSCAN.
 
 import BSON
 import Query
@@ -63,6 +64,10 @@ struct Explanation {
     var shapeHash: String?
     /// In plain words, what would make the query quicker; nil where nothing would.
     var advice: String?
+    /// Whether the collection is clustered by its user's wish.
+    var isClustered = false
+    /// What stages read of other collections.
+    var foreign: [Namespace: ForeignReport] = [:]
     /// Set when the query was run.
     var counters: ReadCounters?
     var milliseconds: Int64 = 0
@@ -85,6 +90,7 @@ struct Explanation {
             writer.appendHeader(.document, index: index + 1)
             let start = writer.openDocument()
             writer.appendFields(of: document.view)
+            if counters != nil { foreignReport(of: document)?.write(into: &writer) }
             if let counters, index == stages.count - 1 {
                 writer.append("nReturned", Int64(counters.returned))
                 writer.append("executionTimeMillisEstimate", milliseconds)
@@ -92,6 +98,17 @@ struct Explanation {
             writer.close(start)
         }
         writer.close(list)
+    }
+
+    /// What a $lookup or $graphLookup read, where it names the collection itself.
+    private func foreignReport(of stage: Document) -> ForeignReport? {
+        for name in ["$lookup", "$graphLookup"] {
+            guard case .document(let argument)? = stage[name],
+                case .string(let collection)? = argument["from"]
+            else { continue }
+            return foreign[Namespace(namespace.database, collection)]
+        }
+        return nil
     }
 
     private func writeRead(_ verbosity: ExplainVerbosity, into writer: inout DocumentWriter) {
@@ -172,9 +189,12 @@ struct Explanation {
         return shape.isCount ? 1 : counters.returned
     }
 
-    /// A range of `_id` counts its documents as keys too; a scan of everything has no keys.
+    /// A range of `_id` counts its documents as keys too, unless it is shown as one of documents; a
+    /// scan of everything has no keys.
     func keysExamined(_ counters: ReadCounters) -> Int {
-        if case .table = winner.access, !winner.isFullScan { return counters.documentsExamined }
+        if case .table = winner.access, !winner.isFullScan, !isClustered {
+            return counters.documentsExamined
+        }
         return counters.keysExamined
     }
 }

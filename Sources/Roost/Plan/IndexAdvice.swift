@@ -16,8 +16,12 @@ struct IndexAdvice {
         guard let plan = cursor.plan, !cursor.source.readsNothing,
             let question = try? cursor.source.question(), question.hint == nil
         else { return nil }
-        let readsAll = plan.isFullScan && !cursor.filter.isEmpty
-        if case .nothing = plan.access { return nil }
+        var readsAll = plan.isFullScan && !cursor.filter.isEmpty
+        switch plan.access {
+        case .nothing: return nil
+        case .index(let index) where index.isSparse || index.partialFilter != nil: readsAll = false
+        default: break
+        }
         guard readsAll || !plan.providesSort else { return nil }
         if case .or(let branches) = question.filter {
             let keys = branches.compactMap { Self.key($0, question.sort) }

@@ -48,6 +48,13 @@ struct IndexShape {
     /// The path of the keys of records.
     static let recordPath = FieldPath("_id")
 
+    /// The table of a time series, whose keys begin with a date.
+    static func chronological(_ time: FieldPath) -> IndexShape {
+        IndexShape(
+            paths: [time], descending: [false], multikeyParts: 0,
+            prefixBytesMax: RecordKey.prefixBytes)
+    }
+
     /// The collection's table, clustered by `_id`, which is never an array.
     static func clustered(_ collation: Collation?) -> IndexShape {
         var shape = IndexShape(

@@ -81,7 +81,7 @@ struct KeyIntervalSet: Sendable {
 
     /// The union of intervals in any order.
     init(union intervals: [KeyInterval]) {
-        guard intervals.count > 1 else {
+        guard intervals.count > 1, !Self.areOrderedPoints(intervals) else {
             self.intervals = intervals
             return
         }
@@ -104,6 +104,14 @@ struct KeyIntervalSet: Sendable {
             merged[merged.count - 1] = KeyInterval(low: last.low, high: high)
         }
         self.intervals = merged
+    }
+
+    /// Whether these are different single values in order, as those of a long $in mostly are.
+    private static func areOrderedPoints(_ intervals: [KeyInterval]) -> Bool {
+        intervals.allSatisfy(\.isPoint)
+            && zip(intervals, intervals.dropFirst()).allSatisfy {
+                KeyBytes.isLess($0.low.bytes, $1.low.bytes)
+            }
     }
 
     var isAll: Bool { intervals.count == 1 && intervals[0].isAll }

@@ -62,6 +62,7 @@ struct Planner {
         }
         var plans = candidates()
         plans += try unions(transaction)
+        if plans.isEmpty, let plan = try narrowScan(transaction) { plans.append(plan) }
         return try choose(plans, transaction)
     }
 
@@ -69,7 +70,10 @@ struct Planner {
 
     func candidates() -> [QueryPlan] {
         var plans: [QueryPlan] = []
-        if collection.isClustered, question.sort != nil || restricts(IndexShape.recordPath) {
+        let timeSeries = collection.traits.timeSeries
+        if collection.isClustered || timeSeries != nil,
+            question.sort != nil || restricts(timeSeries?.timePath ?? IndexShape.recordPath)
+        {
             let own = tablePlan()
             if !own.isFullScan || (question.sort != nil && own.providesSort) { plans.append(own) }
         }
@@ -119,8 +123,17 @@ struct Planner {
             isBackward: isBackward, providesSort: providesSort, impliesMatch: conjuncts.isEmpty)
     }
 
-    /// The collection's own table by `_id`; a capped one's is in another order and is scanned.
+    /// The collection's own table by `_id`, or by the time of a time series; a capped one's is in
+    /// another order and is scanned.
     private func tablePlan() -> QueryPlan {
+        if let timeSeries = collection.traits.timeSeries {
+            let shape = IndexShape.chronological(timeSeries.timePath)
+            var plan = plan(
+                .table, shape, IndexBounds(conjuncts, shape, question.collation),
+                hasOrderedKeys: true)
+            plan.timePath = timeSeries.timePath
+            return plan
+        }
         guard collection.isClustered else {
             return collectionScan(isBackward: false, providesSort: question.sort == nil)
         }
@@ -149,7 +162,7 @@ struct Planner {
             provision = SortProvision(
                 sort, shape, bounds, hasOrderedKeys: hasOrderedKeys,
                 hasOrderedRecords: collection.hasOrderedRecords && comparesRecords,
-                hasUniqueIDs: question.collation == nil || comparesRecords)
+                hasUniqueIDs: hasUniqueIDs)
         }
         return QueryPlan(
             access: bounds.isEmpty ? .nothing : access, ranges: ranges,
@@ -158,6 +171,11 @@ struct Planner {
             impliesMatch: bounds.impliesMatch && ranges.isExact,
             deduplicates: shape.multikeyParts != 0, bounds: bounds,
             multikeyParts: shape.multikeyParts)
+    }
+
+    /// Whether no two documents have an `_id` that the query calls equal.
+    private var hasUniqueIDs: Bool {
+        collection.traits.timeSeries == nil && (question.collation == nil || comparesRecords)
     }
 
     /// Whether the query compares strings as record keys do.
@@ -222,7 +240,8 @@ struct Planner {
             return false
         }
         switch plan.access {
-        case .nothing, .table: return true
+        case .nothing: return true
+        case .table: return plan.timePath == nil
         case .index(let index): return index.isUnique
         case .union: return false
         }
@@ -315,7 +334,7 @@ struct Planner {
                 return try hintedPlan(index)
             }
         case .pattern(let pattern):
-            if pattern.isIDPattern { return tablePlan() }
+            if pattern.isIDPattern, collection.traits.timeSeries == nil { return tablePlan() }
             if let index = index(of: pattern) { return try hintedPlan(index) }
         }
         throw DBError(
@@ -375,7 +394,7 @@ struct Planner {
             provision = SortProvision(
                 sort, shape, unbounded, hasOrderedKeys: hasOrderedKeys,
                 hasOrderedRecords: collection.hasOrderedRecords && comparesRecords,
-                hasUniqueIDs: question.collation == nil || comparesRecords)
+                hasUniqueIDs: hasUniqueIDs)
         }
         var access = chosen.access
         if case .nothing = access { access = .table }

@@ -37,6 +37,8 @@ struct QueryPlan: Sendable {
     /// The order by which a union's branches, each in that order, are merged; nil where they are
     /// scanned one after another.
     var mergeOrder: SortPattern?
+    /// What the collection's own table is ordered by, where that is not `_id`: a time series' time.
+    var timePath: FieldPath?
     /// Whether a distinct leaps from value to value of the index.
     var leaps = false
     /// Whether results are made from index keys alone, where those say all that is asked for.

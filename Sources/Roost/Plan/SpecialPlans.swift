@@ -2,6 +2,7 @@
 
 import BSON
 import Query
+import Storage
 
 /// A condition that only a certain kind of index can answer.
 enum SpecialDemand {
@@ -66,6 +67,27 @@ extension Planner {
         // A compound one holds every document, if only by its other parts.
         return plans.isEmpty && index.pattern.parts.count > 1 ? [indexPlan(index)] : plans
     }
+
+    /// All of a sparse or partial index that holds every match and few other documents: for
+    /// `{a: {$exists: true}}` with a sparse index of `a`, or the very condition of a partial one.
+    /// Nil where reading the collection costs less.
+    func narrowScan(_ transaction: borrowing ReadTransaction) throws(DBError) -> QueryPlan? {
+        let partial = collection.indexes.filter {
+            isUsable($0) && $0.pattern.isOrdered && ($0.isSparse || $0.partialFilter != nil)
+        }
+        guard !partial.isEmpty, !conjuncts.isEmpty else { return nil }
+        let implication = Implication(conjuncts: conjuncts, question.collation)
+        var fewest = Int(try transaction.count(collection.table)) / Self.lookupCost
+        var best: IndexEntry?
+        for index in partial where implication.covers(index) {
+            let entries = Int(try transaction.count(index.table))
+            if entries < fewest { (best, fewest) = (index, entries) }
+        }
+        return best.map { indexPlan($0) }
+    }
+
+    /// How many documents are scanned in the time that finding one by an index takes, about.
+    private static let lookupCost = 4
 
     /// The plans that meet a demand.
     /// - Throws: `indexNotFound` (27) or `noQueryExecutionPlans` (291) where there is none.

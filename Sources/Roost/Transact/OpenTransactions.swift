@@ -18,7 +18,7 @@ public struct TransactionLimits: Sendable {
     /// The most that one's changes may take in memory, in bytes.
     public var bytesMax = 64 << 20
     /// The most that pages kept for the oldest snapshot may take, in bytes; nil for a tenth of the
-    /// quota, at least 1 GiB.
+    /// quota, at least 1 GiB, but not more than half of the quota.
     public var keptBytesMax: UInt64?
 
     /// A minute, 512 transactions of 64 MiB.
@@ -52,7 +52,9 @@ package final class OpenTransactions: Sendable {
     init(_ limits: TransactionLimits, quotaBytes: UInt64?) {
         self.limits = limits
         seconds = Mutex(limits.secondsMax)
-        keptBytesMax = limits.keptBytesMax ?? max(1 << 30, (quotaBytes ?? 0) / 10)
+        keptBytesMax =
+            limits.keptBytesMax
+            ?? min(max(1 << 30, (quotaBytes ?? 0) / 10), (quotaBytes ?? .max) / 2)
     }
 
     /// How long one may last, in seconds; a change counts for those that are open too.
@@ -101,8 +103,8 @@ package final class OpenTransactions: Sendable {
         }
     }
 
-    /// Has the thread look anew at who waits.
-    func noteWait() {
+    /// Has the thread look anew at who waits, and at the snapshots that are held.
+    func lookAnew() {
         state.withLock { $0.changes += 1 }
         state.wake()
     }
@@ -114,10 +116,12 @@ package final class OpenTransactions: Sendable {
     }
 
     /// Waits for the next pass; false when there will be none.
-    /// - Parameter mayBeInterrupted: whether a write waits that may be told to end.
-    func waitForPass(_ mayBeInterrupted: () -> Bool) -> Bool {
+    /// - Parameters:
+    ///   - mayBeInterrupted: whether a write waits that may be told to end.
+    ///   - holdsSnapshots: whether others hold snapshots as well.
+    func waitForPass(_ mayBeInterrupted: () -> Bool, _ holdsSnapshots: () -> Bool) -> Bool {
         let seen = state.withLock { $0.changes }
-        var pause: UInt64? = count == 0 ? nil : Self.passMillis
+        var pause: UInt64? = count == 0 && !holdsSnapshots() ? nil : Self.passMillis
         if mayBeInterrupted() { pause = Self.interruptMillis }
         return state.wait(timeoutMillis: pause) { state -> Bool? in
             if state.isStopped { return false }
@@ -129,9 +133,11 @@ package final class OpenTransactions: Sendable {
 extension RoostEngine {
     /// Starts the thread; `close` ends it.
     func startTransactionKeeper() {
-        let (transactions, intents) = (transactions, intents)
+        let (transactions, intents, snapshots) = (transactions, intents, snapshots)
         background.start { [weak self] in
-            while transactions.waitForPass({ intents.hasInterruptible }) {
+            while transactions.waitForPass(
+                { intents.hasInterruptible }, { !snapshots.isEmpty })
+            {
                 guard let self else { return }
                 intents.resumeInterrupted()
                 self.endExpiredTransactions()
@@ -148,7 +154,7 @@ extension RoostEngine {
         resume: @escaping @Sendable () -> Void
     ) {
         intents.wait(for: transaction, interrupt, resume: resume)
-        if interrupt != nil { transactions.noteWait() }
+        if interrupt != nil { transactions.lookAnew() }
     }
 
     /// Ends the transactions that last too long.

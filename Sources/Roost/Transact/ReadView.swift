@@ -76,6 +76,9 @@ package final class ReadView: Sendable {
         }
     }
 
+    /// Whether the snapshot is still there; true while it is in use.
+    var isHeld: Bool { state.withLockIfAvailable { $0.reader != nil } ?? true }
+
     /// Lets go of the snapshot; later uses throw `error`.
     func end(_ error: DBError) {
         state.withLock { state in

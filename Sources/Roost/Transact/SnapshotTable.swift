@@ -1,5 +1,7 @@
 // Snapshots for reads with the concern `snapshot` outside transactions: a session's first read takes
-// one and is told its time, and later reads ask for that time again.
+// one and is told its time, and later reads ask for that time again. And those that the results of
+// live queries are read from, as fast as their clients take them. Either is given up when too many
+// pages are kept for it (RoostEngine.endCostlySnapshots).
 
 package import BSON
 import Synchronization
@@ -16,7 +18,13 @@ package final class SnapshotTable: Sendable {
         var lastUse: UInt64
     }
 
+    /// A snapshot that belongs to its reader.
+    private struct Lent {
+        weak var view: ReadView?
+    }
+
     private let slots = Mutex<[Timestamp: Slot]>([:])
+    private let lent = Mutex<[Lent]>([])
 
     /// The kept snapshot of that time.
     func find(_ time: Timestamp) -> ReadView? {
@@ -44,17 +52,29 @@ package final class SnapshotTable: Sendable {
         return kept
     }
 
-    /// Whether none is kept.
-    var isEmpty: Bool { slots.withLock { $0.isEmpty } }
+    /// Minds a snapshot that its reader holds for as long as a client takes to read.
+    func lend(_ view: ReadView) {
+        lent.withLock { lent in
+            lent.removeAll { $0.view?.isHeld != true }
+            lent.append(Lent(view: view))
+        }
+    }
 
-    /// The oldest snapshot kept.
+    /// Whether there is none.
+    var isEmpty: Bool { oldest == nil }
+
+    /// The oldest snapshot that is held.
     var oldest: ReadView? {
-        slots.withLock { $0.values.min { $0.view.snapshotID < $1.view.snapshotID }?.view }
+        let kept = slots.withLock { $0.values.map(\.view) }
+        let lent = lent.withLock { $0.compactMap(\.view) }.filter(\.isHeld)
+        return (kept + lent).min { $0.snapshotID < $1.snapshotID }
     }
 
     /// Lets go of a snapshot for which too many pages are kept.
     func remove(_ view: ReadView) {
-        slots.withLock { $0[view.time] = nil }
+        slots.withLock { slots in
+            if slots[view.time]?.view === view { slots[view.time] = nil }
+        }
         view.end(Self.tooOld)
     }
 
@@ -80,16 +100,25 @@ package final class SnapshotTable: Sendable {
 
 extension RoostEngine {
     /// The snapshot of that time, or without one the newest.
-    /// - Throws: `snapshotTooOld` (239) where it isn't kept, `exceededMemoryLimit`.
+    /// - Throws: `invalidOptions` (72) for a time that no command has had yet, `snapshotTooOld` (239)
+    ///   where it isn't kept, `exceededMemoryLimit`.
     package func snapshot(at time: Timestamp?) throws(DBError) -> ReadView {
         if let time, let kept = snapshots.find(time) { return kept }
         let view = try ReadView(self)
         // What a client asks for by the time of its last operation is the newest as long as nothing
         // was committed since.
-        if let time, time < view.time {
+        if let time, time != view.time {
+            let isFuture = time > view.time
             view.end(SnapshotTable.tooOld)
-            throw SnapshotTable.tooOld
+            throw isFuture
+                ? DBError(
+                    .invalidOptions,
+                    "readConcern atClusterTime value must not be greater than the current "
+                        + "clusterTime. Requested clusterTime: \(time); current clusterTime: "
+                        + "\(view.time)")
+                : SnapshotTable.tooOld
         }
+        defer { transactions.lookAnew() }
         return snapshots.add(view)
     }
 }

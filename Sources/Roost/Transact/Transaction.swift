@@ -270,6 +270,12 @@ package final class Transaction: @unchecked Sendable {
             for namespace in namespaces {
                 guard let entry = state.catalog[namespace] else { continue }
                 try entry.checkIsNoView()
+                guard entry.traits.timeSeries == nil else {
+                    throw DBError(
+                        .operationNotSupportedInTransaction,
+                        "Cannot write to the time-series collection '\(namespace)' in a "
+                            + "transaction")
+                }
                 guard entry.traits.capped == nil else {
                     throw DBError(
                         .operationNotSupportedInTransaction,

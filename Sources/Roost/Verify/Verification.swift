@@ -62,13 +62,7 @@ extension RoostEngine {
             }
             for entry in catalog.collections.values
             where namespace == nil || entry.namespace == namespace {
-                report.collections += 1
-                try reader.read { transaction in
-                    var check = CollectionCheck(entry, interrupt)
-                    try report.noting(damageOf: "\(entry.namespace)") { report in
-                        try check.run(transaction, &report)
-                    }
-                }
+                try verify(entry, reader, interrupt, &report)
             }
             if namespace == nil {
                 try report.noting(damageOf: "change log") { report in
@@ -83,6 +77,47 @@ extension RoostEngine {
 }
 
 extension RoostEngine {
+    /// How often a collection is checked again when its indexes change meanwhile.
+    private static let checksMax = 20
+
+    /// Checks one collection. Beside a running server it may change between the look at the catalog
+    /// and the snapshot; what was found is only told where it stood still.
+    private func verify(
+        _ listed: CollectionEntry, _ reader: Reader, _ interrupt: Interrupt?,
+        _ report: inout VerificationReport
+    ) throws {
+        var entry = listed
+        var isGone = false
+        for _ in 0..<Self.checksMax {
+            var found = report
+            found.collections += 1
+            isGone = false
+            do {
+                try reader.read { transaction in
+                    var check = CollectionCheck(entry, interrupt)
+                    try found.noting(damageOf: "\(entry.namespace)") { report in
+                        try check.run(transaction, &report)
+                    }
+                }
+            } catch StorageError.noSuchTable {
+                isGone = true
+            }
+            guard let now = collection(entry.namespace) else { return }
+            if now === entry, !isGone {
+                report = found
+                return
+            }
+            entry = now
+        }
+        if isGone {
+            return report.add("\(entry.namespace)", "its table, or that of an index, is missing")
+        }
+        throw DBError(
+            .queryPlanKilled,
+            "The indexes of \(entry.namespace) changed during each of \(Self.checksMax) checks; try "
+                + "again when they stand still")
+    }
+
     /// What is wrong below the documents: pages, and the engine's own tables.
     private func addStoreFaults(_ report: inout VerificationReport, _ found: VerifyReport) {
         var places: [TableID: String] = [
@@ -175,7 +210,11 @@ private struct CollectionCheck: ~Copyable {
             report.add("\(entry.namespace)", "\(describe(key)): the document has no _id")
             return
         }
-        _ = RecordKey.encode(id, entry.collation, into: &recordKey)
+        if let timeSeries = entry.traits.timeSeries {
+            try timeSeries.encodeKey(of: document, entry.collation, into: &recordKey)
+        } else {
+            _ = RecordKey.encode(id, entry.collation, into: &recordKey)
+        }
         if !(try isInPlace(key, transaction)) {
             report.add(
                 "\(entry.namespace)",
@@ -204,7 +243,12 @@ private struct CollectionCheck: ~Copyable {
     private func isInPlace(
         _ key: RawSpan, _ transaction: borrowing ReadTransaction
     ) throws -> Bool {
-        guard let idTable = entry.idTable else { return recordKey.bytes.span.bytes.equals(key) }
+        guard let idTable = entry.idTable else {
+            // Behind the key that time and `_id` give may stand a copy's number.
+            return entry.traits.timeSeries == nil
+                ? recordKey.bytes.span.bytes.equals(key)
+                : key.starts(with: recordKey.bytes.span.bytes)
+        }
         guard let place = try transaction.value(idTable, recordKey.bytes.span.bytes) else {
             return false
         }

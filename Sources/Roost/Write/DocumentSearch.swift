@@ -18,8 +18,6 @@ final class DocumentSearch: @unchecked Sendable {
 
     private let cursor: QueryCursor
     private let limits: BatchLimits
-    /// The order of strings in the collection's record keys.
-    private let collation: Collation?
     private var sink: RecordKeySink
 
     /// - Parameters:
@@ -36,8 +34,7 @@ final class DocumentSearch: @unchecked Sendable {
         find.hint = target.hint
         if !isMulti { find.limit = 1 }
         find.view = view
-        collation = engine.collection(namespace)?.collation
-        sink = RecordKeySink(collation)
+        sink = RecordKeySink(engine.collection(namespace)?.traits)
         cursor = try engine.openCursor(find, partOf: interrupt)
         limits = BatchLimits(documentsMax: chunkMax)
     }
@@ -71,24 +68,39 @@ final class DocumentSearch: @unchecked Sendable {
     private func slice(_ reader: Reader) throws(DBError) -> Found? {
         let status = try cursor.advance(reader, limits, .slice, into: &sink)
         guard status != .budgetSpent else { return nil }
-        defer { sink = RecordKeySink(collation) }
-        return Found(keys: sink.keys, isLast: status == .exhausted)
+        return Found(keys: sink.take(), isLast: status == .exhausted)
     }
 }
 
-/// Collects the record keys of documents that a cursor yields.
+/// Collects the record keys of documents that a cursor yields; of a time series, the first key that
+/// each may have.
 private struct RecordKeySink: DocumentSink {
-    private(set) var keys: [[UInt8]] = []
+    private var keys: [[UInt8]] = []
+    /// The collection, where it is a time series.
+    private let timeSeries: TimeSeries?
+    /// The order of strings in the collection's record keys.
     private let collation: Collation?
     private var encoder = KeyEncoder()
 
-    init(_ collation: Collation?) {
-        self.collation = collation
+    init(_ traits: CollectionTraits?) {
+        timeSeries = traits?.timeSeries
+        collation = traits?.collation
     }
 
     mutating func append(_ document: DocumentView) {
+        if let timeSeries {
+            let made: Void? = try? timeSeries.encodeKey(of: document, collation, into: &encoder)
+            if made != nil { keys.append(encoder.bytes) }
+            return
+        }
         guard let id = document.value("_id") else { return }
         _ = RecordKey.encode(id, collation, into: &encoder)
         keys.append(encoder.bytes)
+    }
+
+    /// Hands the keys over.
+    mutating func take() -> [[UInt8]] {
+        defer { keys = [] }
+        return keys
     }
 }

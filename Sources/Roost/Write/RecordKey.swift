@@ -26,8 +26,16 @@ package enum RecordKey {
         _ id: ValueView, _ collation: Collation?, into key: inout KeyEncoder
     ) -> Bool {
         key.removeAll()
+        return append(id, collation, to: &key)
+    }
+
+    /// Appends the record key of an `_id` to what `key` holds; says whether it was cut.
+    static func append(
+        _ id: ValueView, _ collation: Collation?, to key: inout KeyEncoder
+    ) -> Bool {
+        let start = key.count
         key.append(id, order: collation)
-        return CutKey.cut(&key, from: 0, bytesMax: bytesMax, prefixBytes: prefixBytes)
+        return CutKey.cut(&key, from: start, bytesMax: bytesMax, prefixBytes: prefixBytes)
     }
 }
 

@@ -80,16 +80,25 @@ struct RecordWriter: ~Copyable {
         guard let id = document.value("_id") else {
             throw DBError(.invalidIdField, "The document has no _id")
         }
+        guard !document.isNestedTooDeep else {
+            throw DBError(
+                .overflow, "A document may nest \(Limits.nestingDepthMax) levels deep at most")
+        }
         if !bypassesValidation, let validator = entry.traits.validator {
             try validator.check(document, in: entry.namespace, &scratch)
         }
-        if RecordKey.encode(id, entry.collation, into: &recordKey), entry.flags.noteCutKey() {
-            flagsChanged = true
-        }
-        let idTable = entry.idTable ?? entry.table
-        try intents?.check(idTable, recordKey.bytes.span.bytes, for: owner)
-        if try transaction.value(idTable, recordKey.bytes.span.bytes) != nil {
-            throw DuplicateKey.error(entry.namespace, id: id)
+        if !entry.hasKeysOfIDs, let timeSeries = entry.traits.timeSeries {
+            try timeSeries.encodeKey(of: document, entry.collation, into: &recordKey)
+            try TimeSeries.makeFree(&recordKey, entry.table, transaction)
+        } else {
+            if RecordKey.encode(id, entry.collation, into: &recordKey), entry.flags.noteCutKey() {
+                flagsChanged = true
+            }
+            let idTable = entry.idTable ?? entry.table
+            try intents?.check(idTable, recordKey.bytes.span.bytes, for: owner)
+            if try transaction.value(idTable, recordKey.bytes.span.bytes) != nil {
+                throw DuplicateKey.error(entry.namespace, id: id)
+            }
         }
         let capped = entry.traits.capped
         if let capped { try place(document, entry, capped, transaction) }

@@ -77,9 +77,10 @@ final class ResultWriteJob: @unchecked Sendable {
         _ destination: PipelineDestination, _ target: Namespace, _ entry: CollectionEntry?
     ) throws(DBError) -> Bool {
         try target.checkIsWritable(by: destination.stageName)
-        try entry?.checkIsNoView()
         switch destination {
-        case .out:
+        case .out(let specification):
+            if let wanted = specification.timeSeries { try check(wanted, target, entry) }
+            try entry?.checkIsNoView()
             if entry?.options["capped"] == true {
                 throw DBError(
                     DBError.Code(rawValue: 17152),
@@ -87,14 +88,42 @@ final class ResultWriteJob: @unchecked Sendable {
             }
             return false
         case .merge(let specification):
+            try entry?.checkIsNoView()
+            guard entry?.traits.timeSeries == nil else {
+                throw TimeSeries.refusal("$merge can't write to a time-series collection")
+            }
             return try UniqueMatch.acceptsNull(specification, entry)
+        }
+    }
+
+    /// Checks that a target of $out that is there is the time series that the stage asks for.
+    /// - Throws: 7268700 for a target that is none, 7406103 for one with other options.
+    private static func check(
+        _ wanted: TimeSeriesOptions, _ target: Namespace, _ entry: CollectionEntry?
+    ) throws(DBError) {
+        guard let entry else { return }
+        guard let timeSeries = entry.traits.timeSeries else {
+            throw DBError(
+                DBError.Code(rawValue: 7_268_700),
+                "Cannot create a time-series collection from a non time-series collection or view: "
+                    + "\(target)")
+        }
+        guard timeSeries.options == wanted else {
+            throw DBError(
+                DBError.Code(rawValue: 7_406_103),
+                "Time-series options provided to $out must match those of \(target)")
         }
     }
 
     private func beginReplacement() {
         let (writer, target) = (engine.writer, target)
+        var options = Document()
+        if case .out(let specification) = destination, let series = specification.timeSeries {
+            options = ["timeseries": .document(series.document)]
+        }
+        let fresh = options
         engine.submit { transaction in
-            try writer.beginReplacement(of: target, &transaction)
+            try writer.beginReplacement(of: target, fresh: fresh, &transaction)
         } completion: { outcome in
             switch outcome {
             case .failure(let error): self.completion(.failure(error))
@@ -292,6 +321,18 @@ extension Namespace {
     }
 }
 
+extension Document {
+    /// The options of a temporary collection as those of a lasting one.
+    fileprivate var withoutTemp: Document {
+        Document { writer in
+            var options = view.makeIterator()
+            while let option = options.next() {
+                if !option.name.equals("temp") { writer.append(option) }
+            }
+        }
+    }
+}
+
 extension CollectionEntry {
     /// Whether this is what an unfinished $out left.
     var isTemporary: Bool {
@@ -303,12 +344,13 @@ extension CollectionEntry {
 }
 
 extension WriterState {
-    /// Makes an empty collection like `target`, to replace it.
+    /// Makes an empty collection like `target`, to replace it; where that isn't there, one with the
+    /// options `fresh`.
     fileprivate func beginReplacement(
-        of target: Namespace, _ transaction: inout WriteTransaction
+        of target: Namespace, fresh: Document, _ transaction: inout WriteTransaction
     ) throws -> ResultWriteJob.Replacement {
         let entry = catalog[target]
-        let options = entry?.options ?? Document()
+        let options = entry?.options ?? fresh
         let name = UUIDBytes.random().bytes.map { String($0, radix: 16) }.joined()
         let temporary = Namespace(target.database, "\(CollectionEntry.temporaryPrefix)\(name)")
         var marked = DocumentWriter()
@@ -319,6 +361,7 @@ extension WriterState {
         _ = try create(temporary, options: Document(unchecked: marked.take()), &transaction)
         let indexes = entry?.indexes.map(\.specification) ?? []
         if !indexes.isEmpty {
+            // Of a time series one is there already.
             let specifications = try indexes.map { try IndexSpecification($0.view) }
             _ = try addIndexes(temporary, specifications, &transaction)
         }
@@ -343,10 +386,20 @@ extension WriterState {
                 "indexes of target collection \(target) changed while processing $out"
             )
         }
+        if let occupant {
+            // Documents that were filled in as another kind would lie in the wrong places.
+            guard occupant.traits.timeSeries?.options == entry.traits.timeSeries?.options,
+                occupant.view == nil
+            else {
+                throw DBError(
+                    .commandFailed, "options of target collection \(target) changed during $out")
+            }
+        }
         log.rename(entry, to: target, over: occupant)
         if let occupant { try remove(tablesOf: occupant, &transaction) }
         try remove(replacement.temporary, &transaction)
-        let renamed = try entry.renamed(target).with(options: occupant?.options ?? Document())
+        let renamed = try entry.renamed(target)
+            .with(options: occupant?.options ?? entry.options.withoutTemp)
         try save(renamed, &transaction)
     }
 }

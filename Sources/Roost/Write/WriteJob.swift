@@ -145,6 +145,13 @@ final class WriteJob: @unchecked Sendable {
     private func begin(_ statement: WriteStatement) {
         switch statement {
         case .update(let update):
+            let entry = engine.collection(request.namespaces[update.target.collection])
+            do throws(DBError) {
+                // Also where nothing matches, so that the writer would not be asked.
+                try entry?.traits.timeSeries?.check(update)
+            } catch {
+                return end(error: error)
+            }
             scan = Scan(statement: statement, target: update.target, isMulti: update.isMulti)
         case .delete(let delete):
             scan = Scan(statement: statement, target: delete.target, isMulti: delete.isMulti)

@@ -115,19 +115,23 @@ package struct WriteTarget: Sendable {
         point = encoder.bytes
     }
 
-    /// `recordCollation`: the collection's own collation.
+    /// `recordCollation`: the collection's own collation; `hasKeysOfIDs`: whether its record keys
+    /// are made of `_id`s.
     package init(
         collection: Int = 0, filter: Filter, filterDocument: Document, sort: Document? = nil,
-        hint: Value? = nil, recordCollation: Collation? = nil
+        hint: Value? = nil, recordCollation: Collation? = nil, hasKeysOfIDs: Bool = true
     ) {
         self.collection = collection
         self.filter = filter
         self.filterDocument = filterDocument
         self.sort = sort
         self.hint = hint
-        point = PointFilter.recordKey(
-            of: filter.root, recordCollation,
-            comparesText: Collation.areSame(filter.collation, recordCollation))
+        point =
+            hasKeysOfIDs
+            ? PointFilter.recordKey(
+                of: filter.root, recordCollation,
+                comparesText: Collation.areSame(filter.collation, recordCollation))
+            : nil
     }
 }
 

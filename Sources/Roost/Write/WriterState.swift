@@ -138,6 +138,10 @@ final class WriterState: @unchecked Sendable {
             traits: traits, indexes: [], flags: RecordFlags(hasCutKeys: false))
         try save(entry, &transaction)
         log.note(.create, entry, options)
+        if let index = traits.timeSeries?.ownIndex {
+            _ = try addIndexes(namespace, [try IndexSpecification(index.view)], &transaction)
+            return catalog[namespace] ?? entry
+        }
         return entry
     }
 
@@ -307,15 +311,19 @@ final class WriterState: @unchecked Sendable {
     ) throws -> StatementResult {
         var result = StatementResult()
         guard let entry = catalog[namespace] else { return result }
+        if !entry.hasKeysOfIDs { try entry.traits.timeSeries?.check(update) }
         defer { noteFlags(entry) }
-        switch try records.update(
-            key, update, entry, time: time, builds: builds, images: &images, &transaction)
-        {
-        case .notMatched: break
-        case .unchanged: result.n = 1
-        case .changed:
-            result.n = 1
-            result.modified = 1
+        try forEachRecord(key, entry, &transaction) { key, transaction in
+            switch try records.update(
+                key, update, entry, time: time, builds: builds, images: &images, &transaction)
+            {
+            case .notMatched: break
+            case .unchanged: result.n += 1
+            case .changed:
+                result.n += 1
+                result.modified += 1
+            }
+            return true
         }
         return result
     }
@@ -327,12 +335,30 @@ final class WriterState: @unchecked Sendable {
     ) throws -> StatementResult {
         var result = StatementResult()
         guard let entry = catalog[namespace] else { return result }
-        if try records.delete(
-            key, delete.target.filter, entry, builds: builds, images: &images, &transaction)
-        {
-            result.n = 1
+        try forEachRecord(key, entry, &transaction) { key, transaction in
+            if try records.delete(
+                key, delete.target.filter, entry, builds: builds, images: &images, &transaction)
+            {
+                result.n += 1
+            }
+            return delete.isMulti || result.n == 0
         }
         return result
+    }
+
+    /// Calls `body` for the documents that a key stands for: one, but of a time series all that
+    /// share time and `_id`; until it answers false.
+    private func forEachRecord(
+        _ key: RawSpan, _ entry: CollectionEntry, _ transaction: inout WriteTransaction,
+        _ body: (RawSpan, inout WriteTransaction) throws -> Bool
+    ) throws {
+        guard !entry.hasKeysOfIDs else {
+            _ = try body(key, &transaction)
+            return
+        }
+        for one in try TimeSeries.keys(of: key, entry.table, transaction) {
+            guard try body(one.span.bytes, &transaction) else { return }
+        }
     }
 
     /// Inserts the document that an upsert makes where nothing matched.

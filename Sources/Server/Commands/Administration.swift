@@ -37,7 +37,10 @@ enum ReplSetGetStatus {
 enum Fsync {
     static let definition = CommandDefinition(
         "fsync", .adminOnly,
-        fields: [FieldSpec("lock", .truth), FieldSpec("async", .truth)],
+        fields: [
+            FieldSpec("lock", .truth), FieldSpec("async", .truth),
+            FieldSpec("fsyncLockAcquisitionTimeoutMillis", .number),
+        ],
         help: "says that everything is on disk"
     ) { call, reply throws(DBError) in
         if call.truth("lock") == true {

@@ -98,9 +98,6 @@ enum Aggregate {
         return .deferred
     }
 
-    /// What `{aggregate: 1}` is about: no collection.
-    private static let collectionless = "$cmd.aggregate"
-
     /// The collection, or the database's own namespace for `{aggregate: 1}`.
     static func namespace(_ call: borrowing CommandCall) throws(DBError) -> Namespace {
         if call.commandValue.isNumeric {
@@ -110,7 +107,7 @@ enum Aggregate {
                     "Invalid command format: the 'aggregate' field must specify a collection "
                         + "name or 1")
             }
-            return Namespace(call.database, collectionless)
+            return Namespace(call.database, ForeignCollection.ofDatabase)
         }
         let namespace = try call.namespace()
         try namespace.validate()
@@ -149,12 +146,12 @@ enum Aggregate {
             pipeline = try compiler.pipeline(stages)
             let first = stages.first?.value.document?.first
             let makesDocuments = first?.name.equals("$documents") ?? false
-            if makesDocuments, namespace.collection != collectionless {
+            if makesDocuments, namespace.collection != ForeignCollection.ofDatabase {
                 throw DBError(
                     .invalidNamespace,
                     "$documents must be run against the database with {aggregate: 1}")
             }
-            if namespace.collection == collectionless, !makesDocuments {
+            if namespace.collection == ForeignCollection.ofDatabase, !makesDocuments {
                 throw DBError(
                     .invalidNamespace,
                     "{aggregate: 1} is not valid for '\(first?.nameString ?? "an empty pipeline")'; "

@@ -24,6 +24,7 @@ private let schemaCommands: [CommandDefinition] = [
 /// Who are you, and are you there.
 private let handshakeCommands: [CommandDefinition] = [
     Hello.hello, Hello.isMaster, Ping.definition, BuildInfo.definition, Logout.definition,
+    SignIn.start, SignIn.goOn, SignIn.authenticate,
 ]
 
 /// What drivers, shells and Compass ask about the server.
@@ -34,7 +35,10 @@ private let diagnosticCommands: [CommandDefinition] = [
     ReplSetGetStatus.definition, Top.definition, CurrentOp.definition, KillOp.definition,
     UsersInfo.definition, RolesInfo.definition, GetFreeMonitoringStatus.definition,
     Features.definition, Profile.definition, ConfigureFailPoint.definition, Fsync.definition,
-    TestVersion2.definition, LockInfo.definition, DataSize.definition,
+    TestVersion2.definition, LockInfo.definition, DataSize.definition, DBHash.definition,
+    SetFeatureCompatibilityVersion.definition, AutoCompact.definition, LogRotate.definition,
+    DropConnections.definition, ConnPoolStats.definition, FsyncUnlock.definition,
+    GetClusterParameter.definition, SetClusterParameter.definition,
 ]
 
 /// Sessions.

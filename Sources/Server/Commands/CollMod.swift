@@ -1,6 +1,7 @@
 // collMod: changes a collection's options, or an index's.
 
 import BSON
+import Query
 import Roost
 import Wire
 
@@ -29,11 +30,10 @@ enum CollMod {
         guard let entry = call.core.engine.collection(namespace) else {
             throw DBError(.namespaceNotFound, "ns does not exist: \(namespace)")
         }
-        if call.document("timeseries") != nil {
-            throw DBError(
-                .invalidOptions, "collMod.timeseries is only supported on time-series collections")
-        }
         var modification = CollectionModification()
+        if let change = call.document("timeseries") {
+            modification.timeSeries = try TimeSeriesChange.parse(change, "collMod.timeseries")
+        }
         modification.validator = call.ownedDocument("validator")
         modification.validationLevel = call.string("validationLevel")
         modification.validationAction = call.string("validationAction")

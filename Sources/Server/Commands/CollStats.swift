@@ -4,6 +4,7 @@
 // doesn't count them for each collection.
 
 import BSON
+import Query
 import Roost
 import Wire
 
@@ -37,30 +38,41 @@ enum CollStats {
         return .done
     }
 
-    /// The numbers; $collStats shows them too.
+    /// The numbers; $collStats shows them too. `entry`: nil for the catalog of views.
     static func document(
-        _ entry: CollectionEntry, _ numbers: CollectionNumbers, scale: Int
+        _ entry: CollectionEntry?, _ numbers: CollectionNumbers, scale: Int
     ) -> Document {
         Document { writer in
             func append(_ name: String, _ number: Int) {
                 writer.append(name, number.smallestValue)
             }
             append("size", numbers.dataBytes / scale)
-            append("count", numbers.documents)
-            if numbers.documents > 0 { append("avgObjSize", numbers.averageBytes) }
+            if let timeSeries = entry?.traits.timeSeries {
+                // There are no buckets; tools read the measurements' number here.
+                writer.append(
+                    "timeseries",
+                    [
+                        "bucketCount": 0,
+                        "numMeasurementsCommitted": .int64(Int64(numbers.documents)),
+                        "bucketMaxSpanSeconds": .int64(timeSeries.options.bucketMaxSpanSeconds),
+                    ] as Document)
+            } else {
+                append("count", numbers.documents)
+                if numbers.documents > 0 { append("avgObjSize", numbers.averageBytes) }
+            }
             append("storageSize", numbers.dataBytes / scale)
             append("freeStorageSize", 0)
-            writer.append("capped", entry.traits.capped != nil)
-            if let capped = entry.traits.capped {
+            writer.append("capped", entry?.traits.capped != nil)
+            if let capped = entry?.traits.capped {
                 append("max", Int(capped.documentsMax ?? 0))
                 append("maxSize", Int(capped.bytesMax) / scale)
             }
-            append("nindexes", entry.indexCount)
+            append("nindexes", entry?.indexCount ?? 1)
             writer.append("indexBuilds", .array([]))
             append("totalIndexSize", numbers.indexBytes / scale)
             append("totalSize", (numbers.dataBytes + numbers.indexBytes) / scale)
             let sizes = writer.openDocument("indexSizes")
-            append("_id_", 0)
+            if entry?.traits.timeSeries == nil { append("_id_", 0) }
             for (name, count) in numbers.entries {
                 writer.append(name, Int64(count * CollectionNumbers.entryBytes / scale))
             }
@@ -108,7 +120,8 @@ enum DBStats {
         }
         reply.append("db", database)
         let views = entries.count { $0.view != nil }
-        reply.append("collections", Int64(entries.count - views))
+        // Where there are views, MongoDB counts the collection that it keeps them in.
+        reply.append("collections", Int64(entries.count - views + (views > 0 ? 1 : 0)))
         reply.append("views", Int64(views))
         reply.append("objects", Int64(documents))
         reply.append("avgObjSize", documents == 0 ? 0.0 : Double(dataBytes) / Double(documents))

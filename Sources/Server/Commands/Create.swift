@@ -24,7 +24,7 @@ enum Create {
 
     /// Options that change what a collection does and that are not there yet: each is refused by
     /// its name, since ignoring it would be a lie.
-    private static let unsupported: [StaticString] = ["timeseries", "encryptedFields"]
+    private static let unsupported: [StaticString] = ["encryptedFields"]
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
@@ -35,6 +35,7 @@ enum Create {
         let clusteredIndex = try CreateClustered.clusteredIndex(call)
         let seconds = try CreateClustered.expireAfterSeconds(
             call, isClustered: clusteredIndex != nil)
+        let timeSeries = try CreateTimeSeries.options(call)
         for option in unsupported where call.value(option) != nil {
             throw DBError(
                 .notImplemented, "create with the option '\(option)' is not supported yet")
@@ -42,6 +43,7 @@ enum Create {
         let options = try keptOptions(call, namespace) { writer in
             if let clusteredIndex { writer.append("clusteredIndex", clusteredIndex) }
             if let seconds { writer.append("expireAfterSeconds", seconds) }
+            if let timeSeries { writer.append("timeseries", timeSeries.document) }
         }
         let ticket = call.ticket()
         let concern = call.special.writeConcern

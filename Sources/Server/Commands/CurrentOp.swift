@@ -103,11 +103,22 @@ enum CurrentOp {
 /// killOp: what may last ends at its next check; a plain write is about to be committed.
 enum KillOp {
     static let definition = CommandDefinition(
-        "killOp", .adminOnly, fields: [FieldSpec("op", .number, required: true)],
-        help: "asks an operation to end"
+        "killOp", [.adminOnly, .takesAnyField], help: "asks an operation to end"
     ) { call, reply throws(DBError) in
-        guard let number = call.integer("op"), let operation = Int32(exactly: number) else {
-            throw DBError(.badValue, "Attempting to kill an operation with an out-of-range opid")
+        guard let op = call.body.value("op") else {
+            throw DBError(.noSuchKey, "Did not provide 'op' field")
+        }
+        guard op.isNumeric else {
+            throw DBError(
+                .typeMismatch, "Expected field 'op' to have a number, but found \(op.type.alias)")
+        }
+        guard let number = op.exactInteger else {
+            throw DBError(.badValue, "Expected field 'op' to be an integer that fits 64 bits")
+        }
+        guard let operation = Int32(exactly: number) else {
+            throw DBError(
+                DBError.Code(rawValue: 26823),
+                "Attempted to kill an operation with an out-of-range opid: \(number)")
         }
         call.core.operations.kill(operation)
         reply.append("info", "attempting to kill op")

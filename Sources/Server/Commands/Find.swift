@@ -66,24 +66,20 @@ enum Find {
             call.integer("limit") ?? 0 >= 0, call.integer("batchSize") ?? 1 > 0
         else { return false }
         let found = call.core.engine.collection(namespace)
-        guard found?.view == nil else { return false }
-        try answerPoint(id, of: found, namespace, call.connection.loop, &reply)
-        call.connection.repeatedRead = RepeatedRead(call, id: id, namespace)
-        return true
-    }
-
-    /// Answers with the document of that `_id`, or none; nil stands for a collection that isn't
-    /// there.
-    static func answerPoint(
-        _ id: ValueView, of collection: CollectionEntry?, _ namespace: Namespace,
-        _ loop: LoopState, _ reply: inout ReplyWriter
-    ) throws(DBError) {
+        guard found?.hasKeysOfIDs ?? true else { return false }
         let document = reply.openDocument("cursor")
         let batch = reply.openArray("firstBatch")
-        if let collection {
-            _ = try loop.pointRead.read(id, of: collection, loop.reader, into: &reply)
+        if let found {
+            let loop = call.connection.loop
+            let outcome = try loop.pointRead.read(id, of: found, loop.reader, into: &reply)
+            if outcome == .stale {
+                reply.restart()
+                return false
+            }
         }
         BatchRun.writeEnd(id: 0, namespace, &reply, cursorMark: document, batchMark: batch)
+        call.connection.repeatedRead = RepeatedRead(call, id: id, namespace)
+        return true
     }
 
     /// The fields that don't keep a find by `_id` from being the simple one.
@@ -101,7 +97,7 @@ enum Find {
         var request = FindRequest(namespace, filter: try compiler.filter(call.document("filter")))
         request.sort = call.ownedDocument("sort")
         request.projection = try compiler.projection(
-            call.document("projection"), of: request.filter)
+            call.document("projection"), of: request.filter, sort: call.document("sort"))
         let skip = try nonNegative("skip", call) ?? 0
         let limit = try nonNegative("limit", call) ?? 0
         request.skip = Int(clamping: skip)

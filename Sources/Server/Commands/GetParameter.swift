@@ -9,18 +9,22 @@ enum GetParameter {
         "getParameter", aliases: ["getparameter"], [.adminOnly, .takesAnyField],
         fields: [FieldSpec("allParameters", .any)], help: "says the values of settings", run: run)
 
-    private static func settings(_ core: ServerCore) -> [(name: String, value: Value)] {
+    static func settings(_ core: ServerCore) -> [(name: String, value: Value)] {
         let topology = core.topology
+        let values = core.settings.values
         return [
+            ("allowDiskUseByDefault", true),
             ("authSchemaVersion", 5),
             ("authenticationMechanisms", []),
+            ("automationServiceDescriptor", .string(values.automationServiceDescriptor)),
             ("cursorTimeoutMillis", .int64(Int64(core.options.timeouts.cursorSeconds * 1_000))),
             ("enableTestCommands", .bool(core.options.offersTestCommands)),
-            ("featureCompatibilityVersion", ["version": .string(Version.featureCompatibility)]),
+            ("featureCompatibilityVersion", ["version": .string(values.featureCompatibility)]),
             ("localLogicalSessionTimeoutMinutes", .int32(SessionTable.timeoutMinutes)),
-            ("logLevel", 0),
+            ("logComponentVerbosity", .document(LogComponents.document(values.verbosity))),
+            ("logLevel", .int32(values.verbosity[""] ?? 0)),
             ("maxBSONDepth", .int32(Int32(Limits.nestingDepthMax))),
-            ("quiet", false),
+            ("quiet", .bool(values.isQuiet)),
             ("requireApiVersion", false),
             (
                 "transactionLifetimeLimitSeconds",
@@ -28,6 +32,7 @@ enum GetParameter {
             ),
             ("ttlMonitorEnabled", .bool(core.engine.expiry.isEnabled)),
             ("ttlMonitorSleepSecs", .int32(Int32(clamping: core.engine.expiry.sleepSeconds))),
+            ("unreadReplyMillis", .int64(core.unreadMillisMax)),
             ("replicaSetName", topology.setName.map { .string($0) } ?? ""),
         ]
     }
@@ -65,14 +70,14 @@ enum GetParameter {
         return .done
     }
 
-    /// With details: none can be set, neither now nor at the start under MongoDB's name for it.
+    /// With details: none can be set at the start under MongoDB's name for it.
     private static func append(
         _ name: String, _ value: Value, _ showsDetails: Bool, _ writer: inout DocumentWriter
     ) {
         guard showsDetails else { return writer.append(name, value) }
         let details = writer.openDocument(name)
         writer.append("value", value)
-        writer.append("settableAtRuntime", false)
+        writer.append("settableAtRuntime", SetParameter.names.contains(name))
         writer.append("settableAtStartup", false)
         writer.close(details)
     }

@@ -32,7 +32,7 @@ enum ListCollections {
             }
             let start = list.openDocument()
             list.append("name", entry.namespace.collection)
-            list.append("type", entry.view == nil ? "collection" : "view")
+            list.append("type", entry.typeName)
             list.close(start)
         }
         try ListReply.write(
@@ -45,15 +45,23 @@ enum ListCollections {
         Document { writer in
             writer.append("name", entry.namespace.collection)
             let isView = entry.view != nil
-            writer.append("type", isView ? "view" : "collection")
+            writer.append("type", entry.typeName)
             writer.append("options", entry.options)
             let information = writer.openDocument("info")
             writer.append("readOnly", isView)
-            if !isView { writer.append("uuid", entry.uuid.value) }
+            if entry.hasKeysOfIDs { writer.append("uuid", entry.uuid.value) }
             writer.close(information)
-            if !isView, entry.traits.clusteredIndex == nil {
+            if !isView, entry.hasIDIndex {
                 writer.append("idIndex", entry.idIndexSpecification)
             }
         }
+    }
+}
+
+extension CollectionEntry {
+    /// What listCollections calls it.
+    fileprivate var typeName: String {
+        if view != nil { return "view" }
+        return traits.timeSeries == nil ? "collection" : "timeseries"
     }
 }

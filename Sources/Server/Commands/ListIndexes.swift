@@ -37,7 +37,8 @@ enum ListIndexes {
             try entry.checkIsNoView()
             // MongoDB's profile has no index at all.
             if namespace.collection == Profiler.collection { return [] }
-            return [entry.idIndexSpecification] + entry.indexes.map(\.specification)
+            let own = entry.traits.timeSeries == nil ? [entry.idIndexSpecification] : []
+            return own + entry.indexes.map(\.specification)
         }
         if namespace.isViewCatalog,
             catalog.collections(of: namespace.database).contains(where: { $0.view != nil })

@@ -54,6 +54,12 @@ enum Live {
         } else {
             request = try find(call, namespace)
         }
+        guard call.core.engine.collection(namespace)?.traits.timeSeries == nil else {
+            throw DBError(
+                .commandNotSupportedOnView,
+                "A live query can't be about a time series, whose documents may share an _id: "
+                    + "\(namespace)")
+        }
         if let token = call.value("resumeAfter") { request.resumeAfter = try LiveToken(token) }
         return request
     }

@@ -18,6 +18,7 @@ enum PlanCacheCommands {
         try namespace.validate()
         guard let entry = call.core.engine.collection(namespace) else { return .done }
         try entry.checkIsNoView()
+        try entry.checkIsNoTimeSeries()
         guard let query = call.document("query") else {
             guard call.value("sort") == nil, call.value("projection") == nil else {
                 throw DBError(

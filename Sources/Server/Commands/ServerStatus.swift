@@ -21,6 +21,23 @@ enum ServerStatus {
         reply.append("uptimeMillis", uptime.components.seconds * 1_000)
         reply.append("uptimeEstimate", uptime.components.seconds)
         reply.append("localTime", dateMillis: Clock.wallMillis)
+        if wants("asserts", call) {
+            // None are counted.
+            reply.append(
+                "asserts",
+                [
+                    "regular": 0, "warning": 0, "msg": 0, "user": 0, "tripwire": 0, "rollovers": 0,
+                ])
+        }
+        if wants("globalLock", call) {
+            // There is none, so there is nothing to wait for; clients divide by the time.
+            let lock = reply.openDocument("globalLock")
+            reply.append("totalTime", uptime.components.seconds * 1_000_000)
+            reply.close(lock)
+        }
+        if call.body.value("mirroredReads")?.isTruthy == true {
+            reply.append("mirroredReads", ["seen": .int64(0), "sent": .int64(0)])
+        }
         if wants("connections", call) { appendConnections(core, &reply) }
         if wants("network", call) { appendNetwork(core.counters, &reply) }
         if wants("opcounters", call) { appendOperations(core.counters, &reply) }

@@ -82,6 +82,7 @@ enum UpdateCommand {
         _ compiler: QueryCompiler
     ) throws(DBError) -> WriteTarget {
         if compiler.scope.collation == nil, compiler.recordCollation == nil,
+            compiler.hasKeysOfIDs,
             document.value("sort") == nil, document.value("hint") == nil,
             let id = PointRead.id(in: filter),
             let target = WriteTarget(
@@ -98,6 +99,6 @@ enum UpdateCommand {
         return WriteTarget(
             collection: collection, filter: try compiler.filter(filter),
             filterDocument: Document(copying: filter), sort: sort, hint: hint,
-            recordCollation: compiler.recordCollation)
+            recordCollation: compiler.recordCollation, hasKeysOfIDs: compiler.hasKeysOfIDs)
     }
 }

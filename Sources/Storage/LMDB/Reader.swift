@@ -258,6 +258,18 @@ extension LMDBStore {
             return cursor
         }
 
+        /// Keys that divide a range, read off the tree's branch pages. None under a draft, which may
+        /// have changed what lies where.
+        package func splitKeys(
+            _ table: TableID, _ range: SplitRange, partsMax: Int, partBytesMin: Int
+        ) -> [[UInt8]] {
+            guard reader.draft?.table(table) == nil,
+                let entry = reader.tables.find(table, at: reader.snapshotID),
+                let split = TreeSplit.find(reader.handle, entry, folder: reader.environment.path)
+            else { return [] }
+            return split.keys(range, partsMax: partsMax, partBytesMin: partBytesMin)
+        }
+
         @_lifetime(borrow self)
         private func storedCursor(_ table: TableID) -> Cursor {
             guard let entry = reader.tables.find(table, at: reader.snapshotID) else {

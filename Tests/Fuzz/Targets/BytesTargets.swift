@@ -14,9 +14,7 @@ extension FuzzTarget {
         try validate(document: bytes.span.bytes)
         let view = DocumentView(bytes.span.bytes)
         let owned = Document(copying: view)
-        let rebuilt = Document { writer in
-            for (name, value) in fields(of: view) { writer.append(name, value) }
-        }
+        let rebuilt = rebuilt(owned)
         // Array elements may have any names; rebuilt, they have their index.
         try check(
             rebuilt.view.compare(view) == 0, "a document isn't equal to the one built of its values"
@@ -26,6 +24,22 @@ extension FuzzTarget {
         try check(view.compare(view) == 0, "a document isn't equal to itself")
         try checkText(of: rebuilt)
         try checkOrder(of: rebuilt)
+    }
+
+    /// The same values, written anew at every depth.
+    private static func rebuilt(_ document: Document) -> Document {
+        Document { writer in
+            for (name, value) in fields(of: document.view) { writer.append(name, rebuilt(value)) }
+        }
+    }
+
+    private static func rebuilt(_ value: Value) -> Value {
+        switch value {
+        case .document(let document): .document(rebuilt(document))
+        case .array(let values): .array(values.map { rebuilt($0) })
+        case .codeWithScope(let code, let scope): .codeWithScope(code, rebuilt(scope))
+        default: value
+        }
     }
 
     /// Canonical text brings every document back, but for what reads as a typed value.

@@ -10,7 +10,7 @@ import Testing
         ([["$out": 1]], 16990), ([["$out": ["db": "d", "coll": 1]]], 14),
         ([["$out": ["db": "d"]]], 40414), ([["$out": ["coll": "c"]]], 40414),
         ([["$out": ["db": "d", "coll": "c", "x": 1]]], 40415),
-        ([["$out": ["db": "d", "coll": "c", "timeseries": ["timeField": "t"]]]], 115),
+        ([["$out": ["db": "d", "coll": "c", "timeseries": ["metaField": "t"]]]], 40414),
         ([["$merge": 1]], 51182), ([["$merge": ["into": 1]]], 51178), ([["$merge": [:]]], 40414),
         ([["$merge": ["into": ["coll": nil]]]], 5_786_801),
         ([["$merge": ["into": ["coll": 1]]]], 14),

@@ -72,6 +72,52 @@ import Testing
         #expect(few.results == [["_id": 0], ["_id": 1]] && few.reads <= 2)
     }
 
+    /// What stands behind a $lookup that need not keep whole documents.
+    static let readers: [[Value]] = [
+        [["$unwind": "$j"], ["$group": ["_id": "$a.b", "n": ["$push": "$j.x"]]]],
+        [["$unwind": "$j"], ["$group": ["_id": "$j", "n": ["$sum": 1]]]],
+        [["$unwind": "$c"], ["$group": ["_id": "$c", "n": ["$sum": ["$size": "$j"]]]]],
+        [
+            ["$unwind": ["path": "$j", "includeArrayIndex": "c"]],
+            ["$project": ["c": 1, "x": "$j.x"]],
+        ],
+        [["$unwind": ["path": "$j", "preserveNullAndEmptyArrays": true]], ["$count": "n"]],
+        [["$match": ["j.x": 3]], ["$group": ["_id": nil, "n": ["$last": "$_id"]]]],
+        [["$match": ["j": ["$elemMatch": ["x": 3, "y": 1]]]], ["$project": ["l": 1]]],
+        [["$match": ["j.1.x": ["$exists": true]]], ["$count": "n"]],
+        [["$group": ["_id": "$j.x", "f": ["$first": "$j.y"], "a": ["$addToSet": "$a"]]]],
+        [["$group": ["_id": "$j.0.x", "r": ["$first": "$$ROOT"]]]],
+        [["$project": ["d": ["$arrayElemAt": ["$j", 0]], "b": "$a.b"]]],
+        [["$sort": ["j.y": 1, "_id": -1]], ["$project": ["j.f": 1]]],
+        [["$project": ["a": 0, "j.x": 0]]], [["$replaceWith": ["j": "$j.y", "k": "$c"]]],
+    ]
+
+    /// Fields that nothing reads are left out of joined documents, and nothing else is.
+    @Test(arguments: readers.indices, [700, 40])
+    func keepsWhatIsRead(_ index: Int, _ width: Int) throws {
+        let local: [Document] = (0..<80).map {
+            [
+                "_id": .int32($0), "l": .int32($0 % 7), "a": ["b": .int32($0 % 3)],
+                "c": [.int32($0 % 2), 5], "j": "gone",
+            ]
+        }
+        let foreign: [Document] = (0..<12).map {
+            [
+                "_id": .int32($0), "f": .int32($0 % 5), "x": .int32($0 % 4), "y": .int32($0 % 2),
+                "t": .string(String(repeating: "x", count: width)),
+            ]
+        }
+        let lookup: Value = [
+            "$lookup": ["from": "f", "localField": "l", "foreignField": "f", "as": "j"]
+        ]
+        let stages = Self.readers[index]
+        // A stage that is taken to read everything.
+        let whole: Value = .array([lookup, ["$redact": "$$KEEP"]] + stages)
+        let expected = try aggregate(whole, over: local, others: ["f": foreign]).get()
+        let found = aggregate(.array([lookup] + stages), over: local, others: ["f": foreign])
+        #expect(try found.get() == expected, "\(stages)")
+    }
+
     /// Whether a local value finds a foreign one.
     private static func joins(_ local: Value?, _ foreign: Value?) -> Bool {
         guard case .array(let elements)? = local, !elements.isEmpty else {

@@ -77,4 +77,20 @@ import Testing
         #expect(fixture.engine.deleteExpired(at: 20_000) == 1)
         #expect(try fixture.count(Self.names) == 1)
     }
+
+    @Test func measurementsExpireByTheirTime() async throws {
+        let fixture = try ReadFixture()
+        try await fixture.create(
+            Self.names,
+            ["expireAfterSeconds": .int64(10), "timeseries": ["timeField": "t"]])
+        try await fixture.insert(
+            Self.names,
+            [
+                ["_id": 1, "t": Self.date(0)], ["_id": 1, "t": Self.date(0)],
+                ["_id": 1, "t": Self.date(10_000)], ["_id": 2, "t": Self.date(10_001)],
+            ])
+        #expect(fixture.engine.deleteExpired(at: 20_000) == 3)
+        #expect(try fixture.count(Self.names) == 1)
+        #expect(try fixture.engine.verify(Self.names).faults.isEmpty)
+    }
 }

@@ -173,7 +173,7 @@ import Testing
         var point = PointRead()
         var sink = DocumentCollector()
         let id = OwnedValue(.string("B"))
-        #expect(try point.read(id.view, of: entry, fixture.reader, into: &sink))
+        #expect(try point.read(id.view, of: entry, fixture.reader, into: &sink) == .found)
         #expect(sink.documents == [["_id": "b"]])
     }
 

@@ -111,6 +111,7 @@ import TestSupport
 
     @Test(arguments: 0..<sets.count)
     func unionsAreThoseOfTheScan(position: Int) async throws {
+        defer { Differential.report() }
         let fixture = try ReadFixture()
         for round in 0..<2 * Differential.scale {
             let seed = Differential.seed + UInt64(0xABCD + position * 1_000_000 + round)

@@ -179,8 +179,9 @@ import Testing
                 Issue.record("\(filter.keys) is a point read")
                 continue
             }
-            let isFound = try point.read(value, of: entry, fixture.reader, into: &sink)
-            #expect(isFound == isThere && sink.documents.count == (isThere ? 1 : 0))
+            let outcome = try point.read(value, of: entry, fixture.reader, into: &sink)
+            #expect(outcome == (isThere ? .found : .absent))
+            #expect(sink.documents.count == (isThere ? 1 : 0))
         }
         let others: [Document] = [
             [:], ["a": 1], ["_id": 1, "a": 1], ["_id": ["$gt": 1]], ["_id": .null],

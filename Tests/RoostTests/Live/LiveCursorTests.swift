@@ -196,4 +196,26 @@ import Testing
         client.cursor.kill()
         wrong.cursor.kill()
     }
+
+    /// A client that stops in the middle of a result keeps no snapshot at any price: the result
+    /// begins anew.
+    @Test func aSnapshotThatCostsTooMuchIsGivenUp() async throws {
+        let fixture = try ReadFixture { $0.transactions.keptBytesMax = 64 << 10 }
+        let filling = Value.string(String(repeating: "x", count: 300))
+        try await fixture.insert(
+            Self.names, (0..<2_000).map { ["_id": .int32($0 * 2), "f": filling] })
+        let client = Client(fixture.engine, try Self.find([:]))
+        var sink = LiveDocuments()
+        #expect(
+            try client.cursor.advance(fixture.reader, documentsMax: 1, into: &sink) == .filled)
+        client.rows.apply(Document(copying: sink.batch[0]))
+        #expect(!fixture.engine.snapshots.isEmpty)
+        try await fixture.insert(
+            Self.names, (0..<2_000).map { ["_id": .int32($0 * 2 + 1), "f": filling] })
+        fixture.engine.endCostlySnapshots(fixture.reader)
+        #expect(fixture.engine.snapshots.isEmpty)
+        #expect(try await client.settles(fixture))
+        #expect(client.rows.resets == 1 && client.rows.rows.count == 4_000)
+        #expect(fixture.engine.snapshots.isEmpty)
+    }
 }

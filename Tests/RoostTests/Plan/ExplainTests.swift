@@ -9,17 +9,9 @@ import Testing
 @Suite struct ExplainTests {
     private static let names = Namespace("test", "explained")
 
-    enum Read: Sendable {
-        case find(Document, sort: Document? = nil, limit: Int = 0, fields: Document? = nil)
-        case count(Document)
-        case distinct(String, Document = [:])
-        case aggregate([Value])
-        case write(Document, ExplainedWrite)
-    }
-
     struct Row: Sendable, CustomStringConvertible {
         let name: String
-        let read: Read
+        let read: ExplainedRead
         /// Names of the nested stages, and of a pipeline's stages behind them.
         let stages: String
         var index: String?
@@ -145,44 +137,11 @@ import Testing
         return fixture
     }
 
-    private static func explain(
-        _ read: Read, _ fixture: ReadFixture, _ verbosity: ExplainVerbosity
-    ) throws -> Document {
-        let engine = fixture.engine
-        let explained: ExplainRead
-        switch read {
-        case .find(let filter, let sort, let limit, let fields):
-            var request = try fixture.request(names, filter, sort: sort, limit: limit)
-            if let fields {
-                request.projection = try Projection.parse(
-                    fields.view, for: .find, ExpressionScope())
-            }
-            explained = engine.explain(request, filter: filter, projection: fields, verbosity)
-        case .count(let filter):
-            let request = CountRequest(names, filter: try ReadFixture.filter(filter))
-            explained = engine.explain(request, filter: filter, verbosity)
-        case .distinct(let path, let filter):
-            let request = DistinctRequest(
-                names, path: FieldPath(path), filter: try ReadFixture.filter(filter))
-            explained = engine.explain(request, filter: filter, verbosity)
-        case .aggregate(let stages):
-            let list = OwnedValue(.array(stages))
-            let pipeline = try Pipeline.parse(DocumentView(list.view.bytes), ExpressionScope())
-            explained = engine.explain(
-                AggregateRequest(names, pipeline: pipeline), stages: stages, verbosity)
-        case .write(let filter, let write):
-            explained = engine.explain(
-                try fixture.request(names, filter), filter: filter, write: write, verbosity)
-        }
-        while try !explained.advance(fixture.reader, .slice) {}
-        return Document { explained.write(into: &$0) }
-    }
-
     @Test(arguments: rows)
     func stagesAndCounts(_ row: Row) async throws {
         let fixture = try await Self.fixture()
         for verbosity in [ExplainVerbosity.queryPlanner, .executionStats, .allPlansExecution] {
-            let explanation = try Self.explain(row.read, fixture, verbosity)
+            let explanation = try row.read.explain(Self.names, fixture, verbosity)
             var names: [String] = []
             var read = Value.document(explanation)
             if case .array(let stages)? = explanation["stages"], let first = stages.first {

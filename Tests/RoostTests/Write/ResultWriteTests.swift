@@ -1,5 +1,6 @@
 import BSON
 import Query
+import Synchronization
 import Testing
 
 @testable import Roost
@@ -167,5 +168,40 @@ import Testing
             #expect(found == [["_id": .int32(Int32(position))]])
         }
         #expect(fixture.engine.catalog.collections(of: "test").count == 2)
+    }
+
+    private final class Progress: Sendable {
+        let isDone = Atomic<Bool>(false)
+        let reads = Atomic<Int>(0)
+    }
+
+    /// Whoever reads while $out replaces the collection sees the old documents or the new ones.
+    @Test func readersBesideReplacement() async throws {
+        let fixture = try ReadFixture()
+        try await fixture.insert(Self.source, (0..<100).map { ["_id": .int32($0)] })
+        #expect(try await write(fixture, [["$out": "target"]]) == nil)
+        let (engine, progress) = (fixture.engine, Progress())
+        try await withThrowingTaskGroup { group in
+            group.addTask {
+                let reader = try engine.makeReader()
+                var point = PointRead()
+                let id = OwnedValue(.int32(7))
+                while !progress.isDone.load(ordering: .relaxed) {
+                    let request = CountRequest(Self.target, filter: .everything)
+                    #expect(try engine.count(request, reader) == 100)
+                    let entry = try #require(engine.collection(Self.target))
+                    var sink = DocumentCollector()
+                    let outcome = try point.read(id.view, of: entry, reader, into: &sink)
+                    #expect(outcome != .absent)
+                    progress.reads.wrappingAdd(1, ordering: .relaxed)
+                }
+            }
+            for _ in 0..<150 {
+                #expect(try await write(fixture, [["$out": "target"]]) == nil)
+            }
+            progress.isDone.store(true, ordering: .relaxed)
+            try await group.waitForAll()
+        }
+        #expect(progress.reads.load(ordering: .relaxed) > 0)
     }
 }

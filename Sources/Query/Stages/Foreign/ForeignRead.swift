@@ -13,6 +13,9 @@ package struct ForeignCollection: Sendable {
     /// The stages of the views on the way, to be run first.
     package let viewStages: [Value]
 
+    /// What stands for the collection where a pipeline is about the database, `{aggregate: 1}`.
+    package static let ofDatabase = "$cmd.aggregate"
+
     /// A collection, and the stages of the views on the way to it.
     package init(database: String, collection: String, viewStages: [Value] = []) {
         self.database = database

@@ -8,8 +8,9 @@
 
 import BSON
 
-/// Local documents and what belongs to them. Reused from batch to batch.
-struct JoinBatch {
+/// Local documents and what belongs to them. Reused from batch to batch. An object, since a look at
+/// a part of so large a value, where it is optional, may copy all of it.
+final class JoinBatch {
     /// The documents that are joined to others, in order.
     private(set) var local = DocumentBatch()
     /// The number of each local document's value; -1 for one that is joined alone.
@@ -28,6 +29,8 @@ struct JoinBatch {
     private let pattern: IndexKeyPattern
     private let path: FieldPath
     private let collation: Collation?
+    private let needs: LookupNeeds
+    private var buffer = DocumentWriter()
     private var encoder = KeyEncoder()
     private var keys = IndexKeys()
 
@@ -39,7 +42,7 @@ struct JoinBatch {
 
     /// Batches for one $lookup; nil where its documents must be joined one by one: `pipeline` does
     /// more than the join, or the path may step through an array by position.
-    init?(_ specification: LookupSpecification) {
+    init?(_ specification: LookupSpecification, _ needs: LookupNeeds) {
         let source = specification.source
         guard let equality = specification.equality, specification.variables.isEmpty,
             !source.hasViewStages, source.compiled.stages.isEmpty,
@@ -47,6 +50,7 @@ struct JoinBatch {
             !equality.foreignField.segments.contains(where: { $0.arrayIndex != nil })
         else { return nil }
         path = equality.foreignField
+        self.needs = needs
         collation = specification.collation
         pattern = IndexKeyPattern(
             [IndexPart(path: path, descending: false)], collation: specification.collation)
@@ -74,14 +78,14 @@ struct JoinBatch {
     }
 
     /// Takes a document with its value; without one it is to be joined alone.
-    mutating func append(_ document: DocumentView) {
+    func append(_ document: DocumentView) {
         local.append(document)
         numbers.append(-1)
     }
 
     /// Takes a document with its plain value.
-    mutating func append(_ document: DocumentView, _ value: ValueView) {
-        local.append(document)
+    func append(_ document: DocumentView, _ value: ValueView) {
+        local.append(document, keeping: needs.local, &buffer)
         encoder.removeAll()
         encoder.append(value, order: collation)
         let (number, isNew) = values.insert(encoder.bytes)
@@ -95,17 +99,18 @@ struct JoinBatch {
     /// The filter for all values; nil where there is none.
     var filter: Document? {
         guard values.count > 0 else { return nil }
+        let listed = list.bytes
         return Document { writer in
             let inner = writer.openDocument(path.dotted)
             let array = writer.openArray("$in")
-            writer.appendRaw(copying: list.bytes.span.bytes)
+            writer.appendRaw(copying: listed.span.bytes)
             writer.close(array)
             writer.close(inner)
         }
     }
 
     /// Gets ready for what the filter finds.
-    mutating func beginForeign() {
+    func beginForeign() {
         foreign.removeAll()
         links.removeAll(keepingCapacity: true)
         firsts = Array(repeating: -1, count: values.count)
@@ -114,10 +119,12 @@ struct JoinBatch {
 
     /// Takes a document that was found. False: there are too many to be kept.
     /// - Throws: what `IndexKeyPattern.keys` throws.
-    mutating func take(foreign document: DocumentView) throws(DBError) -> Bool {
+    func take(foreign document: DocumentView) throws(DBError) -> Bool {
         try pattern.keys(of: document, sparse: false, into: &keys)
         let number = Int32(truncatingIfNeeded: foreign.count)
-        foreign.append(document)
+        foreign.append(document, keeping: needs.foreign, &buffer)
+        // Held apart from the object, whose parts can't be lent.
+        let keys = keys
         for index in 0..<keys.count {
             guard let value = values.number(of: keys[index]) else { continue }
             let link = Int32(truncatingIfNeeded: links.count)
@@ -133,13 +140,14 @@ struct JoinBatch {
     }
 
     /// Gives up on joining the batch at once: all are to be joined alone.
-    mutating func separate() {
+    func separate() {
         for index in numbers.indices { numbers[index] = -1 }
         beginForeign()
     }
 
     /// Writes what belongs to a value as the elements of an array.
     func write(joinedTo value: Int, into writer: inout DocumentWriter) {
+        let foreign = foreign
         var link = firsts[value]
         var index = 0
         while link >= 0 {
@@ -151,7 +159,7 @@ struct JoinBatch {
     }
 
     /// Forgets everything, keeps the memory.
-    mutating func removeAll() {
+    func removeAll() {
         local.removeAll()
         foreign.removeAll()
         numbers.removeAll(keepingCapacity: true)

@@ -25,6 +25,7 @@ struct LookupSpecification: StagePlan {
 
     var multiplies: Bool { true }
     var foreign: [SubPipeline] { [source] }
+    var isPerDocument: Bool { true }
 
     func execution(_ next: StageExecution, _ resources: ExecutionResources) -> StageExecution {
         LookupStage(self, resources, next)

@@ -8,7 +8,8 @@
 //
 // Batches grow from one document to many, so that a query that wants few results joins few. While
 // one batch is handed on, the next is filled: at least two leave for each that comes, and more as
-// long as they are small, so that large joins are laid out few at a time.
+// long as they are small, so that large joins are laid out few at a time. Of documents that are
+// joined in batches only what the stages behind read is kept (LookupNeeds).
 
 import BSON
 
@@ -45,8 +46,10 @@ final class LookupStage: StageExecution {
         self.specification = specification
         self.resources = resources
         context = EvaluationContext(resources.interrupt)
-        waiting = JoinBatch(specification)
-        leaving = JoinBatch(specification)
+        let needs = LookupNeeds(
+            specification.output, specification.equality, resources.place)
+        waiting = JoinBatch(specification, needs)
+        leaving = JoinBatch(specification, needs)
         super.init(next)
     }
 

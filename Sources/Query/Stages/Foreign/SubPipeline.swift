@@ -54,8 +54,9 @@ struct PipelinePlace: Sendable {
 
     /// Checks that a stage may stand here.
     ///
+    /// `isOnDatabase`: whether the command is about a database and no collection.
     /// Throws 40600 in $facet, 51047 in $lookup, 31441 in $unionWith.
-    func check(_ stage: String) throws(DBError) {
+    func check(_ stage: String, isOnDatabase: Bool) throws(DBError) {
         let writes = stage == "$out" || stage == "$merge"
         let isFollowed = stage.hasPrefix("$changeStream")
         if kind == .lookup, writes || isFollowed {
@@ -64,7 +65,9 @@ struct PipelinePlace: Sendable {
         if kind == .unionWith, writes || isFollowed {
             throw .location(31441, "\(stage) is not allowed within a $unionWith's sub-pipeline")
         }
-        if stage == "$listLocalSessions", kind == .facet { throw Self.onlyOnDatabase(stage) }
+        if stage == "$listLocalSessions", kind == .facet, !isOnDatabase {
+            throw Self.onlyOnDatabase(stage)
+        }
         if isInFacet, Self.notInFacet.contains(stage), kind == .facet || stage != "$documents" {
             throw .location(40600, "\(stage) is not allowed to be used within a $facet stage")
         }

@@ -146,26 +146,3 @@ final class RankFusionStage: StageExecution {
         "reciprocal rank fusion: the sum of weight * (1 / (60 + rank)) over the input pipelines "
         + "that give this document"
 }
-
-/// Takes off what documents carry beside their fields, at the end of a pipeline.
-struct MetadataRemoval: StagePlan {
-    func execution(_ next: StageExecution, _ resources: ExecutionResources) -> StageExecution {
-        Stage(next)
-    }
-
-    private final class Stage: StageExecution {
-        private var writer = DocumentWriter()
-
-        override func push(_ document: DocumentView, arrayPosition: Int?) throws(DBError) -> Bool {
-            writer.removeAll()
-            let start = writer.openDocument()
-            var elements = document.makeIterator()
-            while let element = elements.next() {
-                if !MetadataField.isOne(element.name) { writer.append(element) }
-            }
-            writer.close(start)
-            let bytes = writer.bytes
-            return try passOn(DocumentView(bytes.span.bytes), arrayPosition: arrayPosition)
-        }
-    }
-}

@@ -1,12 +1,10 @@
 // Command fields take any kind of number where they want an integer.
 
-import BSON
-
 extension ValueView {
     /// The number as an integer, as commands read it: a double's fraction is cut off, a decimal is
     /// rounded to the nearest, to even half-way; beyond int64 the nearest of its ends; NaN is 0; nil
     /// for what is no number.
-    var truncatedInteger: Int64? {
+    package var truncatedInteger: Int64? {
         switch type {
         case .int32: return int32.map(Int64.init)
         case .int64: return int64
@@ -20,7 +18,7 @@ extension ValueView {
     }
 
     /// The number where it is an integer within int64, else nil.
-    var exactInteger: Int64? {
+    package var exactInteger: Int64? {
         switch type {
         case .double: return double.flatMap { Int64(exactly: $0) }
         case .decimal128:
