@@ -98,6 +98,7 @@ package final class Server: Service {
     private func endConnections() async {
         // What waits for a transaction goes on when that ends.
         core.engine.abortTransactions()
+        core.engine.tails.wakeAll()
         let endings = loops.values.map { loop in
             let eventLoop = loop.eventLoop
             let ended = eventLoop.makePromise(of: Void.self)

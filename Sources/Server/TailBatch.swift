@@ -53,6 +53,8 @@ final class TailBatch: @unchecked Sendable {
         let tails = core.engine.tails
         let number = tails.wait(tail, since: generation) { self.resume(current) }
         guard let number else { return resume(current) }
+        // Who stops the server may have woken the others already.
+        let end = core.isStopping ? NIODeadline.now() : end
         eventLoop.scheduleTask(deadline: end) {
             if tails.cancel(tail, number) { self.resume(current) }
         }
@@ -76,6 +78,9 @@ final class TailBatch: @unchecked Sendable {
     private func run(_ reader: Reader) -> ReaderPool.Step {
         do throws(DBError) {
             if ticket.isConnectionGone { cursor.kill() }
+            if core.isStopping {
+                throw DBError(.interruptedAtShutdown, "The server is shutting down")
+            }
             let tail = cursor.tail
             let generation = tail.map { core.engine.tails.generation($0) } ?? 0
             let returned = cursor.counters.returned

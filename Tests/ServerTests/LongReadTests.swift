@@ -94,4 +94,22 @@ import Testing
             #expect(counted.nested("cursor").documents("firstBatch") == [["n": 6_000]])
         }
     }
+
+    /// Who awaits what is still to come is told when the server stops, and doesn't keep it.
+    @Test func awaitingClientsAreToldOfTheStop() async throws {
+        let client = try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            _ = try client.run(["create": "c", "capped": true, "size": 10_000])
+            _ = try client.run(["insert": "c", "documents": [["_id": 1]]])
+            let first = try client.run(["find": "c", "tailable": true, "awaitData": true])
+            let id = try #require(first.nested("cursor").integer("id"))
+            client.post(["getMore": .int64(id), "collection": "c", "maxTimeMS": 600_000])
+            // The server has it when what another connection sends after it is answered twice.
+            let other = try WireClient(port: port)
+            for _ in 0..<20 { _ = try other.run(["ping": 1]) }
+            return client
+        }
+        let reply = try client.receive()
+        #expect(reply?.document.errorCode == 11600)
+    }
 }
