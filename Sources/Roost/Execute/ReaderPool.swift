@@ -4,6 +4,10 @@
 // the queue, so that many of them share the threads evenly. Each thread has its own reader, and
 // runs at a lower priority than the event loops, which answer short reads.
 //
+// Some steps of a read can't be cut into slices: an expression over one large document, a sort. When
+// no job was taken for a while though some wait, another thread is started, so that a few such steps
+// don't keep everybody waiting.
+//
 // A thread that has nothing to do may help a read that another one runs (`help`). Such work is never
 // waited for: it is begun only where a thread is idle, and gives way to jobs.
 
@@ -12,7 +16,7 @@ import Glibc
 import Storage
 import Synchronization
 
-/// A fixed set of reader threads.
+/// Reader threads: so many, and more where those are stuck.
 package final class ReaderPool: Sendable {
     /// What a job wants after a slice.
     package enum Step: Sendable {
@@ -28,23 +32,44 @@ package final class ReaderPool: Sendable {
     /// Most jobs of clients that wait or run at once.
     package static let jobsMax = 10_000
 
+    /// Most threads.
+    private static let threadsMax = 12
+    /// How long waiting jobs may see none of them taken before another thread is started.
+    private static let stuckMicros: UInt32 = 20_000
+
     private let queue = JobQueue()
     private let threads = BackgroundThreads()
-    /// For those that help; at most as many help at once.
+    /// How many threads may help at once.
+    let helpersMax: Int
+    /// For those that help, as far as none has them.
     private let helpers = Mutex<[Reader]>([])
 
     /// Starts `threads` threads, at least one, of which `helpers` may help at once.
     /// - Throws: StorageError when readers can't be had.
     package init(store: Store, threads count: Int, helpers helperCount: Int = 0) throws {
         let readers = try (0..<max(0, min(helperCount, count))).map { _ in try store.makeReader() }
+        helpersMax = readers.count
         helpers.withLock { $0 = readers }
-        for _ in 0..<max(1, count) {
-            let reader = try store.makeReader()
-            threads.start { [queue] in
-                Self.lowerPriority()
-                while let job = queue.take() {
-                    if job(reader) == .again { queue.put(job) }
+        for _ in 0..<max(1, count) { Self.start(try store.makeReader(), threads, queue) }
+        threads.start { [threads, queue] in
+            var count = max(1, count)
+            while count < Self.threadsMax, let taken = queue.waitForBacklog() {
+                usleep(Self.stuckMicros)
+                // Without a reader it is tried again.
+                guard queue.isStuck(since: taken), let reader = try? store.makeReader() else {
+                    continue
                 }
+                Self.start(reader, threads, queue)
+                count += 1
+            }
+        }
+    }
+
+    private static func start(_ reader: Reader, _ threads: BackgroundThreads, _ queue: JobQueue) {
+        threads.start {
+            lowerPriority()
+            while let job = queue.take() {
+                if job(reader) == .again { queue.put(job) }
             }
         }
     }
@@ -68,9 +93,6 @@ package final class ReaderPool: Sendable {
         case .closed: throw DBError(.interruptedAtShutdown, "The server is shutting down")
         }
     }
-
-    /// How many threads may help at once.
-    var helpersMax: Int { helpers.withLock(\.count) }
 
     /// Has an idle thread run `body` with a reader that shows the snapshot `snapshotID`; false, and
     /// nothing will be run, where none is idle, enough help already, or that snapshot is no longer
@@ -114,7 +136,7 @@ package final class ReaderPool: Sendable {
 }
 
 /// A blocking queue.
-// Unchecked: `waiting`, `head` and `isClosed` are touched under `mutex` only.
+// Unchecked: all that varies is touched under `mutex` only.
 private final class JobQueue: @unchecked Sendable {
     enum Acceptance {
         case accepted
@@ -122,9 +144,13 @@ private final class JobQueue: @unchecked Sendable {
         case closed
     }
 
-    // SAFETY: both are allocated in init and freed in deinit, when no thread holds the queue.
+    // SAFETY: all three are allocated in init and freed in deinit, when no thread holds the queue.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
+    /// Signalled when a job comes that no thread waits for.
+    private let backlog: UnsafeMutablePointer<pthread_cond_t>
+    /// How many jobs were taken.
+    private var takenCount = 0
     private var waiting: [ReaderPool.Job?] = []
     /// Jobs before this position were taken.
     private var head = 0
@@ -137,13 +163,17 @@ private final class JobQueue: @unchecked Sendable {
     init() {
         mutex = .allocate(capacity: 1)
         condition = .allocate(capacity: 1)
+        backlog = .allocate(capacity: 1)
         pthread_mutex_init(mutex, nil)
         pthread_cond_init(condition, nil)
+        pthread_cond_init(backlog, nil)
     }
 
     deinit {
+        pthread_cond_destroy(backlog)
         pthread_cond_destroy(condition)
         pthread_mutex_destroy(mutex)
+        backlog.deallocate()
         condition.deallocate()
         mutex.deallocate()
     }
@@ -184,6 +214,25 @@ private final class JobQueue: @unchecked Sendable {
         waiting.append(job)
         waitingCount.store(waiting.count - head, ordering: .relaxed)
         pthread_cond_signal(condition)
+        if waiting.count - head > idleCount { pthread_cond_signal(backlog) }
+    }
+
+    /// Waits until a job waits; nil when the queue is closed. Answers how many were taken by then.
+    func waitForBacklog() -> Int? {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while head == waiting.count {
+            if isClosed { return nil }
+            pthread_cond_wait(backlog, mutex)
+        }
+        return isClosed ? nil : takenCount
+    }
+
+    /// Whether jobs wait and none was taken since so many were.
+    func isStuck(since taken: Int) -> Bool {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return head < waiting.count && takenCount == taken && !isClosed
     }
 
     /// Waits for a job; nil when the queue is closed and empty.
@@ -199,6 +248,7 @@ private final class JobQueue: @unchecked Sendable {
         let job = waiting[head]
         waiting[head] = nil
         head += 1
+        takenCount += 1
         if head == waiting.count || head > 1_024 {
             waiting.removeFirst(head)
             head = 0
@@ -211,6 +261,7 @@ private final class JobQueue: @unchecked Sendable {
         pthread_mutex_lock(mutex)
         isClosed = true
         pthread_cond_broadcast(condition)
+        pthread_cond_broadcast(backlog)
         pthread_mutex_unlock(mutex)
     }
 }
