@@ -20,6 +20,8 @@ package final class Interrupt: Sendable {
     private let expiryMessage: StaticString
     /// The code of the error that ends the operation; 0 while it may go on.
     private let code = Atomic<Int32>(0)
+    /// Wakes the operation where it waits.
+    private let waking = Mutex<(@Sendable () -> Void)?>(nil)
 
     /// An operation that may go on until `deadline`; nil for no limit. `expiryMessage` is what the
     /// error says behind it.
@@ -54,8 +56,24 @@ package final class Interrupt: Sendable {
 
     /// Makes the operation fail with `code` at its next check. The first call decides.
     package func kill(_ code: DBError.Code = .cursorKilled) {
-        _ = self.code.compareExchange(
+        let (isFirst, _) = self.code.compareExchange(
             expected: 0, desired: code.rawValue, ordering: .acquiringAndReleasing)
+        if isFirst { wake() }
+    }
+
+    /// Calls `body` once when the operation is killed, or now if it was: for an operation that waits,
+    /// and so makes no check. Takes the place of what was given before.
+    package func whenKilled(_ body: @escaping @Sendable () -> Void) {
+        waking.withLock { $0 = body }
+        if isKilled { wake() }
+    }
+
+    private func wake() {
+        let body = waking.withLock { waking in
+            defer { waking = nil }
+            return waking
+        }
+        body?()
     }
 
     /// Whether the operation was killed, ended or not.

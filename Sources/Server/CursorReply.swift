@@ -69,6 +69,7 @@ enum BatchRun {
         {
             let waiting = TailBatch(
                 cursor, plan, call, reply.split(), cursorMark: document, batchMark: batch)
+            call.mayEnd(cursor.interrupt)
             waiting.wait(tail, since: generation)
             return .deferred
         }

@@ -77,6 +77,7 @@ final class LiveBatch: @unchecked Sendable {
         }
         call.connection.holdLittle()
         let batch = LiveBatch(cursor, plan, call)
+        call.mayEnd(cursor.interrupt)
         if case .read = step { batch.read() } else { call.connection.follow(batch) }
         return .deferred
     }

@@ -87,8 +87,8 @@ package final class Server: Service {
         }
         for channel in channels { try? await channel.close() }
         for path in socketFiles.withLock({ $0 }) { unlinkSocket(path) }
-        core.cursors.killAll()
         await endConnections()
+        core.cursors.killAll()
         core.engine.setCompleter(nil)
         // What was handed to the loops before runs before this.
         for (_, loop) in loops { try? await loop.eventLoop.submit {}.get() }
@@ -98,7 +98,6 @@ package final class Server: Service {
     private func endConnections() async {
         // What waits for a transaction goes on when that ends.
         core.engine.abortTransactions()
-        core.engine.tails.wakeAll()
         let endings = loops.values.map { loop in
             let eventLoop = loop.eventLoop
             let ended = eventLoop.makePromise(of: Void.self)

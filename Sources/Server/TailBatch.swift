@@ -8,6 +8,7 @@
 
 import BSON
 import NIOCore
+import Query
 import Roost
 import Storage
 import Synchronization
@@ -53,8 +54,9 @@ final class TailBatch: @unchecked Sendable {
         let tails = core.engine.tails
         let number = tails.wait(tail, since: generation) { self.resume(current) }
         guard let number else { return resume(current) }
-        // Who stops the server may have woken the others already.
-        let end = core.isStopping ? NIODeadline.now() : end
+        cursor.interrupt.whenKilled {
+            if tails.cancel(tail, number) { self.resume(current) }
+        }
         eventLoop.scheduleTask(deadline: end) {
             if tails.cancel(tail, number) { self.resume(current) }
         }
@@ -78,9 +80,6 @@ final class TailBatch: @unchecked Sendable {
     private func run(_ reader: Reader) -> ReaderPool.Step {
         do throws(DBError) {
             if ticket.isConnectionGone { cursor.kill() }
-            if core.isStopping {
-                throw DBError(.interruptedAtShutdown, "The server is shutting down")
-            }
             let tail = cursor.tail
             let generation = tail.map { core.engine.tails.generation($0) } ?? 0
             let returned = cursor.counters.returned

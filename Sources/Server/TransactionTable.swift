@@ -59,12 +59,19 @@ final class TransactionTable: Sendable {
                 throw DBError(
                     .noSuchTransaction,
                     "Given transaction number \(statement.number) does not match any in-progress "
-                        + "transactions. The active transaction number is \(number(session))")
+                        + "transactions. The active transaction number is "
+                        + "\(known(session)?.number ?? -1)")
             }
             try Self.checkIsOpen(transaction, statement.number)
             return transaction
         }
-        let last = number(session)
+        // What an earlier process committed is not begun again.
+        var last: Int64 = -1
+        if let slot = known(session) {
+            last = slot.number
+        } else if let number = try engine.lastNumber(of: session.bytes) {
+            last = number
+        }
         guard statement.number >= last else { throw Self.tooOld(statement.number, last) }
         guard statement.number != last else {
             throw DBError(
@@ -90,8 +97,8 @@ final class TransactionTable: Sendable {
         return number == slot.number ? slot.transaction : nil
     }
 
-    private func number(_ session: SessionID) -> Int64 {
-        slots.withLock { $0[session]?.number } ?? -1
+    private func known(_ session: SessionID) -> Slot? {
+        slots.withLock { $0[session] }
     }
 
     private static func checkIsOpen(

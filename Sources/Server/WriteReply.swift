@@ -62,7 +62,7 @@ enum WriteReply {
         try call.failBeforeWrite(statements: request.statements.count)
         var request = request
         try call.enter(&request)
-        let interrupt = request.prepareInterrupt()
+        let interrupt = request.prepareInterrupt(call.core.engine)
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         let core = call.core

@@ -112,4 +112,33 @@ import Testing
         let reply = try client.receive()
         #expect(reply?.document.errorCode == 11600)
     }
+
+    /// What waits for more ends when it is killed: capped collections' cursors and live queries.
+    @Test(arguments: ["find", "live"])
+    func waitingIsEndedByKillOp(command: String) async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            _ = try client.run(["create": "c", "capped": true, "size": 10_000])
+            _ = try client.run(["insert": "c", "documents": [["_id": 1]]])
+            let opening: Document =
+                command == "find"
+                ? ["find": "c", "tailable": true, "awaitData": true]
+                : ["live": "c", "filter": ["a": 99]]
+            let first = try client.run(opening)
+            let id = try #require(first.nested("cursor").integer("id"))
+            client.post(["getMore": .int64(id), "collection": "c", "maxTimeMS": 600_000])
+            let other = try WireClient(port: port)
+            var killed = 0
+            while killed == 0 {
+                let running = try other.run(["currentOp": 1], database: "admin")
+                for operation in running.documents("inprog")
+                where operation.nested("command")["getMore"] != nil {
+                    let number = try #require(operation["opid"])
+                    _ = try other.run(["killOp": 1, "op": number], database: "admin")
+                    killed += 1
+                }
+            }
+            #expect(try client.receive()?.document.errorCode == 11601)
+        }
+    }
 }

@@ -83,16 +83,6 @@ package final class TailWatch: Sendable {
         for wake in tail?.waiting.values.map({ $0 }) ?? [] { wake() }
     }
 
-    /// Wakes all who wait, with nothing to read: the server stops.
-    package func wakeAll() {
-        let wakes = state.withLock { state in
-            var wakes: [Wake] = []
-            for key in state.tails.keys { state.tails[key]?.grow(&wakes) }
-            return wakes
-        }
-        for wake in wakes { wake() }
-    }
-
     // MARK: Changes
 
     /// Begins to count the changes of a scope; `unwatch` ends it.

@@ -1,7 +1,7 @@
 // A live query as its client reads it: the result, then what becomes of it, in batches of events.
 
 package import BSON
-import Query
+package import Query
 import Storage
 import Synchronization
 
@@ -40,7 +40,8 @@ package final class LiveCursor: @unchecked Sendable {
 
     private let engine: RoostEngine
     private let request: LiveRequest
-    private let interrupt = Interrupt()
+    /// Ends it.
+    package let interrupt = Interrupt()
     private let projection: LiveProjection
     private var phase: Phase
     /// Replaced when the result is read anew.
@@ -62,6 +63,7 @@ package final class LiveCursor: @unchecked Sendable {
         self.request = request
         projection = LiveProjection(request.projection, request.filter)
         phase = .begins(reason: nil, known: request.resumeAfter)
+        interrupt.whenKilled { [weak self] in self?.close() }
     }
 
     deinit {
@@ -71,7 +73,6 @@ package final class LiveCursor: @unchecked Sendable {
     /// Makes the call that runs now, or the next one, throw `cursorKilled`, soon.
     package func kill() {
         interrupt.kill()
-        close()
     }
 
     private func close() {

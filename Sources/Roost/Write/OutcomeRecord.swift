@@ -10,7 +10,7 @@
 // A record is about statements with successive numbers. A later number of the session replaces all
 // of its records; what is older than a session lives is removed by age.
 
-import BSON
+package import BSON
 import Storage
 
 /// The session and number of a retryable write or a transaction.
@@ -307,6 +307,26 @@ extension RoostEngine {
         } catch {
             // The next pass tries again.
             noteOutcomesKept(DBError(engineFailure: error))
+        }
+    }
+}
+
+extension RoostEngine {
+    /// The number of the session's last retryable write or committed transaction, as far as it is
+    /// kept; nil without one. Also those of an earlier process.
+    package func lastNumber(of session: [UInt8]) throws(DBError) -> Int64? {
+        // The commit of a transaction is kept as the first statement.
+        let key = OutcomeRecord.key(RetryIdentity(session: session, number: 0), 0)
+        do {
+            let reader = try store.makeReader()
+            return try reader.read { transaction in
+                guard let bytes = try transaction.value(.outcomes, key.span.bytes) else {
+                    return nil
+                }
+                return DocumentView(bytes).value("n")?.int64
+            }
+        } catch {
+            throw DBError(engineFailure: error)
         }
     }
 }

@@ -51,9 +51,13 @@ package struct WriteRequest: Sendable {
         statements.append(.insert(collection: collection, document: start..<documents.count))
     }
 
-    /// What can end the request; nil for one that soon ends by itself, as plain inserts do.
-    package mutating func prepareInterrupt() -> Interrupt? {
-        if interrupt == nil, deadline != nil || statements.contains(where: \.mayTakeLong) {
+    /// What can end the request; nil for one that soon ends by itself, as plain inserts do where no
+    /// transaction is open that they might wait for.
+    package mutating func prepareInterrupt(_ engine: RoostEngine) -> Interrupt? {
+        if interrupt == nil,
+            deadline != nil || !engine.intents.isEmpty
+                || statements.contains(where: \.mayTakeLong)
+        {
             interrupt = Interrupt(deadline: deadline)
         }
         return interrupt

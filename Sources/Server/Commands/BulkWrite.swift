@@ -47,7 +47,7 @@ enum BulkWrite {
             kinds: kinds, errorsOnly: call.truth("errorsOnly") == true,
             batchSize: try call.cursorBatchSize(), core: call.core, owner: call.cursorOwner,
             concern: call.special.writeConcern)
-        let interrupt = request.prepareInterrupt()
+        let interrupt = request.prepareInterrupt(call.core.engine)
         let ticket = call.ticket()
         if let interrupt { call.mayEnd(interrupt) }
         call.core.engine.write(request) { outcome in

@@ -48,7 +48,7 @@ extension ReadFixture {
         request.transaction = transaction
         request.deadline = seconds.map { .now + .seconds($0) }
         for form in forms { try Self.statement(form, into: &request) }
-        _ = request.prepareInterrupt()
+        _ = request.prepareInterrupt(engine)
         let (engine, begun) = (engine, request)
         return Task {
             let result = await withCheckedContinuation { continuation in
