@@ -30,13 +30,16 @@ package final class ReaderPool: Sendable {
 
     private let queue = JobQueue()
     private let threads = BackgroundThreads()
-    /// For those that help; at most as many help at once.
+    /// How many threads may help at once.
+    let helpersMax: Int
+    /// Readers for those that help, as far as they aren't in use.
     private let helpers = Mutex<[Reader]>([])
 
     /// Starts `threads` threads, at least one, of which `helpers` may help at once.
     /// - Throws: StorageError when readers can't be had.
     package init(store: Store, threads count: Int, helpers helperCount: Int = 0) throws {
-        let readers = try (0..<max(0, min(helperCount, count))).map { _ in try store.makeReader() }
+        helpersMax = max(0, min(helperCount, count))
+        let readers = try (0..<helpersMax).map { _ in try store.makeReader() }
         helpers.withLock { $0 = readers }
         for _ in 0..<max(1, count) {
             let reader = try store.makeReader()
@@ -68,9 +71,6 @@ package final class ReaderPool: Sendable {
         case .closed: throw DBError(.interruptedAtShutdown, "The server is shutting down")
         }
     }
-
-    /// How many threads may help at once.
-    var helpersMax: Int { helpers.withLock(\.count) }
 
     /// Has an idle thread run `body` with a reader that shows the snapshot `snapshotID`; false, and
     /// nothing will be run, where none is idle, enough help already, or that snapshot is no longer

@@ -203,14 +203,15 @@ import Testing
             while try !alone.advance(fixture.reader, .slice) {}
             let read = fixture.engine.count(request)
             // As commands begin: on an event loop.
-            #expect(try !read.advance(fixture.reader, .inPlace))
-            while try !read.advance(
-                fixture.reader, ReadBudget(examinedMax: 50, nanosecondsMax: 10_000_000))
-            {}
+            var isDone = try read.advance(fixture.reader, .inPlace)
+            while !isDone {
+                isDone = try read.advance(
+                    fixture.reader, ReadBudget(examinedMax: 50, nanosecondsMax: 10_000_000))
+            }
             #expect(read.count == alone.count)
             #expect(
                 read.cursor.counters.documentsExamined == alone.cursor.counters.documentsExamined)
-            #expect(read.cursor.counters.parts > 1)
+            #expect(read.cursor.counters.parts > 1 || filter["_id"] != nil)
         }
     }
 
