@@ -41,14 +41,14 @@ package final class ReaderPool: Sendable {
     private let threads = BackgroundThreads()
     /// How many threads may help at once.
     let helpersMax: Int
-    /// For those that help, as far as none has them.
+    /// Readers for those that help, as far as they aren't in use.
     private let helpers = Mutex<[Reader]>([])
 
     /// Starts `threads` threads, at least one, of which `helpers` may help at once.
     /// - Throws: StorageError when readers can't be had.
     package init(store: Store, threads count: Int, helpers helperCount: Int = 0) throws {
-        let readers = try (0..<max(0, min(helperCount, count))).map { _ in try store.makeReader() }
-        helpersMax = readers.count
+        helpersMax = max(0, min(helperCount, count))
+        let readers = try (0..<helpersMax).map { _ in try store.makeReader() }
         helpers.withLock { $0 = readers }
         for _ in 0..<max(1, count) { Self.start(try store.makeReader(), threads, queue) }
         threads.start { [threads, queue] in

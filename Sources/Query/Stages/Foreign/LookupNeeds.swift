@@ -20,8 +20,9 @@ struct LookupNeeds {
             foreign = nil
             return
         }
-        // The field to join by serves where a batch is joined one by one after all.
-        var local: Set = [equality.localField.segments[0].name]
+        // The field to join by serves where a batch is joined one by one after all; what is
+        // replaced by the result gives it its place among the fields.
+        var local: Set = [equality.localField.segments[0].name, output.segments[0].name]
         var foreign: Set<[UInt8]> = []
         var readsWhole = false
         for path in paths {
@@ -39,17 +40,35 @@ struct LookupNeeds {
 }
 
 extension DocumentBatch {
-    /// Copies the fields of a document that `names` lists, in that order; all of it for nil. The
-    /// buffer is used again.
+    /// Copies the fields of a document that `names` lists, in the document's order; all of it for
+    /// nil. The buffer is used again.
     mutating func append(
         _ document: DocumentView, keeping names: [[UInt8]]?, _ buffer: inout DocumentWriter
     ) {
         guard let names else { return append(document) }
         buffer.removeAll()
         let start = buffer.openDocument()
-        for name in names {
-            if let value = document.value(name.span.bytes) {
-                buffer.append(name.span.bytes, value)
+        var foundCount = 0
+        for name in names where foundCount < 2 {
+            guard let value = document.value(name.span.bytes) else { continue }
+            foundCount += 1
+            if foundCount == 1 { buffer.append(name.span.bytes, value) }
+        }
+        guard foundCount < 2 else { return appendInOrder(document, names, &buffer) }
+        buffer.close(start)
+        let bytes = buffer.bytes
+        append(DocumentView(bytes.span.bytes))
+    }
+
+    private mutating func appendInOrder(
+        _ document: DocumentView, _ names: [[UInt8]], _ buffer: inout DocumentWriter
+    ) {
+        buffer.removeAll()
+        let start = buffer.openDocument()
+        var elements = document.makeIterator()
+        while let element = elements.next() {
+            for name in names where element.name.equals(name.span.bytes) {
+                buffer.append(element)
             }
         }
         buffer.close(start)
