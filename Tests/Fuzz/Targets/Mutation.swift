@@ -30,7 +30,8 @@ extension FuzzTarget {
     ) throws {
         var random = RandomSource(seed: seed)
         var pool = seeds
-        for _ in 0..<count where goOn() {
+        for _ in 0..<count {
+            guard goOn() else { return }
             let from = pool.isEmpty ? [] : pool[random.below(pool.count)]
             let input = mutated(from, seed: random.next(), bytesMax: bytesMax)
             let begin = ContinuousClock.now
