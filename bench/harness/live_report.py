@@ -4,6 +4,7 @@ import statistics
 from datetime import date
 
 from .live_plan import HELD, ROWS
+from .report import BUSY
 
 NAMES = {"roost": "Roost", "redis": "Redis pub/sub", "postgres": "PostgreSQL NOTIFY",
          "pocketbase": "PocketBase"}
@@ -52,10 +53,12 @@ def targets(medians):
     if matching:
         add(f"matching a write with {HELD:,} subscriptions, p99", "<= 10 us", f"{matching:.1f} us",
             matching <= 10)
-    small = medians.of("growth-100", "roost", "server_cpu")
-    large = medians.of("spread", "roost", "server_cpu")
+    small, large = (medians.of(row, "roost", "server_cpu")
+                    / max(1, medians.of(row, "roost", "commit_rate"))
+                    if medians.of(row, "roost", "server_cpu") else None
+                    for row in ("growth-100", "spread"))
     if small and large:
-        add("server CPU at 10,000 subscribers against 100, as many told of each commit", "< 2 x",
+        add("server CPU a commit at 10,000 subscribers against 100, as many told of each", "< 2 x",
             f"{large / small:.2f} x", large < 2 * small)
     return lines
 
@@ -86,7 +89,10 @@ def markdown(run):
         "# Deliveries: live queries and their peers", "",
         f"Written by `bench/live` on {date.today()}: {run['machine']}; "
         f"{run['rounds']} round{'s' if run['rounds'] > 1 else ''} of {run['seconds']:g} s, "
-        "medians. bench/README.md says how.", "",
+        "medians. bench/README.md says how."
+        + (f" The machine was busy with other things (load {run['busy']:.1f} before): the figures "
+           "of one row can be compared with care, those of different rows hardly."
+           if run["busy"] > BUSY else ""), "",
         ", ".join(f"{NAMES[name]} {version}" for name, version in run["versions"].items()), "",
         *table(medians), "",
         "p50 and p99: from the commit's acknowledgement to the moment when a subscriber has the "
