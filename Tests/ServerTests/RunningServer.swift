@@ -16,6 +16,9 @@ enum RunningServer {
         options.listen = [ServerOptions.Address(host: "127.0.0.1", port: 0)]
         options.socketFolder = nil
         options.eventLoops = 2
+        // All tests run at once: a client may come to its next step after a minute.
+        options.timeouts.handshakeSeconds = 1_800
+        options.timeouts.stalledFrameSeconds = 1_800
         change(&options)
         var template = Array("/tmp/roost-server-test-XXXXXX".utf8CString)
         guard let made = mkdtemp(&template) else { throw ClientError(description: "no folder") }

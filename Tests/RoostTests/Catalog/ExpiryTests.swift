@@ -10,7 +10,7 @@ import Testing
     private static func date(_ millis: Int64) -> Value { .date(millis) }
 
     @Test func deletesWhatIsOlder() async throws {
-        let fixture = try ReadFixture()
+        let fixture = try ReadFixture { $0.tidiesUp = false }
         try await fixture.createIndex(
             Self.names, ["key": ["at": 1], "name": "at", "expireAfterSeconds": 10])
         try await fixture.insert(
@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test func partialAndHiddenIndexesExpireWhatTheyHold() async throws {
-        let fixture = try ReadFixture()
+        let fixture = try ReadFixture { $0.tidiesUp = false }
         try await fixture.createIndex(
             Self.names,
             [
@@ -45,7 +45,7 @@ import Testing
     }
 
     @Test func collModChangesWhen() async throws {
-        let fixture = try ReadFixture()
+        let fixture = try ReadFixture { $0.tidiesUp = false }
         try await fixture.createIndex(Self.names, ["key": ["at": 1], "name": "at"])
         try await fixture.insert(Self.names, [["_id": 1, "at": Self.date(0)]])
         #expect(fixture.engine.deleteExpired(at: 100_000) == 0)
@@ -61,7 +61,7 @@ import Testing
     }
 
     @Test func clusteredCollectionsExpireByTheirID() async throws {
-        let fixture = try ReadFixture()
+        let fixture = try ReadFixture { $0.tidiesUp = false }
         try await withCheckedThrowingContinuation { continuation in
             fixture.engine.createCollection(
                 Self.names,
@@ -79,7 +79,7 @@ import Testing
     }
 
     @Test func measurementsExpireByTheirTime() async throws {
-        let fixture = try ReadFixture()
+        let fixture = try ReadFixture { $0.tidiesUp = false }
         try await fixture.create(
             Self.names,
             ["expireAfterSeconds": .int64(10), "timeseries": ["timeField": "t"]])

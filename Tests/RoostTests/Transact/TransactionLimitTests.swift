@@ -101,7 +101,7 @@ import Testing
         fixture.engine.retention.current.ageSecondsMax = 0
         try await fixture.insert(Self.namespace, [["_id": 1]])
         try await fixture.insert(Self.namespace, [["_id": 2]])
-        let later = LogicalClock.wallMillis + 10_000
+        let later = LogicalClock.wallMillis + 3_600_000
         fixture.engine.trimLog(at: later)
         let before = try Self.logEntries(fixture)
         let transaction = try fixture.engine.beginTransaction()
