@@ -77,9 +77,7 @@ private struct SectionParser {
                     "the command's document has \(range.count) bytes, "
                         + "above the limit of \(WireLimits.commandBytesMax)")
             }
-            try validate(
-                document: span.extracting(range),
-                depthMax: Limits.nestingDepthMax + WireLimits.commandNestingExtra)
+            try validate(document: span.extracting(range))
             body = range
             offset = range.upperBound
         case 1:

@@ -11,7 +11,7 @@ package enum WireLimits {
     /// Unprocessed bytes beyond the message being awaited above which a connection's reading
     /// pauses.
     package static let readAheadBytesMax = 1 << 20
-    /// How much deeper than a stored document a command that carries it may nest.
+    /// How much deeper than a stored document those of a sequence may nest, which carry them.
     package static let commandNestingExtra = 8
     /// Largest document of a command or reply, in bytes.
     package static let commandBytesMax = Limits.documentBytesMax + Limits.documentOverheadBytesMax
