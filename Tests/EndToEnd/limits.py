@@ -110,15 +110,16 @@ def commands():
         "$sum": [MANY]}}})
     yield "$eq of large values", expression({"$map": {"input": {"$range": [0, 100_000]}, "in": {
         "$eq": [MANY, MANY]}}})
+    yield "createIndexes", {"createIndexes": "docs", "indexes": [
+        {"name": "tags", "key": {"tags": 1, "k": 1}}, {"name": "wild", "key": {"$**": 1}}]}
+    yield "validate", {"validate": "docs", "full": True}
+    # Last: what they change before their limit stays, and would leave the builds less to do.
     yield "multi-update", {
         "update": "docs", "updates": [{"q": {"n": 0}, "u": {"$inc": {"n": 1}}, "multi": True}]}
     yield "many updates", {
         "update": "docs",
         "updates": [{"q": {"k": -i}, "u": {"$inc": {"n": 1}}} for i in range(1, 1000)]}
     yield "multi-delete", {"delete": "docs", "deletes": [{"q": {"n": {"$gte": 0}}, "limit": 0}]}
-    yield "createIndexes", {"createIndexes": "docs", "indexes": [
-        {"name": "tags", "key": {"tags": 1, "k": 1}}, {"name": "wild", "key": {"$**": 1}}]}
-    yield "validate", {"validate": "docs", "full": True}
 
 
 def in_time(client):
