@@ -48,6 +48,7 @@ WRONG = [
     (["--replica-set", "rs0", "--advertise", ":27017"], {}, "--advertise takes HOST:PORT"),
     (["--advertise", "host:27017"], {}, "--advertise needs --replica-set"),
     ([], {"REPLICA_SET": "rs0", "ADVERTISE": "host"}, "ROOST_ADVERTISE takes HOST:PORT"),
+    (["--replica-set", ""], {}, "--replica-set takes a name without spaces"),
     (["--replica-set", "a b"], {}, "--replica-set takes a name without spaces"),
     (["--log-level", "loud"], {}, "--log-level takes one of trace, debug"),
     ([], {"LOG_LEVEL": "loud"}, "ROOST_LOG_LEVEL takes one of trace, debug"),
