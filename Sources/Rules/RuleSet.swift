@@ -24,6 +24,8 @@ package final class RuleSet: Sendable {
     let bindingProblems: [RulesProblem]
     /// Which functions each function calls, by number.
     let calls: [[Int32]]
+    /// Whether functions may be those of a module that isn't there.
+    let lacksModules: Bool
     /// Functions that allow statements call themselves.
     let roots: Set<Int32>
 
@@ -61,6 +63,7 @@ package final class RuleSet: Sendable {
             return Parsed(rules: nil, problems: problems + [error], files: parser.syntax.files)
         }
         var binder = RulesBinder(parser.syntax, limits: limits)
+        binder.lacksModules = problems.contains { $0.code == .unknownModule }
         binder.bind()
         problems += binder.problems
         problems.sort { ($0.range.file, $0.range.start) < ($1.range.file, $1.range.start) }
@@ -110,6 +113,7 @@ package final class RuleSet: Sendable {
         bindingProblems = problems
         calls = binder.calls.map { $0.map(\.function) }
         roots = binder.roots
+        lacksModules = binder.lacksModules
         methods = syntax.texts.map { BuiltinMethod(rawValue: $0) }
         members = syntax.texts.map { KnownMember(rawValue: $0) }
         var patterns: [Int32: RulesPattern] = [:]

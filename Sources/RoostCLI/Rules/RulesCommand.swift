@@ -14,7 +14,7 @@ struct RulesCommand: ParsableCommand {
               roost rules check firestore.rules
               roost rules test ./rules --html coverage.html
             """,
-        subcommands: [RulesCheck.self])
+        subcommands: [RulesCheck.self, RulesTest.self])
 }
 
 /// Reads rules files for the subcommands.

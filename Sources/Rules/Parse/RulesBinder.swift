@@ -13,6 +13,9 @@ struct RulesBinder {
     /// Functions that allow statements call.
     private(set) var roots: Set<Int32> = []
 
+    /// Whether a module is missing: then its functions aren't called unknown.
+    var lacksModules = false
+
     private let limits: RulesLimits
     private var scopes: [[TextID: Int32]] = []
     private var captures: [TextID] = []
@@ -226,6 +229,7 @@ struct RulesBinder {
     }
 
     private mutating func warnUnknown(function name: String, at range: SourceRange) {
+        guard !lacksModules else { return }
         var message = "there is no function '\(name)', so this is always an error"
         if BuiltinFunction.absent.contains(name) {
             message += "; it is documented, but Firestore has none either"
