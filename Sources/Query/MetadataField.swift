@@ -67,6 +67,16 @@ package enum MetadataField {
         }
     }
 
+    /// The error for metadata that the query doesn't have.
+    static func unavailable(_ kind: String) -> DBError {
+        let reason =
+            kind.hasPrefix("deleted")
+            ? ": it is that of deleted documents, which a read sees with withDeleted or onlyDeleted"
+            : ""
+        return .location(
+            40218, "query requires \(kind) metadata, but it is not available" + reason)
+    }
+
     /// An expression that gives the field of a document under way.
     static func expression(_ field: String) -> Document {
         Document { writer in

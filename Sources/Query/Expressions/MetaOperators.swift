@@ -31,7 +31,7 @@ enum MetaOperators {
         switch name {
         case "textScore", "geoNearDistance", "geoNearPoint", "score", "scoreDetails", "deletedAt",
             "deletedBy":
-            throw .location(40218, "query requires \(name) metadata, but it is not available")
+            throw MetadataField.unavailable(name)
         default: return program.add(.missing)
         }
     }

@@ -108,9 +108,7 @@ package struct SortPattern: Sendable {
                     "Illegal key in $sort specification: an object "
                         + "other than {$meta: …}")
             }
-            throw DBError(
-                DBError.Code(rawValue: 40218),
-                "query requires \(meta.value.text) metadata, but it is not available")
+            throw MetadataField.unavailable(meta.value.text)
         }
         let direction: Int64?
         switch value.type {

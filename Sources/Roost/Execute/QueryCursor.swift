@@ -273,6 +273,7 @@ package final class QueryCursor: @unchecked Sendable {
         var chosen: QueryPlan
         if let now, !source.readsNothing {
             collection = now
+            if filter.needsIndexes, source.scope != .live { throw Planner.deletedHaveNoIndexes }
             filter = try filter.bound(to: now)
             nearSearch = NearSearch(filter, source)
             chosen = try choosePlan(now, transaction)

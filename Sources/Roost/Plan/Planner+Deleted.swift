@@ -34,12 +34,7 @@ extension Planner {
     }
 
     private func checkDeleted() throws(DBError) {
-        if try SpecialDemand(conjuncts) != nil {
-            throw DBError(
-                .badValue,
-                "$text, $near and $nearSphere need an index, and indexes hold live documents only: "
-                    + "leave withDeleted and onlyDeleted out")
-        }
+        if try SpecialDemand(conjuncts) != nil { throw Self.deletedHaveNoIndexes }
         let isNamed =
             switch question.hint {
             case nil, .natural?: false
@@ -53,6 +48,12 @@ extension Planner {
                     + "withDeleted and onlyDeleted a hint may only be \"_id_\" or {$natural: 1}")
         }
     }
+
+    /// The error for a condition that only an index answers.
+    static let deletedHaveNoIndexes = DBError(
+        .badValue,
+        "$text, $near and $nearSphere need an index, and indexes hold live documents only: leave "
+            + "withDeleted and onlyDeleted out")
 
     /// The collection's part of the trash.
     private func trashPlan() -> QueryPlan {

@@ -9,11 +9,16 @@ enum TrashTable {
         _ id: TrashID, _ transaction: borrowing T
     ) throws -> TrashTotals {
         let key = TrashKey.entry(.totals, id)
-        guard let entry = try transaction.value(.trash, key.span.bytes) else {
+        do throws(StorageError) {
+            guard let entry = try transaction.value(.trash, key.span.bytes) else {
+                return TrashTotals()
+            }
+            if let totals = TrashTotals(entry) { return totals }
+        } catch .noSuchTable {
+            // A folder of an earlier release that can't be written.
             return TrashTotals()
         }
-        guard let totals = TrashTotals(entry) else { throw TrashRecord.damaged }
-        return totals
+        throw TrashRecord.damaged
     }
 
     /// How much there is of all collections. O(collections that have deleted documents).
