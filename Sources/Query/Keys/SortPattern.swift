@@ -49,8 +49,9 @@ package struct SortPattern: Sendable {
                 let field = MetadataField.name(
                     ofMeta: meta.value.text, metadata.subtracting(.sortKey))
             {
-                parts.append(
-                    Part(path: FieldPath(field), descending: field == MetadataField.textScore))
+                // The best first, and the newest.
+                let descending = [MetadataField.textScore, MetadataField.deletedAt].contains(field)
+                parts.append(Part(path: FieldPath(field), descending: descending))
                 continue
             }
             let descending = try parseDirection(element.value)

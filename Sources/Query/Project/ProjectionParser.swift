@@ -256,7 +256,7 @@ struct ProjectionParser {
         case "sortKey":
             throw DBError(.badValue, "cannot use sortKey $meta projection without a sort")
         case "textScore", "geoNearDistance", "geoNearPoint", "score", "scoreDetails",
-            "timeseriesBucketMinTime", "timeseriesBucketMaxTime":
+            "deletedAt", "deletedBy", "timeseriesBucketMinTime", "timeseriesBucketMaxTime":
             throw Self.unavailable(kind)
         case "indexKey", "recordId", "randVal": try insert(path, .nothing)
         default: throw .location(17308, "Unsupported argument to $meta: \(kind)")
