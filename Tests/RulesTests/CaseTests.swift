@@ -59,7 +59,8 @@ import Testing
     }
 
     @Test func faultsAndGaps() throws {
-        let (run, coverage) = try Self.run("allow nobody get users/a\ndeny a get users/a\nallow a get users/a hide []")
+        let (run, coverage) = try Self.run(
+            "allow nobody get users/a\ndeny a get users/a\nallow a get users/a hide []")
         #expect(run.faultCount == 3)
         #expect(run.results[0].fault?.contains("should be allowed\ndenied: get") ?? false)
         #expect(run.results[2].fault == "should hide [], and hides [\"salary\"]")
@@ -72,7 +73,8 @@ import Testing
 
     @Test(arguments: [
         ("fly", 1, "expected allow, deny"), ("\n\nallow alice fly users/a", 3, "expected get"),
-        ("allow alice get users", 1, "no path of a document"), ("data users/a {", 1, "isn't closed"),
+        ("allow alice get users", 1, "no path of a document"),
+        ("data users/a {", 1, "isn't closed"),
         ("data users/a {\"a\": }", 1, "line 1"), ("allow a get users/b x", 1, "the line's end"),
         ("time noon", 1, "is no time"), ("allow", 1, "a user's id"),
         ("allow a list users {\"where\": 1}", 1, "not 'where'"),

@@ -33,7 +33,10 @@ import Testing
         ("id.isString()", ["3:1 warning unknown-method", "3:1 warning never-allows"]),
         ("id.keys().size() == 1", ["3:1 warning unknown-method", "3:1 warning never-allows"]),
         ("request.foo == 1", ["3:1 warning unknown-member", "3:1 warning never-allows"]),
-        ("request.resource.title == 1", ["3:1 warning unknown-member", "3:1 warning never-allows"]),
+        (
+            "request.resource.title == 1",
+            ["3:1 warning unknown-member", "3:1 warning never-allows"]
+        ),
         ("request.auth.email == id", ["3:1 warning unknown-member", "3:1 warning never-allows"]),
         ("request.query.owner == id", ["3:1 warning unknown-member", "3:1 warning never-allows"]),
         ("id.size == 1", ["3:1 warning unknown-member", "3:1 warning never-allows"]),
@@ -43,8 +46,14 @@ import Testing
         ("[id] + ['a'] == [id]", ["3:1 warning wrong-type", "3:1 warning never-allows"]),
         ("id && true", ["3:1 warning wrong-type", "3:1 warning never-allows"]),
         ("id", ["3:1 warning wrong-type", "3:1 warning never-allows"]),
-        ("request.resource.data.diff(resource.data).affectedKeys().hasOnly('a')", ["3:66 warning wrong-type", "3:1 warning never-allows"].sorted()),
-        ("['a'].hasAny(request.resource.data.diff(resource.data).affectedKeys())", ["3:1 warning never-allows", "3:14 warning wrong-type"]),
+        (
+            "request.resource.data.diff(resource.data).affectedKeys().hasOnly('a')",
+            ["3:66 warning wrong-type", "3:1 warning never-allows"].sorted()
+        ),
+        (
+            "['a'].hasAny(request.resource.data.diff(resource.data).affectedKeys())",
+            ["3:1 warning never-allows", "3:14 warning wrong-type"]
+        ),
         ("exists('a')", ["3:1 warning never-allows", "3:8 warning wrong-type"].sorted()),
         ("id.matches('(')", ["3:12 warning bad-regex"]),
         ("id is text", ["3:1 warning unknown-type", "3:1 warning never-allows"]),
@@ -66,16 +75,36 @@ import Testing
         ("function f() { return true; }", ["4:14 warning unused-function"]),
         ("function f() { return g(); } function g() { return f(); }", ["4:53 error recursion"]),
         ("function f() { return f(); }", ["4:27 error recursion"]),
-        ("function id() { let x = 1; return true; } match /b/{c} { allow get: if id(); }",
-            ["4:25 warning unused-let", "4:62 warning allows-everyone"]),
-        ("function f() { return 1 == 1; } function f() { return 2; }",
-            ["4:14 warning unused-function", "4:46 warning duplicate", "4:46 warning unused-function"]),
+        (
+            "function id() { let x = 1; return true; } match /b/{c} { allow get: if id(); }",
+            ["4:25 warning unused-let", "4:62 warning allows-everyone"]
+        ),
+        (
+            "function f() { return 1 == 1; } function f() { return 2; }",
+            [
+                "4:14 warning unused-function", "4:46 warning duplicate",
+                "4:46 warning unused-function",
+            ]
+        ),
     ])
     func functions(_ functions: String, _ expected: [String]) {
         let found = Self.findings(
             Self.rules("request.auth != null", functions: functions))
-        #expect(found.map { $0.split(separator: " ").dropFirst().joined(separator: " ") }.sorted()
-            == expected.map { $0.split(separator: " ").dropFirst().joined(separator: " ") }.sorted())
+        #expect(
+            found.map { $0.split(separator: " ").dropFirst().joined(separator: " ") }.sorted()
+                == expected.map { $0.split(separator: " ").dropFirst().joined(separator: " ") }
+                .sorted())
+    }
+
+    /// Long chains of calls of deep expressions don't overflow the stack.
+    @Test func depth() {
+        let open = String(repeating: "[", count: 95)
+        let close = String(repeating: "]", count: 95)
+        let functions = (0..<21).map { number in
+            "function f\(number)() { return \(open)\(number < 20 ? "f\(number + 1)()" : "1")\(close); }"
+        }.joined(separator: "\n")
+        let found = Self.findings(Self.rules("f0().size() == 1", functions: functions))
+        #expect(found.isEmpty)
     }
 
     @Test func overlaps() {

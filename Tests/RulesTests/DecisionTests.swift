@@ -85,7 +85,8 @@ import Testing
     }
 
     @Test func options() throws {
-        let rules = try Self.rules("option mode = 'filter'; match /a/{b} { option limit = '9/h per user'; }")
+        let rules = try Self.rules(
+            "option mode = 'filter'; match /a/{b} { option limit = '9/h per user'; }")
         #expect(rules.filters)
         let option = try #require(rules.syntax.matches[0].options.first)
         guard case .limit(let limit) = option.value else {
@@ -135,17 +136,47 @@ import Testing
         let functions = (0..<21).map { number in
             "function f\(number)() { return \(open)\(number < 20 ? "f\(number + 1)()" : "1")\(close); }"
         }.joined(separator: "\n")
-        let body = "match /databases/{db}/documents { \(functions) match /a/{b} { allow get: if f0() == 1; } }"
+        let body =
+            "match /databases/{db}/documents { \(functions) match /a/{b} { allow get: if f0() == 1; } }"
         let decision = try Self.rules(body).decide(RuleRequest(.get, ["a", "b"]))
         #expect(decision.failure?.message.contains("too complex") ?? false)
     }
 
+    /// What users write may be large: comparing it takes no quadratic time.
+    @Test func largeValues() throws {
+        var writer = DocumentWriter()
+        let start = writer.openDocument()
+        let map = writer.openDocument("map")
+        for number in 0..<4_000 { writer.append("field\(number)", Int32(number)) }
+        writer.close(map)
+        let list = writer.openArray("list")
+        for number in 0..<4_000 {
+            let entry = writer.openDocument("\(number)")
+            writer.append("n", Int32(number))
+            writer.close(entry)
+        }
+        writer.close(list)
+        writer.close(start)
+        let large = Document(copying: DocumentView(writer.bytes.span.bytes))
+        for expression in [
+            "request.resource.data.map == resource.data.map",
+            "request.resource.data.list.hasAll(resource.data.list)",
+            "request.resource.data.list.toSet() == resource.data.list.toSet()",
+            "request.resource.data.diff(resource.data).unchangedKeys().size() == 2",
+        ] {
+            #expect(try evaluated(expression, resource: large, data: large) == "true")
+        }
+    }
+
     @Test func waysToMatch() throws {
-        let many = String(repeating: "match /{x=**}/a { ", count: 9) + "allow get: if false;"
+        let many =
+            String(repeating: "match /{x=**}/a { ", count: 9) + "allow get: if false;"
             + String(repeating: "}", count: 9)
         let rules = try Self.rules(many)
         let path = Array(repeating: "a", count: 96)
-        #expect(rules.decide(RuleRequest(.get, path)).failure?.message.contains("too many ways") ?? false)
+        #expect(
+            rules.decide(RuleRequest(.get, path)).failure?.message.contains("too many ways")
+                ?? false)
     }
 
     // MARK: Lookups
@@ -169,11 +200,26 @@ import Testing
         ("getAfter(/databases/$(database)/documents/u/a).data.n", "2"),
         ("exists(/databases/$(database)/documents/u/b)", "false"),
         ("existsAfter(/databases/$(database)/documents/u/b)", "true"),
-        ("get(/databases/$(database)/documents/u/b)", "error: There is no document /databases/(default)/documents/u/b; ask exists() before get()."),
-        ("get(/databases/$(database)/documents/u).data", "error: /databases/(default)/documents/u is no path of a document: /databases/$(database)/documents/COLLECTION/ID."),
-        ("get(/u/a).data", "error: /u/a is no path of a document: /databases/$(database)/documents/COLLECTION/ID."),
-        ("get('u/a')", "error: Unsupported operation error. Received: get(string). Expected: get(path)."),
-        ("get(request.path)", "error: There is no document /databases/(default)/documents/things/one; ask exists() before get()."),
+        (
+            "get(/databases/$(database)/documents/u/b)",
+            "error: There is no document /databases/(default)/documents/u/b; ask exists() before get()."
+        ),
+        (
+            "get(/databases/$(database)/documents/u).data",
+            "error: /databases/(default)/documents/u is no path of a document: /databases/$(database)/documents/COLLECTION/ID."
+        ),
+        (
+            "get(/u/a).data",
+            "error: /u/a is no path of a document: /databases/$(database)/documents/COLLECTION/ID."
+        ),
+        (
+            "get('u/a')",
+            "error: Unsupported operation error. Received: get(string). Expected: get(path)."
+        ),
+        (
+            "get(request.path)",
+            "error: There is no document /databases/(default)/documents/things/one; ask exists() before get()."
+        ),
         ("getAfter(request.path).data.n", "7"), ("existsAfter(request.path)", "true"),
         ("exists(/databases/$(database)/documents/broken/x) || true", "error: the disk is gone"),
     ])
@@ -189,8 +235,10 @@ import Testing
                 .joined(separator: " && ")
         }
         func decide(_ count: Int, isOfMany: Bool = false) throws -> RuleDecision {
-            try Self.rules("match /databases/{db}/documents/a/{b} { allow get: if \(condition(count)); }")
-                .decide(RuleRequest(.get, ["a", "b"], isOfMany: isOfMany))
+            try Self.rules(
+                "match /databases/{db}/documents/a/{b} { allow get: if \(condition(count)); }"
+            )
+            .decide(RuleRequest(.get, ["a", "b"], isOfMany: isOfMany))
         }
         #expect(try decide(10).isAllowed)
         #expect(try decide(11).failure?.message.contains("more than 10 documents") ?? false)

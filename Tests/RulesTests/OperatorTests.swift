@@ -51,13 +51,20 @@ import Testing
         ("[1][1]", "error: Index out of bound error. Index: [1] , size: [1]."),
         ("[1][-1]", "error: Index out of bound error. Index: [-1] , size: [1]."),
         ("[1, 2][0:0]", "error: Index out of bound error. Index: [-1] , size: [2]."),
-        ("[1, 2][1:1]", "[]"), ("[1, 2, 3][2:1]", "error: Illegal range error. From index: [2] , To index: [1]."),
+        ("[1, 2][1:1]", "[]"),
+        ("[1, 2, 3][2:1]", "error: Illegal range error. From index: [2] , To index: [1]."),
         ("{'a': 5}['b']", "error: Property b is undefined on object."),
         ("{'a': 1}.a", "1"), ("null.a", "error: Null value error."),
         ("'é'.size()", "1"), ("'😀'.size()", "2"), ("'\\u00e9' == 'é'", "true"),
         // Types are strict.
-        ("1 + '1'", "error: Unsupported operation error. Received: int + string. Expected: int + int, float + float, string + string, timestamp + duration, duration + duration."),
-        ("[1] < [2]", "error: Unsupported operation error. Received: list < list. Expected: int < int, float < float, string < string, timestamp < timestamp, duration < duration."),
+        (
+            "1 + '1'",
+            "error: Unsupported operation error. Received: int + string. Expected: int + int, float + float, string + string, timestamp + duration, duration + duration."
+        ),
+        (
+            "[1] < [2]",
+            "error: Unsupported operation error. Received: list < list. Expected: int < int, float < float, string < string, timestamp < timestamp, duration < duration."
+        ),
         ("1 && true", "error: Unsupported operation error. Received: int. Expected: bool."),
         ("nothing", "error: Variable not found error: Name: [nothing]."),
         ("nothing()", "error: Function not found error: Name: [nothing]."),
@@ -86,18 +93,23 @@ import Testing
 
     /// What requests and documents show.
     @Test(arguments: [
-        ("request.method", "\"create\""), ("request.path", "/databases/(default)/documents/things/one"),
+        ("request.method", "\"create\""),
+        ("request.path", "/databases/(default)/documents/things/one"),
         ("request.auth.uid", "\"alice\""), ("request.auth.token.role", "\"admin\""),
         ("request.auth.token.get('none', 7)", "7"), ("resource", "null"), ("id", "\"one\""),
         ("database", "\"(default)\""), ("request.resource.id", "\"one\""),
         ("request.resource.__name__ == request.path", "true"),
-        ("request.resource.data.keys()", "[\"bin\", \"date\", \"dec\", \"doc\", \"id\", \"list\", \"n\", \"place\", \"x\"]"),
+        (
+            "request.resource.data.keys()",
+            "[\"bin\", \"date\", \"dec\", \"doc\", \"id\", \"list\", \"n\", \"place\", \"x\"]"
+        ),
         ("request.resource.data._id", "error: Property _id is undefined on object."),
         ("'_id' in request.resource.data", "false"), ("request.resource.data.size()", "9"),
         ("request.resource.data.n is int", "true"), ("request.resource.data.x", "1.5"),
         ("request.resource.data.date.year()", "2020"), ("request.resource.data.dec", "2.5"),
         ("request.resource.data.id", "\"0123456789abcdef01234567\""),
-        ("request.resource.data.place.latitude()", "2.0"), ("request.resource.data.bin.size()", "2"),
+        ("request.resource.data.place.latitude()", "2.0"),
+        ("request.resource.data.bin.size()", "2"),
         ("request.resource.data.list[1].a", "\"z\""), ("request.resource.data.list.size()", "2"),
         ("request.resource.data.doc.b.c", "true"), ("1 in request.resource.data.list", "true"),
         ("request.resource.data.doc", "{\"b\": {\"c\": true}}"),
