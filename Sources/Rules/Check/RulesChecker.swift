@@ -27,7 +27,7 @@ package struct RulesChecker {
         }
         var checker = RulesChecker(rules)
         checker.checkFile()
-        for function in rules.syntax.functions.indices {
+        for function in checker.calleesFirst() {
             _ = checker.inference.knowledge(ofFunction: function)
             checker.checkLets(of: function)
         }
@@ -41,6 +41,22 @@ package struct RulesChecker {
                 ($0.range.file, $0.range.start, $0.range.end)
                     < ($1.range.file, $1.range.start, $1.range.end)
             }, files: parsed.files)
+    }
+
+    /// All functions, each behind those that it calls, so that inferring one never goes into
+    /// another: chains of calls times nested expressions would be deep.
+    private func calleesFirst() -> [Int] {
+        var order: [Int] = []
+        var known = [Bool](repeating: false, count: rules.calls.count)
+        /// As deep as chains of calls are long.
+        func visit(_ function: Int) {
+            guard !known[function] else { return }
+            known[function] = true
+            for callee in rules.calls[function] { visit(Int(callee)) }
+            order.append(function)
+        }
+        for function in rules.calls.indices { visit(function) }
+        return order
     }
 
     private mutating func warn(

@@ -401,9 +401,13 @@ struct TypeInference {
             if function == .debug {
                 warn(.testOnly, id, "debug() is for tests; Firestore refuses it in production")
             }
+            var isPossible = true
             for ((argument, known), types) in zip(given, function.argumentTypes) {
-                _ = expect(known, types, argument, "\(function.rawValue)() takes \(types.text)")
+                let usable = expect(
+                    known, types, argument, "\(function.rawValue)() takes \(types.text)")
+                isPossible = isPossible && !usable.isEmpty
             }
+            guard isPossible else { return .failure }
             return Knowledge(function.resultTypes)
         }
     }

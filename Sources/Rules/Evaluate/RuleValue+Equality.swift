@@ -50,8 +50,11 @@ extension RuleValue {
         }
         if isMap, other.isMap, let left = entries, let right = other.entries {
             guard left.count == right.count else { return false }
+            let values = Dictionary(
+                right.map { (Array($0.key.utf8), $0.value) },
+                uniquingKeysWith: { first, _ in first })
             return left.allSatisfy { entry in
-                other.value(ofKey: entry.key).map {
+                values[Array(entry.key.utf8)].map {
                     entry.value.equals($0, inside, inside: inside)
                 } ?? false
             }
@@ -109,18 +112,28 @@ extension RuleValue {
         case .bool(let value): hasher.combine(value)
         case .int(let value): hasher.combine(Double(value))
         case .float(let value): hasher.combine(value)
-        case .string(let text): for unit in text.utf8 { hasher.combine(unit) }
+        // Texts of the same bytes are equal as strings, so they hash alike.
+        case .string(let text): hasher.combine(text)
         case .bytes(let bytes): hasher.combine(bytes)
         case .timestamp(let value): hasher.combine(value)
         case .duration(let value): hasher.combine(value)
         case .latlng(let value): hasher.combine(value)
-        case .path(let path): hasher.combine(path.segments.count)
+        case .path(let path): hasher.combine(path.text)
         case .set(let elements): hasher.combine(elements.count)
         case .list, .storedList:
             let elements = elements ?? []
             hasher.combine(elements.count)
-            for element in elements.prefix(8) { element.hashContent(into: &hasher) }
-        case .map, .storedMap, .resource: hasher.combine(entries?.count ?? 0)
+            for element in elements { element.hashContent(into: &hasher) }
+        case .map, .storedMap, .resource:
+            // Whatever the order of the keys.
+            var sum = 0
+            for entry in entries ?? [] {
+                var inner = Hasher()
+                inner.combine(entry.key)
+                entry.value.hashContent(into: &inner)
+                sum &+= inner.finalize()
+            }
+            hasher.combine(sum)
         case .mapDiff, .request: hasher.combine(1)
         }
     }

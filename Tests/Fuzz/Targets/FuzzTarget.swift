@@ -119,7 +119,7 @@ package struct FuzzTarget: Sendable, CustomStringConvertible {
 
     /// All targets but those of the executable's own parsers.
     package static let all: [FuzzTarget] =
-        bytesTargets + textTargets + queryTargets + engineTargets
+        bytesTargets + textTargets + rulesTargets + queryTargets + engineTargets
 
     /// The target of that name.
     package static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }
