@@ -52,6 +52,29 @@ private struct Person: Codable, Equatable, Sendable {
         }
     }
 
+    @Test func deletedDocumentsComeBack() throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let database = try Database(at: folder)
+        defer { database.close() }
+        let people = database.collection("app", "people", of: Person.self)
+        try people.keepDeleted()
+        try people.createIndex(["name": 1], unique: true)
+        try people.insert(contentsOf: [Person(name: "Ada", age: 36), Person(name: "Alan", age: 41)])
+        #expect(try people.delete([:]) == 2)
+        #expect(try people.count() == 0 && people.count(scope: .onlyDeleted) == 2)
+        #expect(try people.restore(["name": "Ada"]) == 1)
+        try people.insert(Person(name: "Alan", age: 1))
+        #expect(throws: DBError.self) { try people.restore([:]) }
+        let all = try people.find(sort: ["age": 1], scope: .withDeleted)
+        #expect(all.map(\.age) == [1, 36, 41])
+        #expect(try people.purge(["age": 41]) == 1)
+        try people.keepDeleted(for: "30d")
+        #expect(throws: DBError.self) { try people.keepDeleted(for: "soon") }
+        try people.stopKeepingDeleted()
+        try people.delete(["name": "Ada"])
+        #expect(try people.count(scope: .onlyDeleted) == 0)
+    }
+
     @Test func valuesSurviveAndReopen() throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let ada = Person(
