@@ -171,13 +171,18 @@ private final class SoundFile {
 
     /// Leaf pages with an entry of the table; older copies, which no snapshot shows, are among them.
     func leafPages(of table: TableID, in bytes: [UInt8]) -> [Int] {
-        let value = tables[table]?.first { $0.value.count == 100 }
+        // A key that another table has too may stand in a page of that one.
+        let others = tables.filter { $0.key != table }.values.joined().map(\.key)
+        let value = tables[table]?.first { $0.value.count == 100 && !others.contains($0.key) }
         guard let value else { return [] }
         // The node: sizes and flags, then key and value.
         let node = [UInt8](104).withHeader(key: value.key) + value.value
         return (2..<bytes.count / 4096).filter { page in
-            let span = bytes[page * 4096..<(page + 1) * 4096]
-            return span[span.startIndex + 10] == 0x02 && span.contains(run: node)
+            let start = page * 4096
+            guard bytes[start + 10] == 0x02, bytes[start + 11] == 0 else { return false }
+            // Nodes lie at the page's end; what was deleted still stands before them.
+            let nodes = start + Int(bytes[start + 14]) + Int(bytes[start + 15]) << 8
+            return nodes < start + 4096 && bytes[nodes..<start + 4096].contains(run: node)
         }
     }
 
