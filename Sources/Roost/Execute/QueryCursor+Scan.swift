@@ -91,6 +91,41 @@ extension QueryCursor {
         }
     }
 
+    /// Whether a scan stops behind an entry.
+    enum ScanStop {
+        case never
+        /// No more is wanted.
+        case forGood
+        /// `walk` knows where to go on.
+        case forNow(ReadStatus)
+    }
+
+    /// Whether a scan stops behind the entry at which `cursor` stands.
+    @inline(__always)
+    func stop(
+        behind acceptance: Acceptance, _ cursor: borrowing ReadTransaction.Cursor,
+        _ meter: inout BudgetMeter
+    ) -> ScanStop {
+        switch acceptance {
+        case .taken: break
+        case .takenBatchFull:
+            walk.suspend(cursor, isDone: true)
+            return .forNow(.batchFull)
+        case .refused:
+            walk.suspend(cursor, isDone: false)
+            return .forNow(.batchFull)
+        case .finished:
+            hasEnough = true
+            return .forGood
+        case .deferred:
+            walk.suspend(cursor, isDone: false)
+            return .forNow(.budgetSpent)
+        }
+        guard meter.spend() else { return .never }
+        walk.suspend(cursor, isDone: true)
+        return .forNow(.budgetSpent)
+    }
+
     /// The collection's own table. Nil at the end of the input.
     private func scanTable<Sink: DocumentSink>(
         _ scope: SliceScope, _ transaction: borrowing ReadTransaction, _ meter: inout BudgetMeter,
@@ -113,24 +148,10 @@ extension QueryCursor {
                     : try accept(DocumentView(Self.emptyDocument.span.bytes), scope, &sink)
                 if plan.deduplicates { note(cursor.key, acceptance) }
             }
-            switch acceptance {
-            case .taken: break
-            case .takenBatchFull:
-                walk.suspend(cursor, isDone: true)
-                return .batchFull
-            case .refused:
-                walk.suspend(cursor, isDone: false)
-                return .batchFull
-            case .finished:
-                hasEnough = true
-                return nil
-            case .deferred:
-                walk.suspend(cursor, isDone: false)
-                return .budgetSpent
-            }
-            if meter.spend() {
-                walk.suspend(cursor, isDone: true)
-                return .budgetSpent
+            switch stop(behind: acceptance, cursor, &meter) {
+            case .never: break
+            case .forGood: return nil
+            case .forNow(let status): return status
             }
             isFound = try walk.next(&cursor)
         }
@@ -153,24 +174,10 @@ extension QueryCursor {
             counters.keysExamined += 1
             let acceptance = try visit(
                 cursor.key, collection, scope, needsDocuments: needsDocuments, transaction, &sink)
-            switch acceptance {
-            case .taken: break
-            case .takenBatchFull:
-                walk.suspend(cursor, isDone: true)
-                return .batchFull
-            case .refused:
-                walk.suspend(cursor, isDone: false)
-                return .batchFull
-            case .finished:
-                hasEnough = true
-                return nil
-            case .deferred:
-                walk.suspend(cursor, isDone: false)
-                return .budgetSpent
-            }
-            if meter.spend() {
-                walk.suspend(cursor, isDone: true)
-                return .budgetSpent
+            switch stop(behind: acceptance, cursor, &meter) {
+            case .never: break
+            case .forGood: return nil
+            case .forNow(let status): return status
             }
             if let value = distinctSkip?.value(of: cursor.key) {
                 isFound = try walk.leap(over: value, &cursor)

@@ -21,24 +21,10 @@ extension QueryCursor {
             } else {
                 acceptance = try accept(DocumentView(none.span.bytes), scope, &sink)
             }
-            switch acceptance {
-            case .taken: break
-            case .takenBatchFull:
-                walk.suspend(cursor, isDone: true)
-                return .batchFull
-            case .refused:
-                walk.suspend(cursor, isDone: false)
-                return .batchFull
-            case .finished:
-                hasEnough = true
-                return nil
-            case .deferred:
-                walk.suspend(cursor, isDone: false)
-                return .budgetSpent
-            }
-            if meter.spend() {
-                walk.suspend(cursor, isDone: true)
-                return .budgetSpent
+            switch stop(behind: acceptance, cursor, &meter) {
+            case .never: break
+            case .forGood: return nil
+            case .forNow(let status): return status
             }
             isFound = try walk.next(&cursor)
         }
