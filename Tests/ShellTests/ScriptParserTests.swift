@@ -189,6 +189,12 @@ import Testing
         ("db.c.replaceOne({}, {$set: {a: 1}})", 5, false), ("db.c.deleteMany()", 5, false),
         ("db.c.insertOne()", 5, false), ("db.c.bulkWrite([{x: 1}])", 5, false),
         ("db.c.find({a: new Date('x')})", 14, false), ("db.c.explain()", 5, false),
+        ("db.c.find().length", 11, false), ("db.c.find().x.insertOne({})", 14, false),
+        ("db.c.find().drop", 11, false), ("db.c.find()['x']", 11, false),
+        ("db.c.aggregate([])[0]", 18, false), ("db.c.watch().x", 12, false),
+        ("db.getName().length", 12, false), ("db.c.findOne()[-1]", 14, false),
+        ("db.c.drop().d.find()", 14, false), ("db.c.insertOne({}).", 19, true),
+        ("db.c.findOne().a.b()", 17, false), ("db[5].find()", 2, false),
     ])
     func isRefusedThere(_ text: String, _ offset: Int, _ isIncomplete: Bool) {
         do throws(ScriptError) {
@@ -198,6 +204,64 @@ import Testing
             #expect(error.offset == offset, "\(text): \(error.message)")
             #expect(error.isIncomplete == isIncomplete, "\(text): \(error.message)")
         }
+    }
+
+    // What stands behind a call is part of its result, never of the collection's name.
+    static let paths: [(String, Document, [ResultStep])] = [
+        (
+            "db.a.b.findOne({}).x['y'][0].z", ["find": "a.b"],
+            [
+                .field("x"), .field("y"), .element(0), .field("z"),
+            ]
+        ),
+        ("db.c.find().toArray().length", ["find": "c"], [.field("length")]),
+        ("db.c.find().toArray()[2].a", ["find": "c"], [.element(2), .field("a")]),
+        ("db.c.insertOne({}).insertedId", ["insert": "c"], [.field("insertedId")]),
+        ("db.c.deleteMany({}).deletedCount;", ["delete": "c"], [.field("deletedCount")]),
+        ("db.c.drop().ok", ["drop": "c"], [.field("ok")]),
+        ("db.c.stats().totalIndexSize", ["collStats": "c"], [.field("totalIndexSize")]),
+        ("db.c.distinct('a').length", ["distinct": "c"], [.field("length")]),
+        (
+            "db.c.find().explain().queryPlanner", ["explain": ["find": "c"]],
+            [
+                .field("queryPlanner")
+            ]
+        ),
+        ("db.getCollection('x').y.findOne().z", ["find": "x.y"], [.field("z")]),
+        ("db.getSiblingDB('x').c.findOne()", ["find": "c"], []),
+        ("db.hello().ok", ["hello": 1], [.field("ok")]),
+    ]
+
+    @Test(arguments: paths.indices)
+    func pathsAreOfTheResult(_ index: Int) throws {
+        let (text, command, path) = Self.paths[index]
+        let request = try ScriptCommands.request(try ScriptParser.parse(text))
+        let name = try #require(command.keys.first)
+        #expect(request.command[name] == command[name], "\(text)")
+        #expect(request.path == path, "\(text)")
+    }
+
+    @Test(
+        arguments: [
+            ([.field("a")], ["b": [1, "xyz"]]), ([.field("a"), .field("b"), .element(0)], 1),
+            ([.field("a"), .field("b"), .field("length")], 2),
+            ([.field("a"), .field("b"), .element(1), .field("length")], 3),
+            ([.field("a"), .field("b"), .element(2)], nil), ([.field("z"), .field("y")], nil),
+            ([.field("a"), .element(0)], nil), ([], ["a": ["b": [1, "xyz"]]]),
+        ] as [([ResultStep], Value?)])
+    func partsAreFound(_ path: [ResultStep], _ expected: Value?) {
+        #expect(ResultPath.part(of: ["a": ["b": [1, "xyz"]]], at: path) == expected)
+    }
+
+    @Test(
+        arguments: [
+            ([.field("insertedId")], "7\n"), ([.field("acknowledged")], "true\n"),
+            ([.field("nope")], "undefined\n"),
+        ] as [([ResultStep], String)])
+    func partsOfRepliesAreShown(_ path: [ResultStep], _ expected: String) throws {
+        let text = try ReplyText(.table).text(
+            of: ["n": 1, "ok": 1.0], .inserted(isMany: false), path: path, [7])
+        #expect(text == expected)
     }
 
     static let values: [(String, Value)] = [

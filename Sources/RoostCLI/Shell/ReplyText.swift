@@ -11,27 +11,52 @@ struct ReplyText {
     }
 
     /// The text of a reply, a newline at its end.
-    /// - Parameter ids: the `_id`s of what the command inserted.
+    /// - Parameters:
+    ///   - path: the part that is wanted; empty for all.
+    ///   - ids: the `_id`s of what the command inserted.
     /// - Throws: a write's error, which comes in a reply that is otherwise fine.
     func text(
-        of reply: Document, _ answer: ShellRequest.Answer, _ ids: [Value]
+        of reply: Document, _ answer: ShellRequest.Answer, path: [ResultStep] = [], _ ids: [Value]
     ) throws(DBError) -> String {
         try Self.checkErrors(reply, answer)
+        let result = Self.result(reply, answer, ids)
+        guard path.isEmpty else { return part(ResultPath.part(of: result, at: path)) }
         switch answer {
-        case .field(let name): return (reply[name].map(Cell.text) ?? "") + "\n"
-        case .document(let name): return document(reply[name] ?? .null) + "\n"
-        case .list(let name):
-            guard case .array(let values)? = reply[name] else { return "" }
+        case .field: return (result == .null ? "" : Cell.text(result)) + "\n"
+        case .list:
+            guard case .array(let values) = result else { return "" }
             return values.map { Self.json($0) + "\n" }.joined()
-        case .inserted(let isMany):
-            let shown: Value = isMany ? Self.numbered(ids) : ids.first ?? .null
-            return fields([(isMany ? "insertedIds" : "insertedId", shown)])
-        case .updated: return updated(reply)
-        case .deleted: return fields([("deletedCount", reply["n"] ?? 0)])
-        case .bulk: return bulk(reply, ids)
+        case .document, .inserted, .updated, .deleted, .bulk: return document(result) + "\n"
         case .explanation where format == .table:
             return ExplainTree.text(of: reply, columns: Terminal.size.columns)
         default: return self.reply(reply)
+        }
+    }
+
+    /// The text of a part of a result; nil for one that isn't there.
+    func part(_ value: Value?) -> String {
+        switch value {
+        case nil: (format == .json ? "null" : "undefined") + "\n"
+        case .document?, .array?: document(value ?? .null) + "\n"
+        case let value?: (format == .json ? Self.json(value) : Cell.text(value)) + "\n"
+        }
+    }
+
+    /// What a command gives in mongosh's form, made of its reply.
+    private static func result(
+        _ reply: Document, _ answer: ShellRequest.Answer, _ ids: [Value]
+    ) -> Value {
+        switch answer {
+        case .field(let name), .document(let name), .list(let name): reply[name] ?? .null
+        case .inserted(let isMany):
+            fields([
+                isMany
+                    ? ("insertedIds", numbered(ids)) : ("insertedId", ids.first ?? .null)
+            ])
+        case .updated: updated(reply)
+        case .deleted: fields([("deletedCount", reply["n"] ?? 0)])
+        case .bulk: bulk(reply, ids)
+        default: .document(reply)
         }
     }
 
@@ -66,13 +91,12 @@ struct ReplyText {
         throw DBError(DBError.Code(rawValue: code), message + others + before)
     }
 
-    private func fields(_ list: [(String, Value)]) -> String {
-        document(
-            .document(
-                Document { writer in
-                    writer.append("acknowledged", true)
-                    for (name, value) in list { writer.append(name, value) }
-                })) + "\n"
+    private static func fields(_ list: [(String, Value)]) -> Value {
+        .document(
+            Document { writer in
+                writer.append("acknowledged", true)
+                for (name, value) in list { writer.append(name, value) }
+            })
     }
 
     /// `{"0": id, "1": id}`, as mongosh shows several.
@@ -83,7 +107,7 @@ struct ReplyText {
             })
     }
 
-    private func updated(_ reply: Document) -> String {
+    private static func updated(_ reply: Document) -> Value {
         var upserted: Value?
         if case .array(let list)? = reply["upserted"], case .document(let first)? = list.first {
             upserted = first["_id"]
@@ -96,9 +120,9 @@ struct ReplyText {
         ])
     }
 
-    private func bulk(_ reply: Document, _ ids: [Value]) -> String {
+    private static func bulk(_ reply: Document, _ ids: [Value]) -> Value {
         fields([
-            ("insertedCount", reply["nInserted"] ?? 0), ("insertedIds", Self.numbered(ids)),
+            ("insertedCount", reply["nInserted"] ?? 0), ("insertedIds", numbered(ids)),
             ("matchedCount", reply["nMatched"] ?? 0), ("modifiedCount", reply["nModified"] ?? 0),
             ("deletedCount", reply["nDeleted"] ?? 0), ("upsertedCount", reply["nUpserted"] ?? 0),
         ])

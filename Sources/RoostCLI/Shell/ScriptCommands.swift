@@ -27,8 +27,32 @@ enum ScriptCommands {
             request = try ScriptDatabase.request(first, calls)
         }
         if request.database == nil { request.database = chain.database }
+        try want(chain, &request)
         return request
     }
+
+    /// Takes over what the chain wants of the result, where that result has parts.
+    private static func want(
+        _ chain: ScriptChain, _ request: inout ShellRequest
+    ) throws(ScriptError) {
+        guard let last = chain.calls.last, !chain.path.isEmpty else { return }
+        switch request.answer {
+        case .changes, .text:
+            throw ScriptError(
+                offset: chain.pathOffset, message: "nothing may follow \(last.name)()")
+        case .rows where !arrays.contains(last.name):
+            throw ScriptError(
+                offset: chain.pathOffset,
+                message: "a cursor has no fields: .toArray() may follow, and behind it .length or "
+                    + "[number], or a method such as .limit()")
+        default: request.path = chain.path
+        }
+    }
+
+    /// Methods whose rows are an array, so that it has a length and elements.
+    private static let arrays: Set<String> = [
+        "toArray", "getIndexes", "getIndices", "getCollectionInfos",
+    ]
 
     private static func request(
         _ call: ScriptChain.Call, _ rest: ArraySlice<ScriptChain.Call>, _ collection: String,

@@ -25,6 +25,10 @@ struct ScriptChain {
     /// The collection behind `db`; nil for `db.runCommand(…)` and its like.
     var collection: String?
     var calls: [Call] = []
+    /// What is wanted of the last call's result: `.insertedId`, `[0].name`, `.length`.
+    var path: [ResultStep] = []
+    /// Where the path begins.
+    var pathOffset = 0
 }
 
 /// Parses one chain.
@@ -116,12 +120,19 @@ struct ScriptParser {
         var chain = ScriptChain()
         var names: [String] = []
         while true {
+            skipSpace()
+            let symbol = offset
             if take("[") {
-                guard case .string(let name) = try value() else {
-                    throw error("expected a collection's name in quotes")
-                }
+                let key = try value()
                 try expect("]")
-                names.append(name)
+                if !chain.calls.isEmpty {
+                    try want(Self.step(key, at: symbol), at: symbol, &chain)
+                } else if case .string(let name) = key {
+                    names.append(name)
+                } else {
+                    throw ScriptError(
+                        offset: symbol, message: "expected a collection's name in quotes")
+                }
                 continue
             }
             guard take(".") else { break }
@@ -129,8 +140,18 @@ struct ScriptParser {
             let start = offset
             let name = try name("a collection or a method")
             guard take("(") else {
-                names.append(name)
+                if chain.calls.isEmpty {
+                    names.append(name)
+                } else {
+                    try want(.field(name), at: symbol, &chain)
+                }
                 continue
+            }
+            guard chain.path.isEmpty else {
+                throw ScriptError(
+                    offset: start,
+                    message: "\(name)() can't be called on a part of a result: only fields and "
+                        + "[numbers] may follow there")
             }
             if Self.scripted.contains(name) {
                 throw ScriptError(
@@ -149,6 +170,29 @@ struct ScriptParser {
                 isIncomplete: false)
         }
         return chain
+    }
+
+    /// Adds a step to what is wanted of the result.
+    private func want(
+        _ step: ResultStep, at symbol: Int, _ chain: inout ScriptChain
+    ) throws(ScriptError) {
+        if chain.path.isEmpty { chain.pathOffset = symbol }
+        guard chain.path.count < Self.depthMax else {
+            throw ScriptError(offset: symbol, message: "a path has at most \(Self.depthMax) steps")
+        }
+        chain.path.append(step)
+    }
+
+    /// The step that `[key]` means.
+    private static func step(_ key: Value, at symbol: Int) throws(ScriptError) -> ResultStep {
+        switch key {
+        case .string(let name): return .field(name)
+        case .int32(let index) where index >= 0: return .element(Int(index))
+        default:
+            throw ScriptError(
+                offset: symbol, message: "[…] takes an element's number or a field's name in quotes"
+            )
+        }
     }
 
     /// Takes a call that only names a collection or a database; whether it was one.

@@ -43,6 +43,8 @@ struct ShellRequest {
     var database: String?
     /// Whether documents are shown indented, not as a table.
     var isPretty = false
+    /// The part of the result that is shown; empty for all of it.
+    var path: [ResultStep] = []
 
     /// The same with an `_id` in each document to be inserted, and these `_id`s: drivers make them,
     /// so that they are known.

@@ -155,7 +155,8 @@ final class ShellSession {
                 throw error
             }
         default:
-            let shown = try ReplyText(format).text(of: reply, request.answer, ids)
+            let shown = try ReplyText(format).text(
+                of: reply, request.answer, path: request.path, ids)
             var pager = Pager(isOn: pages)
             _ = pager.show(shown, after: 0)
             return nil
@@ -191,6 +192,9 @@ final class ShellSession {
         _ cursor: inout Cursor, _ request: ShellRequest, pages: Bool
     ) async throws(DBError) -> Int? {
         switch request.answer {
+        case _ where !request.path.isEmpty:
+            Terminal.write(ReplyText(format).part(try await part(&cursor, request)))
+            return nil
         case .one:
             let row = try await cursor.next()
             try await cursor.close()
@@ -215,6 +219,36 @@ final class ShellSession {
         default:
             return try await showRows(&cursor, isPretty: request.isPretty, pages: pages)
         }
+    }
+
+    /// The part of a cursor's documents that the request wants; nil where it isn't there.
+    private func part(
+        _ cursor: inout Cursor, _ request: ShellRequest
+    ) async throws(DBError) -> Value? {
+        var path = request.path[...]
+        var row = try await cursor.next()
+        if request.answer != .one {
+            switch path.popFirst() {
+            case .field("length")?:
+                var count: Int32 = 0
+                while row != nil, !running.wasInterrupted {
+                    count += 1
+                    row = try await cursor.next()
+                }
+                return ResultPath.part(of: .int32(count), at: path)
+            case .element(let index)?:
+                var left = index
+                while row != nil, left > 0, !running.wasInterrupted {
+                    left -= 1
+                    row = try await cursor.next()
+                }
+            default: row = nil
+            }
+        }
+        try await cursor.close()
+        guard let row else { return nil }
+        let value = request.answer == .names ? row["name"] ?? .null : .document(row)
+        return ResultPath.part(of: value, at: path)
     }
 
     private func showRows(
