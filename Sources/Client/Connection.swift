@@ -5,6 +5,7 @@
 // `Cursor` reads what `find`, `aggregate` and `query` answer.
 
 package import BSON
+import Glibc
 package import NIOCore
 import NIOPosix
 import NIOSSL
@@ -54,8 +55,8 @@ package final class Connection: Sendable {
         } catch {
             throw DBError(
                 .hostUnreachable,
-                "cannot connect to \(target.host):\(target.port): is the server running there? "
-                    + "(\(Self.reason(error)))", underlying: error)
+                "cannot connect to \(target.host):\(target.port): "
+                    + Self.reason(error, timeoutSeconds), underlying: error)
         }
     }
 
@@ -64,12 +65,20 @@ package final class Connection: Sendable {
         (try? SocketAddress(ipAddress: host, port: 0)) == nil ? host : nil
     }
 
-    private static func reason(_ error: any Error) -> String {
+    /// What went wrong, and what a person may do about it.
+    private static func reason(_ error: any Error, _ timeoutSeconds: Int64) -> String {
         guard let failure = error as? NIOConnectionError else { return "\(error)" }
-        if let first = failure.connectionErrors.first {
-            return "\(first.error)"
+        // A name may have several addresses: the last failure is of the one that was tried last.
+        switch failure.connectionErrors.last?.error {
+        case nil: return "the name cannot be resolved; check how it is written"
+        case let error as IOError where error.errnoCode == ECONNREFUSED:
+            return "Connection refused. Nothing listens there: is `roost serve` running, with that "
+                + "port?"
+        case let error as IOError: return String(cString: strerror(error.errnoCode))
+        case ChannelError.connectTimeout?:
+            return "no answer within \(timeoutSeconds) s; check the address and firewalls between"
+        case let error?: return "\(error)"
         }
-        return "the name cannot be resolved"
     }
 
     /// The number that the server gave the connection, by which `currentOp` lists what runs on it;

@@ -17,7 +17,8 @@ struct Roost: AsyncParsableCommand {
 
                 mongodb://127.0.0.1:27017
 
-            `roost help serve` lists what can be set. `roost verify ./data` checks a folder.
+            `roost help serve` lists what can be set. `roost verify ./data` checks a
+            folder.
             """,
         version: "roost \(Version.roost) (speaks as MongoDB \(Version.compatible))",
         subcommands: [Serve.self, Shell.self, Verify.self, RulesCommand.self, PrintVersion.self])

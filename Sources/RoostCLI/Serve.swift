@@ -13,30 +13,31 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Serve the database in a folder.",
         discussion: """
-            The folder is made if it is not there. Stop with Ctrl-C or SIGTERM: what runs is
-            answered, then the database closes. Nothing that was acknowledged is lost even when the
-            process is killed.
+            The folder is made if it is not there. Stop with Ctrl-C or SIGTERM: what runs
+            is answered, then the database closes. Nothing that was acknowledged is lost
+            even when the process is killed.
 
             EXAMPLES
               roost serve                                 ./data on 127.0.0.1:27017
               roost serve /var/lib/roost --listen 0.0.0.0:27017 --listen '[::1]:27018'
-              roost serve --durability relaxed            faster writes; a power cut may take the
-                                                          last of them, never damage the rest
+              roost serve --durability relaxed            faster writes; a power cut may
+                                                          take the last of them, and
+                                                          never damages the rest
               roost serve --quota 20GiB --max-connections 500
               roost serve --tls-cert server.pem --tls-key server.key
               roost serve --replica-set rs0 --advertise db.example.com:27017
 
             ENVIRONMENT
-              Every option can also be a variable: ROOST_DIR, ROOST_LISTEN (addresses separated by
-              commas), ROOST_DURABILITY, ROOST_QUOTA, ROOST_CHANGE_LOG_HOURS,
+              Every option can also be a variable: ROOST_DIR, ROOST_LISTEN (addresses
+              separated by commas), ROOST_DURABILITY, ROOST_QUOTA, ROOST_CHANGE_LOG_HOURS,
               ROOST_CHANGE_LOG_SIZE, ROOST_MAX_CONNECTIONS, ROOST_TLS_CERT, ROOST_TLS_KEY,
               ROOST_TLS_CA, ROOST_REPLICA_SET, ROOST_ADVERTISE, ROOST_SERIALIZABLE=1,
               ROOST_LOG_LEVEL, ROOST_TEST_COMMANDS=1. A flag wins over its variable.
 
             EXIT STATUS
-              0 after a graceful stop; 64 for a wrong option or variable; 1 where the folder can't
-              be opened or an address can't be listened on; 74 where the data file can't be read
-              any more (it was cut, the disk fails): see roost verify.
+              0 after a graceful stop; 64 for a wrong option or variable; 1 where the
+              folder can't be opened or an address can't be listened on; 74 where the data
+              file can't be read any more (it was cut, the disk fails): see roost verify.
             """)
 
     @Argument(help: "The folder of the database (default: ./data).")
@@ -175,7 +176,7 @@ private struct OpenedEngine {
         do throws(DBError) {
             engine = try RoostEngine(path: settings.folder, options: options, logger: logger)
         } catch {
-            throw FailureMessage(description: "cannot open '\(settings.folder)': \(error.message)")
+            throw FailureMessage.about(error, "cannot open '\(settings.folder)'")
         }
     }
 }
@@ -183,4 +184,11 @@ private struct OpenedEngine {
 /// A message for a person; ArgumentParser prints errors by their description.
 struct FailureMessage: Error, CustomStringConvertible {
     let description: String
+
+    /// What failed and why; only the reason where that already says what could not be opened.
+    static func about(_ error: DBError, _ failure: String) -> FailureMessage {
+        FailureMessage(
+            description: error.message.hasPrefix("cannot open ")
+                ? error.message : "\(failure): \(error.message)")
+    }
 }

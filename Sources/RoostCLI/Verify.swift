@@ -10,10 +10,10 @@ struct Verify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Check a database for damage.",
         discussion: """
-            Looks at every page of the data file, reads every document and every index entry and
-            compares them. Prints what is wrong, a line each, and ends with status 1 if anything is
-            (74 if the disk fails meanwhile); nothing is repaired. Stop the server that uses the
-            folder first.
+            Looks at every page of the data file, reads every document and every index
+            entry and compares them. Prints what is wrong, a line each, and ends with
+            status 1 if anything is (74 if the disk fails meanwhile); nothing is repaired.
+            Stop the server that uses the folder first.
 
             EXAMPLE
               roost verify ./data
@@ -50,7 +50,7 @@ struct Verify: AsyncParsableCommand {
                     + (report.faults.isEmpty ? "no fault" : "damaged"))
             isSound = report.faults.isEmpty
         } catch {
-            throw FailureMessage(description: "cannot check '\(folder)': \(error.message)")
+            throw FailureMessage.about(error, "cannot check '\(folder)'")
         }
         if !isSound { throw ExitCode(1) }
     }

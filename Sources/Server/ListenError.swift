@@ -29,9 +29,12 @@ package struct ListenError: Error, CustomStringConvertible {
             let owner = PortOwner.find(port: address.port)
             let who = owner.map { "by \($0.program) (pid \($0.pid))" } ?? "by another program"
             let stop = owner.map { "stop it (kill \($0.pid))" } ?? "stop that program"
+            let other = PortOwner.freePort(after: address.port).map { port in
+                ": roost serve --listen \(address.host):\(port)"
+            }
             description =
                 "cannot listen on \(address): the port is taken \(who). Either \(stop), or choose "
-                + "another port: roost serve --listen \(address.host):\(address.port + 1)"
+                + "another port\(other ?? "")"
         case EACCES:
             description =
                 "cannot listen on \(address): not permitted. Ports below 1024 need privileges; "
@@ -55,7 +58,7 @@ struct PortOwner {
     /// Looks it up; nil where it can't be seen (another user's process, another system).
     static func find(port: Int) -> PortOwner? {
         let inodes = Set(
-            ["/proc/net/tcp", "/proc/net/tcp6"].flatMap { listeningInodes($0, port: port) })
+            tables.flatMap { listening($0) }.filter { $0.port == port }.map(\.inode))
         guard !inodes.isEmpty else { return nil }
         for entry in folderEntries("/proc") {
             guard let pid = Int(entry) else { continue }
@@ -71,15 +74,26 @@ struct PortOwner {
         return nil
     }
 
-    /// Inodes of the sockets in a table of /proc/net that listen on `port`.
-    private static func listeningInodes(_ path: String, port: Int) -> [String] {
+    /// The next port that nobody listens on now, whatever the address; from 1024 on again behind
+    /// the last one. Nil where all are taken.
+    static func freePort(after port: Int) -> Int? {
+        let taken = Set(tables.flatMap { listening($0) }.map(\.port))
+        let last = 65_535
+        return (port + 1..<max(port + 1, last + 1)).first { !taken.contains($0) }
+            ?? (1_024..<last).first { !taken.contains($0) }
+    }
+
+    private static let tables = ["/proc/net/tcp", "/proc/net/tcp6"]
+
+    /// The sockets in a table of /proc/net that listen.
+    private static func listening(_ path: String) -> [(port: Int, inode: String)] {
         fileLines(path).dropFirst().compactMap { line in
             let fields = line.split(separator: " ")
             // sl, local address, remote address, state (0A: listening), …, inode in the tenth.
             guard fields.count > 9, fields[3] == "0A",
-                let hex = fields[1].split(separator: ":").last, Int(hex, radix: 16) == port
+                let hex = fields[1].split(separator: ":").last, let port = Int(hex, radix: 16)
             else { return nil }
-            return String(fields[9])
+            return (port, String(fields[9]))
         }
     }
 

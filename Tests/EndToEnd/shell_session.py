@@ -164,6 +164,14 @@ def session(terminal, orders):
          r"└ IXSCAN on n_1 \{\"n\":1\}: 1 row, 1 key\n(.|\n)*Examined 1 keys and 1 documents"),
         ("db.made.renameCollection('kept')", r"\nok\n"),
         ("db.getCollectionNames()", r"\nkept\n"),
+        # A part of a result, and no other collection.
+        ("db.kept.insertOne({_id: 77, l: [{v: 'deep'}]}).insertedId", r"\n77\n"),
+        ("db.kept.findOne({_id: 77}).l[0].v", r"\ndeep\n"),
+        ("db.kept.findOne({_id: 77}).nope", r"\nundefined\n"),
+        ("db.kept.find({_id: 77}).toArray().length", r"\n1\n"),
+        ("db.kept.deleteMany({_id: 77}).deletedCount", r"\n1\n"),
+        ("db.kept.find().length", r"\^\nerror: a cursor has no fields"),
+        ("db.getCollectionNames().length", r"\n\d+\n"),
         ("db.kept.drop(); db.version()", r"8\.\d"),
     ]:
         terminal.type(typed)
@@ -237,7 +245,13 @@ def session(terminal, orders):
     terminal.expect(r"2\s+void\s+7\n\s*3\s+open\s+7\.5\n-- live: 2 rows, 1 change; ")
     terminal.type("\x03", enter=False)
     terminal.expect(prompt)
+    # A statement that begins with `live` is drawn as well.
+    terminal.type("live from orders | where total > 6 | sort total")
+    terminal.expect(r"2\s+void\s+7\n\s*3\s+open\s+7\.5\n-- live: 2 rows, 0 changes; ")
     orders.update_one({"_id": 2}, {"$set": {"total": 150}})
+    terminal.expect(r"3\s+open\s+7\.5\n\s*2\s+void\s+150\n-- live: 2 rows, 1 change; ")
+    terminal.type("\x03", enter=False)
+    terminal.expect(prompt)
     terminal.type(".format json")
     terminal.type("from orders | where _id == 1")
     terminal.expect(r'\{"_id":1,"status":"open","total":5\}')
@@ -269,6 +283,20 @@ def pipes(roost, uri):
     answer = run(uri, text="from orders | whre a\nfrom orders\n")
     assert answer.returncode == 1 and answer.stdout == "", answer
     assert "\n              ^" in answer.stderr, answer
+    # Errors count the lines of the input.
+    answer = run(uri, text="// a script\nfrom orders | count\n\nfrom orders | limit x\n")
+    assert "error: line 4, column 21: " in answer.stderr, answer
+    answer = run(uri, text="\n\ndb.orders.insertOne({_id: 1})\n")
+    assert "error: line 3: E11000" in answer.stderr, answer
+    # The events of a live query come one by one.
+    for statement in "live from orders", ".watch from orders":
+        live = subprocess.Popen([roost, "shell", uri, "-e", statement], stdout=subprocess.PIPE)
+        try:
+            lines = [live.stdout.readline() for _ in range(4)]
+        finally:
+            live.kill()
+            live.wait()
+        assert [line.split(b'"')[3] for line in lines] == [b"added"] * 3 + [b"ready"], lines
     answer = run(uri, "-e", "// only a comment")
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", ""), answer
     answer = run(uri, "--json", "-e", "from orders | count; db.orders.countDocuments() // both")
@@ -281,7 +309,9 @@ def pipes(roost, uri):
          'echo "${PIPESTATUS[0]}"'], capture_output=True, timeout=60)
     assert answer.stdout.decode().split("\n")[2] == "0" and answer.stderr == b"", answer
     answer = run("mongodb://127.0.0.1:1/x", "-e", "from x")
-    assert answer.returncode == 2 and "cannot connect" in answer.stderr, answer
+    assert answer.returncode == 2, answer
+    assert "cannot connect to 127.0.0.1:1: Connection refused" in answer.stderr, answer
+    assert "roost serve" in answer.stderr and "errno" not in answer.stderr, answer
 
 
 def main():

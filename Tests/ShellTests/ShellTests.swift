@@ -1,5 +1,6 @@
 // The shell's parts: tables, CSV, statements of several lines, completion, connection strings.
 
+import ArgumentParser
 import BSON
 import Client
 import Query
@@ -59,7 +60,7 @@ import Testing
             // the end
             """
         #expect(
-            StatementBuffer.statements(of: text) == [
+            StatementBuffer.statements(of: text).map(\.text) == [
                 "from a\n| where b == 1\n  | limit 3", "from b |\n  count",
                 "update a where true set\n  b = { c: 1,\n    d: 2 }", "db.c.find({\n  a: 1 })",
                 ".help", "use x",
@@ -80,7 +81,37 @@ import Testing
             (".help; use x", [".help", "use x"]), ("from a | where 'x", ["from a | where 'x"]),
         ] as [(String, [String])])
     func semicolonsEndStatements(_ text: String, _ statements: [String]) {
-        #expect(StatementBuffer.statements(of: text) == statements)
+        #expect(StatementBuffer.statements(of: text).map(\.text) == statements)
+    }
+
+    @Test func errorsCountTheLinesOfTheWholeText() {
+        let text = "// c\nfrom a\n\nfrom b; from c |\n  limit x\n"
+        let statements = StatementBuffer.statements(of: text)
+        #expect(statements.map(\.linesBefore) == [1, 3, 3])
+        func placed(_ message: String, _ offset: Int?, _ names: Bool = true) -> String {
+            ShellFailure(
+                message: message,
+                place: offset.map { TextPlace(of: $0, in: statements[2].text) }
+            ).placed(behind: statements[2], namesLines: names).message
+        }
+        #expect(placed("line 2, column 9: no", 17) == "line 5, column 9: no")
+        #expect(placed("line 1, column 3: no", 2) == "line 4, column 11: no")
+        #expect(placed("no", 2) == "line 4, column 11: no")
+        #expect(placed("no", 2, false) == "no")
+        #expect(placed("no", nil) == "line 4: no")
+        #expect(placed("no", nil, false) == "no")
+    }
+
+    @Test func helpFitsEightyColumns() {
+        let commands: [any ParsableCommand.Type] = [
+            Roost.self, Serve.self, Shell.self, Verify.self, RulesCommand.self, RulesCheck.self,
+            RulesTest.self,
+        ]
+        for command in commands {
+            for line in command.configuration.discussion.split(separator: "\n") {
+                #expect(line.count <= 78, "\(command): \(line)")
+            }
+        }
     }
 
     @Test func statementsKnowWhatStandsBeforeThem() {
@@ -92,7 +123,7 @@ import Testing
         #expect(
             buffer.take() == [
                 Statement(text: "from a |\nlimit 1", lead: "", isEnded: true),
-                Statement(text: "from b", lead: "limit 1; ", isEnded: false),
+                Statement(text: "from b", lead: "limit 1; ", isEnded: false, linesBefore: 1),
             ])
         buffer.append("from a; db.c.find({")
         #expect(buffer.needsMore)

@@ -9,10 +9,10 @@ struct RulesCheck: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check", abstract: "Check a rules file.",
         discussion: """
-            Prints what is wrong, each with its place and a caret, and ends with status 1 if
-            anything is an error: then the file can't be used. Warnings are for what can be used
-            but probably isn't meant: names that there aren't, rules that never allow or allow
-            everyone, matches that overlap.
+            Prints what is wrong, each with its place and a caret, and ends with status 1
+            if anything is an error: then the file can't be used. Warnings are for what
+            can be used but probably isn't meant: names that there aren't, rules that
+            never allow or allow everyone, matches that overlap.
 
             EXAMPLE
               roost rules check firestore.rules

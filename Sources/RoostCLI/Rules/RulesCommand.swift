@@ -8,7 +8,8 @@ struct RulesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rules", abstract: "Check and test security rules.",
         discussion: """
-            Rules are written in Firestore's language and say who may do what with which document.
+            Rules are written in Firestore's language and say who may do what with which
+            document.
 
             EXAMPLES
               roost rules check firestore.rules

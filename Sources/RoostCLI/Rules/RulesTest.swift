@@ -8,9 +8,10 @@ struct RulesTest: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "test", abstract: "Run test cases of rules.",
         discussion: """
-            Runs the cases of every file DIR/*.cases and ends with status 1 if one comes out
-            otherwise than it says; then the rules that were tried are shown with the values in
-            them. Last comes what no case has reached. A file of cases is text, a case a line:
+            Runs the cases of every file DIR/*.cases and ends with status 1 if one comes
+            out otherwise than it says; then the rules that were tried are shown with the
+            values in them. Last comes what no case has reached. A file of cases is text,
+            a case a line:
 
                 rules firestore.rules
                 data users/alice {"role": "admin"}
@@ -20,11 +21,11 @@ struct RulesTest: ParsableCommand {
                 deny nobody get users/alice
                 deny bob{"email_verified": true} update users/alice {"role": "none"}
 
-            WHO is nobody or a user's id with claims; then follow get, list, create, set, update or
-            delete, the path, and for writes the document (of update, the changed fields). `data`
-            puts a document there, `none PATH` takes it away, `time` sets request.time, and
-            `hide ['a']` behind a read says which fields are hidden. A line that begins with space
-            goes on with the line before.
+            WHO is nobody or a user's id with claims; then follow get, list, create, set,
+            update or delete, the path, and for writes the document (of update, the
+            changed fields). `data` puts a document there, `none PATH` takes it away,
+            `time` sets request.time, and `hide ['a']` behind a read says which fields are
+            hidden. A line that begins with space goes on with the line before.
 
             EXAMPLE
               roost rules test ./rules --html coverage.html

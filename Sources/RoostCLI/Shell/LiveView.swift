@@ -1,4 +1,4 @@
-// .watch: a live query whose result is drawn where it was drawn before, each time it changes.
+// .watch and `live from …`: a live query whose result is drawn where it was drawn before, each time it changes.
 //
 // At a terminal the table is drawn over the one before, at most ten times a second, until Ctrl-C.
 // Elsewhere, and with the formats json and csv, each event is written as a line of JSON.

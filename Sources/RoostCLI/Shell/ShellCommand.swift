@@ -9,11 +9,11 @@ import Query
 struct Shell: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Ask a running server: the text language, or db.coll.find({…}).",
-        // One line a paragraph: the terminal's width breaks them.
         discussion: """
-            Without -e and with a terminal it is interactive; .help lists what it knows. \
-            Else it runs the statements of -e or of standard input and ends with status 0, \
-            with 1 if a statement failed (the rest is not run), or with 2 if there is no server.
+            Without -e and with a terminal it is interactive; .help lists what it knows.
+            Else it runs the statements of -e or of standard input and ends with status 0,
+            with 1 if a statement failed (the rest is not run), or with 2 if there is no
+            server.
 
             EXAMPLES
               roost shell
@@ -62,14 +62,16 @@ struct Shell: AsyncParsableCommand {
         } else {
             var text = ""
             while let line = readLine(strippingNewline: false) { text += line }
-            try await session.runAll(StatementBuffer.statements(of: text))
+            try await session.runAll(StatementBuffer.statements(of: text), namesLines: true)
         }
     }
 }
 
 extension ShellSession {
     /// Runs statements until one fails.
-    func runAll(_ statements: [String]) async throws {
+    /// - Parameter namesLines: whether every error says on which line it is, as one in a script of
+    ///   many lines must.
+    func runAll(_ statements: [Statement], namesLines: Bool = false) async throws {
         do throws(DBError) {
             try await connect()
         } catch {
@@ -78,10 +80,10 @@ extension ShellSession {
         }
         for statement in statements {
             do throws(ShellFailure) {
-                try await run(statement, pages: false)
+                try await run(statement.text, pages: false)
             } catch {
                 if error.message == Self.quitMark { return }
-                report(error)
+                report(error.placed(behind: statement, namesLines: namesLines))
                 throw ExitCode(error.isConnectionLost ? 2 : 1)
             }
         }

@@ -12,6 +12,27 @@ struct ShellFailure: Error {
     var place: TextPlace?
     var isConnectionLost = false
     var wasInterrupted = false
+
+    /// The failure with its place in the text that the statement is a part of, not in the statement.
+    /// - Parameter namesLines: whether the message shall name the line where it does not yet.
+    func placed(behind statement: Statement, namesLines: Bool) -> ShellFailure {
+        guard !isConnectionLost else { return self }
+        var failure = self
+        let line = (place?.line ?? 1) + statement.linesBefore
+        guard let place else {
+            if namesLines { failure.message = "line \(line): \(message)" }
+            return failure
+        }
+        let lead = place.line == 1 ? statement.lead.unicodeScalars.count : 0
+        let inStatement = "line \(place.line), column \(place.column): "
+        let inText = "line \(line), column \(place.column + lead): "
+        if message.hasPrefix(inStatement) {
+            failure.message = inText + message.dropFirst(inStatement.count)
+        } else if namesLines {
+            failure.message = inText + message
+        }
+        return failure
+    }
 }
 
 /// A session of the shell. Used by one task at a time.
@@ -63,7 +84,10 @@ final class ShellSession {
             }
             return try await perform(request, statement, pages: pages)
         }
-        let isExplanation = statement.prefix { $0.isLetter } == "explain"
+        let first = statement.prefix { $0.isLetter }
+        // Its result never ends, so it can't be laid out as a whole.
+        if first == "live" { return try await watch(statement) }
+        let isExplanation = first == "explain"
         try await perform(
             ShellRequest(
                 command: ["query": .string(statement)],

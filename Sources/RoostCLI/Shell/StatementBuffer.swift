@@ -36,13 +36,23 @@ struct StatementBuffer {
         line.drop { $0 == " " || $0 == "\t" }.hasPrefix("|")
     }
 
-    /// The statements of a whole text.
-    static func statements(of text: String) -> [String] {
-        var statements: [String] = []
+    /// The statements of a whole text, with their lines in it.
+    static func statements(of text: String) -> [Statement] {
+        var statements: [Statement] = []
         var buffer = StatementBuffer()
+        // The line of the text that the buffer begins with.
+        var start = 0
+        func taken() -> [Statement] {
+            buffer.take().map { statement in
+                var statement = statement
+                statement.linesBefore += start
+                return statement
+            }
+        }
         // Comments and empty lines behind a statement that may go on.
         var waiting: [String] = []
-        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        for (number, line) in lines.enumerated() {
             let line = String(line)
             let isEmpty = StatementSplitter.pieces(of: line).isEmpty
             if !buffer.isEmpty, !buffer.needsMore {
@@ -53,14 +63,17 @@ struct StatementBuffer {
                 if continues(line) {
                     for line in waiting { buffer.append(line) }
                 } else {
-                    statements += buffer.take().map(\.text)
+                    statements += taken()
                 }
                 waiting = []
             }
-            if buffer.isEmpty, isEmpty { continue }
+            if buffer.isEmpty {
+                if isEmpty { continue }
+                start = number
+            }
             buffer.append(line)
         }
-        return statements + buffer.take().map(\.text)
+        return statements + taken()
     }
 
     private static func isIncomplete(_ statement: String) -> Bool {
@@ -86,6 +99,8 @@ struct Statement: Equatable {
     let lead: String
     /// Whether a `;` ended it.
     let isEnded: Bool
+    /// How many lines stand before the one that it begins on.
+    var linesBefore = 0
 }
 
 /// Cuts a text at each `;` that is not in quotes, comments, patterns or brackets.
@@ -116,7 +131,8 @@ enum StatementSplitter {
         return Statement(
             text: String(decoding: bytes[range], as: UTF8.self),
             lead: String(decoding: bytes[line..<range.lowerBound], as: UTF8.self),
-            isEnded: isEnded)
+            isEnded: isEnded,
+            linesBefore: bytes[..<range.lowerBound].count { $0 == 0x0A })
     }
 
     fileprivate static func isSpace(_ byte: UInt8) -> Bool {
