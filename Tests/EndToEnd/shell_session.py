@@ -288,6 +288,12 @@ def pipes(roost, uri):
     assert "error: line 4, column 21: " in answer.stderr, answer
     answer = run(uri, text="\n\ndb.orders.insertOne({_id: 1})\n")
     assert "error: line 3: E11000" in answer.stderr, answer
+    answer = run(uri, "--json", "--param", "min=100", "--param", "s=void", "-e",
+                 "from orders | where total > $min && status == $s | select { _id }")
+    assert (answer.returncode, answer.stdout) == (0, '{"_id":2}\n'), answer
+    answer = run(uri, "--json", text=".param min 100\n.param s void\n.param\n"
+                                     "from orders | where total > $min && status == $s | count\n")
+    assert answer.stdout == '$min = 100\n$s = "void"\n{"count":1}\n', answer
     # The events of a live query come one by one.
     for statement in "live from orders", ".watch from orders":
         live = subprocess.Popen([roost, "shell", uri, "-e", statement], stdout=subprocess.PIPE)

@@ -102,6 +102,28 @@ import Testing
         #expect(placed("no", nil, false) == "no")
     }
 
+    @Test(
+        arguments: [
+            ("n=5", "n", 5), ("n=5.5", "n", 5.5), ("a=b=c", "a", "b=c"), ("x_1=", "x_1", ""),
+            ("$s=open", "s", "open"), ("s=\"5\"", "s", "5"), ("l=[1, null]", "l", [1, nil]),
+            ("id={\"$numberLong\": \"7\"}", "id", .int64(7)), ("t=true", "t", true),
+        ] as [(String, String, Value)])
+    func parametersAreJSONOrText(_ given: String, _ name: String, _ value: Value) throws {
+        var parameters = ShellParameters()
+        try parameters.set(given)
+        #expect(parameters.document[name] == value)
+        #expect(
+            parameters.command("from a")
+                == ["query": "from a", "params": .document(parameters.document)])
+    }
+
+    @Test(arguments: ["", "n", "=5", "a b=5", "1=2", "a.b=1"])
+    func otherParametersAreRefused(_ given: String) {
+        var parameters = ShellParameters()
+        #expect(throws: ShellFailure.self) { try parameters.set(given) }
+        #expect(parameters.command("from a") == ["query": "from a"])
+    }
+
     @Test func helpFitsEightyColumns() {
         let commands: [any ParsableCommand.Type] = [
             Roost.self, Serve.self, Shell.self, Verify.self, RulesCommand.self, RulesCheck.self,

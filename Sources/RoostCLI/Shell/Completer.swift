@@ -20,8 +20,8 @@ struct Completer {
             "onlyDeleted", "softDelete",
         ] + TextQuery.functionNames
     private static let dotCommands = [
-        ".help", ".explain", ".watch", ".collections", ".databases", ".use", ".format", ".timing",
-        ".quit",
+        ".help", ".explain", ".watch", ".collections", ".databases", ".use", ".param", ".format",
+        ".timing", ".quit",
     ]
     private static let operators = [
         "$and", "$or", "$nor", "$not", "$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin",

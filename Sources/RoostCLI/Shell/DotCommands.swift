@@ -32,6 +32,14 @@ extension ShellSession {
                 throw ShellFailure(message: ".timing takes on or off")
             }
             showsTiming = argument == "on"
+        case ".param", ".params":
+            guard !argument.isEmpty else { return Terminal.writeLine(parameters.listing) }
+            let name = argument.prefix { $0 != " " }
+            let value = argument.dropFirst(name.count).drop { $0 == " " }
+            guard !value.isEmpty else {
+                throw ShellFailure(message: ".param takes NAME VALUE, such as .param min 5")
+            }
+            try parameters.set(name, to: String(value))
         case ".quit", ".exit":
             throw ShellFailure(message: Self.quitMark)
         default:
@@ -69,9 +77,9 @@ extension ShellSession {
         let isExplained = query.prefix { $0.isLetter } == "explain"
         let request =
             isExplained
-            ? ShellRequest(command: ["query": .string(query)], answer: .explanationRow)
+            ? ShellRequest(command: parameters.command(query), answer: .explanationRow)
             : ScriptCommands.explanation(
-                of: ShellRequest(command: ["query": .string(query)], answer: .rows),
+                of: ShellRequest(command: parameters.command(query), answer: .rows),
                 "queryPlanner")
         try await perform(request, query, pages: pages)
     }

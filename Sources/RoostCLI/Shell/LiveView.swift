@@ -32,7 +32,7 @@ extension ShellSession {
         let remote = Client(target).database(database)
         guard ScriptParser.isScript(query) else {
             let statement = query.hasPrefix("live") ? query : "live " + query
-            return (remote.live(statement), statement)
+            return (remote.live(statement, parameters: parameters.document), statement)
         }
         let request: ShellRequest
         do throws(ScriptError) {
@@ -43,11 +43,11 @@ extension ShellSession {
                 message: error.message, place: TextPlace(of: error.offset, in: query))
         }
         let command = request.command
-        if case .string(let name)? = command["find"] {
+        if case .string(let name)? = command["find"], request.path.isEmpty {
             let taken: Set = ["filter", "sort", "skip", "limit", "projection", "collation"]
             return (remote.collection(name).live(command: Self.fields(command, taken)), query)
         }
-        if case .string(let name)? = command["aggregate"] {
+        if case .string(let name)? = command["aggregate"], request.path.isEmpty {
             let taken: Set = ["pipeline", "collation", "let"]
             return (remote.collection(name).live(command: Self.fields(command, taken)), query)
         }

@@ -19,6 +19,7 @@ struct Shell: AsyncParsableCommand {
               roost shell
               roost shell mongodb://127.0.0.1:27017/shop
               roost shell -e 'from orders | where total > 100 | limit 5'
+              roost shell --param min=100 -e 'from orders | where total > $min'
               roost shell --csv -e 'from orders' > orders.csv
               echo 'db.orders.countDocuments({})' | roost shell
             """)
@@ -30,6 +31,13 @@ struct Shell: AsyncParsableCommand {
         name: [.customShort("e"), .customLong("eval")], parsing: .unconditionalSingleValue,
         help: ArgumentHelp("Run this and end; can be given several times.", valueName: "query"))
     var evaluate: [String] = []
+
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: ArgumentHelp(
+            "What $NAME stands for in statements: JSON, else text; can be given several times.",
+            valueName: "name=value"))
+    var param: [String] = []
 
     @Flag(help: "Write rows as Extended JSON, one a line.")
     var json = false
@@ -55,6 +63,13 @@ struct Shell: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         let session = ShellSession(target, format: json ? .json : csv ? .csv : .table)
         session.showsTiming = timing
+        for given in param {
+            do throws(ShellFailure) {
+                try session.parameters.set(given)
+            } catch {
+                throw ValidationError(error.message)
+            }
+        }
         if !evaluate.isEmpty {
             try await session.runAll(evaluate.flatMap { StatementBuffer.statements(of: $0) })
         } else if isatty(STDIN_FILENO) == 1 {

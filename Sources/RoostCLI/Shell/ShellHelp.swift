@@ -22,6 +22,7 @@ enum ShellHelp {
           .collections       the collections of this database
           .databases         all databases
           .use NAME          another database
+          .param NAME VALUE  what $NAME stands for, as JSON or text; alone, lists them
           .format FORMAT     table, json or csv
           .timing on|off     whether to say how long statements take
           .help              this

@@ -41,6 +41,8 @@ final class ShellSession {
     var database: String
     var format: RowFormat
     var showsTiming = false
+    /// What `$name` stands for.
+    var parameters = ShellParameters()
     let running: RunningQuery
     private(set) var connection: Connection?
 
@@ -90,7 +92,7 @@ final class ShellSession {
         let isExplanation = first == "explain"
         try await perform(
             ShellRequest(
-                command: ["query": .string(statement)],
+                command: parameters.command(statement),
                 answer: isExplanation ? .explanationRow : .rows), statement, pages: pages)
     }
 
