@@ -63,6 +63,7 @@ enum WriteReply {
         var request = request
         try call.enter(&request)
         let interrupt = request.prepareInterrupt(call.core.engine)
+        let retry = request.retry
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         let core = call.core
@@ -75,7 +76,7 @@ enum WriteReply {
                 if case .row(let write) = kind {
                     try writeRow(outcome, write, concern, &reply)
                 } else {
-                    write(outcome, kind, concern, &reply)
+                    write(outcome, kind, retry, concern, &reply)
                 }
             }
         }
@@ -83,7 +84,7 @@ enum WriteReply {
     }
 
     private static func write(
-        _ outcome: WriteOutcome, _ kind: Kind, _ concern: WriteConcern,
+        _ outcome: WriteOutcome, _ kind: Kind, _ retry: RetryIdentity?, _ concern: WriteConcern,
         _ reply: inout ReplyWriter
     ) {
         var n = 0
@@ -102,6 +103,7 @@ enum WriteReply {
             if hasUpserts { writeUpserts(outcome, &reply) }
         }
         if hasErrors { writeErrors(outcome, &reply) }
+        appendRetried(outcome, retry, &reply)
         appendConcern(concern, &reply)
     }
 
@@ -178,6 +180,17 @@ enum WriteReply {
 
     /// Errors beyond this many bytes are left out, so that the reply stays a valid document.
     private static let errorBytesMax = Limits.documentBytesMax / 2
+
+    /// Names the statements that an earlier command did, which this one repeats.
+    static func appendRetried(
+        _ outcome: WriteOutcome, _ retry: RetryIdentity?, _ reply: inout ReplyWriter
+    ) {
+        guard let retry, outcome.results.contains(where: \.isReplayed) else { return }
+        let repeated = outcome.results.indices.filter { outcome.results[$0].isReplayed }
+        reply.append(
+            "retriedStmtIds",
+            Value.array(repeated.map { .int32(Int32(clamping: retry.statement($0))) }))
+    }
 
     /// Says that a write concern could not be met.
     static func appendConcern(_ concern: WriteConcern, _ reply: inout ReplyWriter) {
