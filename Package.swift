@@ -54,13 +54,16 @@ let package = Package(
             exclude: ["Text/Grammar.md"],
             swiftSettings: swift),
         .target(
+            name: "Rules", dependencies: ["Query", "BSON"], exclude: ["Rules.md"],
+            swiftSettings: swift),
+        .target(
             name: "Roost",
             dependencies: [
                 "Storage", "Query", "BSON", "CChecksum", "CZlib",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
-            exclude: ["Live/Events.md"],
+            exclude: ["Live/Events.md", "Trash/SoftDeletes.md"],
             swiftSettings: swift),
         .target(
             name: "Wire",
@@ -91,7 +94,7 @@ let package = Package(
         .executableTarget(
             name: "RoostCLI",
             dependencies: [
-                "Server", "Roost", "Query", "Client", "BSON", "CEditLine",
+                "Server", "Roost", "Rules", "Query", "Client", "BSON", "CEditLine",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -114,6 +117,10 @@ let package = Package(
             ].map { "ManualExamples/\($0).jsonl" },
             swiftSettings: swift),
         .testTarget(
+            name: "RulesTests", dependencies: ["Rules", "RoostCLI", "Query", "BSON", "TestSupport"],
+            // Data that the tests read where it lies.
+            exclude: ["Resources"], swiftSettings: swift),
+        .testTarget(
             name: "RoostTests",
             dependencies: ["Roost", "Client", "Query", "Storage", "BSON", "TestSupport"],
             swiftSettings: swift),
@@ -128,7 +135,7 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "BSON", "Query", "Roost", "Wire", "TestSupport",
+                "BSON", "Query", "Rules", "Roost", "Wire", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             path: "Tests/Fuzz/Targets", swiftSettings: swift),

@@ -20,6 +20,8 @@ package struct MetadataKinds: OptionSet, Sendable {
     package static let scoreDetails = MetadataKinds(rawValue: 8)
     /// The values that a document was sorted by.
     package static let sortKey = MetadataKinds(rawValue: 16)
+    /// When and by whom it was deleted.
+    package static let deletion = MetadataKinds(rawValue: 32)
 }
 
 /// Fields that hold metadata, laid behind a document's own.
@@ -37,6 +39,10 @@ package enum MetadataField {
     package static let scoreDetails = "$roost_scoreDetails"
     /// The values that a document was sorted by, as an array.
     package static let sortKey = "$roost_sortKey"
+    /// When it was deleted.
+    package static let deletedAt = "$roost_deletedAt"
+    /// Who deleted it.
+    package static let deletedBy = "$roost_deletedBy"
 
     /// Whether a name is that of the sort key.
     static func isSortKey(_ name: RawSpan) -> Bool { name.equals("$roost_sortKey") }
@@ -55,8 +61,20 @@ package enum MetadataField {
         case "score" where available.contains(.score): score
         case "scoreDetails" where available.contains(.scoreDetails): scoreDetails
         case "sortKey" where available.contains(.sortKey): sortKey
+        case "deletedAt" where available.contains(.deletion): deletedAt
+        case "deletedBy" where available.contains(.deletion): deletedBy
         default: nil
         }
+    }
+
+    /// The error for metadata that the query doesn't have.
+    static func unavailable(_ kind: String) -> DBError {
+        let reason =
+            kind.hasPrefix("deleted")
+            ? ": it is that of deleted documents, which a read sees with withDeleted or onlyDeleted"
+            : ""
+        return .location(
+            40218, "query requires \(kind) metadata, but it is not available" + reason)
     }
 
     /// An expression that gives the field of a document under way.

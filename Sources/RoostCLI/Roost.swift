@@ -20,7 +20,7 @@ struct Roost: AsyncParsableCommand {
             `roost help serve` lists what can be set. `roost verify ./data` checks a folder.
             """,
         version: "roost \(Version.roost) (speaks as MongoDB \(Version.compatible))",
-        subcommands: [Serve.self, Shell.self, Verify.self, PrintVersion.self])
+        subcommands: [Serve.self, Shell.self, Verify.self, RulesCommand.self, PrintVersion.self])
 }
 
 /// `roost version`.

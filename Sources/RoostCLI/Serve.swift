@@ -112,6 +112,7 @@ struct Serve: AsyncParsableCommand {
     var testCommands = false
 
     func run() async throws {
+        returnLargeBlocks()
         let settings: ServeSettings
         do throws(SettingError) {
             settings = try ServeSettings(self, Environment.current)

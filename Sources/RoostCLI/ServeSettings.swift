@@ -103,7 +103,9 @@ struct ServeSettings {
             server.listen = addresses
         }
         if let text = given(flags.replicaSet, "replica-set") {
-            guard text.value.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x2F && $0 != 0x2C }) else {
+            guard !text.value.isEmpty,
+                text.value.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x2F && $0 != 0x2C })
+            else {
                 throw text.wrong("a name without spaces, commas and slashes, such as rs0")
             }
             server.replicaSet = text.value

@@ -43,7 +43,9 @@ struct Verify: AsyncParsableCommand {
             for fault in report.faults { print(fault) }
             if report.faultsOmitted > 0 { print("and \(report.faultsOmitted) more") }
             print(
-                "\(report.collections) collections, \(report.documents) documents, "
+                "\(report.collections) collections, \(report.documents) documents"
+                    + (report.deletedDocuments > 0
+                        ? " and \(report.deletedDocuments) deleted ones, " : ", ")
                     + "\(report.entries) index entries, \(report.changes) changes: "
                     + (report.faults.isEmpty ? "no fault" : "damaged"))
             isSound = report.faults.isEmpty

@@ -61,6 +61,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     var live = LiveState()
 
     private(set) var context: ChannelHandlerContext?
+    /// The way past the channel, for replies that the socket takes at once.
+    private var directOutput = DirectOutput()
     private let arguments = Arguments()
     /// A request that is run again for each further reply.
     private var exhausting: Request?
@@ -91,6 +93,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        if core.options.tls == nil { directOutput = DirectOutput(context.channel) }
         isWritable = context.channel.isWritable
         client.remoteAddress = context.remoteAddress.map(Self.describe) ?? "unix socket"
         operation.client.address = client.remoteAddress
@@ -112,6 +115,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// never becomes inactive, so its removal counts as well.
     private func conclude() {
         guard !end.hasEnded else { return }
+        directOutput = DirectOutput()
         waitingHello?.cancel()
         exhausting = nil
         end.note()
@@ -354,7 +358,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         flush()
         if let reply {
             core.counters.bytesOut.wrappingAdd(reply.readableBytes, ordering: .relaxed)
-            context.writeAndFlush(wrapOutboundOut(reply), promise: nil)
+            write(reply, context)
         }
         if let request {
             repeatLater(request.repeated(after: replyID))
@@ -399,8 +403,17 @@ final class ConnectionHandler: ChannelDuplexHandler {
         core.counters.bytesOut.wrappingAdd(out.buffer.readableBytes, ordering: .relaxed)
         isFlushing = true
         defer { isFlushing = false }
-        context.writeAndFlush(wrapOutboundOut(out.buffer), promise: nil)
+        write(out.buffer, context)
         out.reset(keepingAtMost: Self.keptBufferBytesMax)
+    }
+
+    /// Writes `bytes`: to the socket what it takes at once, the rest to the channel.
+    private func write(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
+        let sent = directOutput.send(bytes, context)
+        guard sent < bytes.readableBytes else { return }
+        var rest = bytes
+        rest.moveReaderIndex(forwardBy: sent)
+        context.writeAndFlush(wrapOutboundOut(rest), promise: nil)
     }
 
     func resumeReading() {

@@ -65,14 +65,34 @@ final class CursorTable: Sendable {
     }
 
     private struct State {
-        var slots: [Int64: Slot] = [:]
-        var memoryBytes = 0
+        private(set) var slots: [Int64: Slot] = [:]
+        private(set) var memoryBytes = 0
+        /// The cursors of each owner that has any: ten thousand connections may end at once.
+        private var numbers: [CursorOwner: Set<Int64>] = [:]
 
-        mutating func remove(_ id: Int64) -> Slot? {
-            guard let slot = slots.removeValue(forKey: id) else { return nil }
-            memoryBytes -= slot.memoryBytes
-            return slot
+        mutating func insert(_ slot: Slot) {
+            slots[slot.cursor.id] = slot
+            memoryBytes += slot.memoryBytes
+            numbers[slot.cursor.owner, default: []].insert(slot.cursor.id)
         }
+
+        mutating func remove(_ id: Int64) {
+            guard let slot = slots.removeValue(forKey: id) else { return }
+            memoryBytes -= slot.memoryBytes
+            numbers[slot.cursor.owner]?.remove(id)
+            if numbers[slot.cursor.owner]?.isEmpty == true { numbers[slot.cursor.owner] = nil }
+        }
+
+        mutating func update(_ id: Int64, _ body: (inout Slot) -> Void) {
+            guard var slot = slots[id] else { return }
+            memoryBytes -= slot.memoryBytes
+            body(&slot)
+            memoryBytes += slot.memoryBytes
+            slots[id] = slot
+        }
+
+        /// The cursors that `owner` has.
+        func cursors(of owner: CursorOwner) -> Set<Int64> { numbers[owner] ?? [] }
     }
 
     private let state = Mutex(State())
@@ -95,8 +115,7 @@ final class CursorTable: Sendable {
             guard state.slots.count < Self.cursorsMax,
                 state.memoryBytes + bytes <= Self.memoryBytesMax
             else { return false }
-            state.slots[cursor.id] = Slot(cursor: cursor, memoryBytes: bytes)
-            state.memoryBytes += bytes
+            state.insert(Slot(cursor: cursor, memoryBytes: bytes))
             return true
         }
         guard fits else {
@@ -126,7 +145,7 @@ final class CursorTable: Sendable {
             guard !slot.isBusy else {
                 return .failure(DBError(.cursorInUse, "cursor id \(id) is already in use"))
             }
-            state.slots[id]?.isBusy = true
+            state.update(id) { $0.isBusy = true }
             return .success(slot.cursor)
         }
         return try taken.get()
@@ -157,22 +176,22 @@ final class CursorTable: Sendable {
     func putBack(_ cursor: OpenCursor) -> Bool {
         let bytes = cursor.content.memoryBytes
         return state.withLock { state in
-            guard var slot = state.slots[cursor.id], !slot.isKilled else {
-                _ = state.remove(cursor.id)
+            guard let slot = state.slots[cursor.id], !slot.isKilled else {
+                state.remove(cursor.id)
                 return false
             }
-            state.memoryBytes += bytes - slot.memoryBytes
-            slot.memoryBytes = bytes
-            slot.cursor = cursor
-            slot.isBusy = false
-            state.slots[cursor.id] = slot
+            state.update(cursor.id) { slot in
+                slot.memoryBytes = bytes
+                slot.cursor = cursor
+                slot.isBusy = false
+            }
             return true
         }
     }
 
     /// Forgets a cursor that is at its end.
     func remove(_ id: Int64) {
-        state.withLock { state in _ = state.remove(id) }
+        state.withLock { state in state.remove(id) }
     }
 
     /// Ends a cursor; false where there is none of that number and namespace.
@@ -187,8 +206,8 @@ final class CursorTable: Sendable {
     func killAll(of owners: Set<CursorOwner>) {
         if owners.isEmpty { return }
         state.withLock { state in
-            for (id, slot) in state.slots where owners.contains(slot.cursor.owner) {
-                _ = Self.kill(id, &state)
+            for owner in owners {
+                for id in state.cursors(of: owner) { _ = Self.kill(id, &state) }
             }
         }
     }
@@ -220,9 +239,9 @@ final class CursorTable: Sendable {
         case .list: break
         }
         if slot.isBusy {
-            state.slots[id]?.isKilled = true
+            state.update(id) { $0.isKilled = true }
         } else {
-            _ = state.remove(id)
+            state.remove(id)
         }
         return true
     }

@@ -21,7 +21,7 @@ import Wire
 /// One batch under way.
 // Unchecked: belongs to the connection's event loop, but for `read`, during which nothing else
 // touches it; what `read` uses is immutable then.
-final class LiveBatch: @unchecked Sendable {
+final class LiveBatch: LiveWaiter, @unchecked Sendable {
     private enum Step {
         /// The result must be read on a thread that has the time.
         case read
@@ -86,8 +86,13 @@ final class LiveBatch: @unchecked Sendable {
 
     /// Waits for events; on the event loop. The connection ends the wait where nothing comes.
     func wait() {
-        let number = cursor.wait { self.mailbox.post(self) }
+        let number = cursor.wait(self)
         if let number { waitNumber = number } else { mailbox.post(self) }
+    }
+
+    /// Has the batch look at what there is; from any thread.
+    func wake() {
+        mailbox.post(self)
     }
 
     /// Ends the wait: its time is over.

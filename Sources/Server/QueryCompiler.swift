@@ -15,13 +15,16 @@ struct QueryCompiler: Sendable {
     let hasKeysOfIDs: Bool
 
     /// Reads `let` and `collation`; where there is none, the collection's own holds.
-    /// - Parameter source: the text that the command was made of, for its errors.
+    /// - Parameters:
+    ///   - source: the text that the command was made of, for its errors.
+    ///   - seesDeleted: whether documents may be deleted ones, so that `$meta` tells of that.
     init(
         _ call: borrowing CommandCall, _ namespace: Namespace? = nil, isUpdate: Bool = false,
-        source: TextSource? = nil
+        source: TextSource? = nil, seesDeleted: Bool = false
     ) throws(DBError) {
         var scope = ExpressionScope(nowMillis: Clock.wallMillis)
         scope.text = source
+        if seesDeleted { scope.metadata = .deletion }
         // As MongoDB: a standalone server has a cluster time for the pipelines of updates alone.
         if call.core.topology.isReplicaSet || isUpdate {
             scope.clusterTime = call.core.clusterTime
@@ -53,7 +56,7 @@ struct QueryCompiler: Sendable {
     ) throws(DBError) -> Projection? {
         guard let document, !document.isEmpty else { return nil }
         var scope = scope
-        scope.metadata = filter?.metadata ?? []
+        scope.metadata.formUnion(filter?.metadata ?? [])
         if let sort, !sort.isEmpty { scope.metadata.insert(.sortKey) }
         let projection = try Projection.parse(document, for: .find, scope)
         return projection.isIdentity ? nil : projection

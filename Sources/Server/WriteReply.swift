@@ -43,6 +43,8 @@ enum WriteReply {
     /// What the counts are called and which are told.
     enum Kind: Sendable {
         case insert, update, delete
+        /// A restore's or purge's: its one statement's error is the command's.
+        case trash
         /// A text statement's: one row of a cursor.
         case row(TextWrite)
     }
@@ -73,9 +75,10 @@ enum WriteReply {
             if ticket.losesAnswer(core, statements: done) { return }
             ticket.answer { reply throws(DBError) in
                 let outcome = try outcome.get()
-                if case .row(let write) = kind {
-                    try writeRow(outcome, write, concern, &reply)
-                } else {
+                switch kind {
+                case .row(let write): try writeRow(outcome, write, concern, &reply)
+                case .trash: try writeTrash(outcome, concern, &reply)
+                case .insert, .update, .delete:
                     write(outcome, kind, retry, concern, &reply)
                 }
             }
@@ -104,6 +107,24 @@ enum WriteReply {
         }
         if hasErrors { writeErrors(outcome, &reply) }
         appendRetried(outcome, retry, &reply)
+        appendConcern(concern, &reply)
+    }
+
+    /// What a restore or purge did.
+    /// - Throws: what ended it, with the number of documents that it got to before.
+    private static func writeTrash(
+        _ outcome: WriteOutcome, _ concern: WriteConcern, _ reply: inout ReplyWriter
+    ) throws(DBError) {
+        let n = outcome.results.reduce(0) { $0 + $1.n }
+        if let error = outcome.results.lazy.compactMap(\.error).first {
+            throw DBError(
+                error.code, error.message,
+                details: Document { writer in
+                    writer.appendFields(of: error.details.view)
+                    writer.append("n", Int32(clamping: n))
+                }, underlying: error.underlying)
+        }
+        reply.append("n", count: n)
         appendConcern(concern, &reply)
     }
 

@@ -17,9 +17,11 @@ package struct TableID: Hashable, Comparable, Sendable, CustomStringConvertible 
     package static let changeLog = TableID(rawValue: 2)
     /// The outcomes of retryable writes; there from the start.
     package static let outcomes = TableID(rawValue: 3)
+    /// Deleted documents that are kept; there from the start.
+    package static let trash = TableID(rawValue: 4)
     /// The tables that exist from the start. One that a folder of an older release lacks is made
     /// when it is opened.
-    static let permanent = [catalog, changeLog, outcomes]
+    static let permanent = [catalog, changeLog, outcomes, trash]
     /// The first number that `createTable` hands out.
     static let firstFree = TableID(rawValue: 16)
 

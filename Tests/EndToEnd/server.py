@@ -77,6 +77,11 @@ class Server:
             fields = file.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def heap_mb(self):
+        """The process' memory without pages of files."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
+            return int(next(line for line in status if line.startswith("RssAnon")).split()[1]) >> 10
+
     def stop(self):
         """Ends the server as an operator does; answers its exit status."""
         self.process.send_signal(signal.SIGTERM)

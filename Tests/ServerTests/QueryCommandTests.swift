@@ -106,7 +106,6 @@ import Testing
             #expect(reply.errorCode == 9)
             #expect(reply["line"] == 2 && reply["column"] == 9 && reply["offset"] == 15)
             #expect(try client.run(["query": 5]).errorCode == 14)
-            #expect(try client.run(["query": "restore from o where _id == 1"]).errorCode == 115)
             let duplicate = try client.run(["query": "insert into o {_id: 1}, {_id: 1}, {_id: 2}"])
             #expect(duplicate.errorCode == 11_000 && duplicate["n"] == 1)
             #expect(duplicate["column"] == 25, "\(duplicate)")

@@ -34,6 +34,24 @@ import Testing
         #expect(try store.verify().tables == 701 + TableID.permanent.count)
     }
 
+    /// A folder of an earlier release, which lacks one of the permanent tables, gets it.
+    @Test(arguments: [TableID.outcomes, TableID.trash])
+    func missingPermanentTablesAreMade(_ table: TableID) throws {
+        var store = try open()
+        try store.perform { txn in
+            try txn.put(.catalog, key(1), key(2))
+            try txn.dropTable(table)
+        }
+        while store.statistics().tablesDropping > 0 { usleep(1_000) }
+        store.close()
+        store = try open()
+        try store.perform { txn in try txn.put(table, key(3), key(4)) }
+        let reader = try store.makeReader()
+        #expect(try reader.all(.catalog) == [Pair(key: key(1), value: key(2))])
+        #expect(try reader.all(table) == [Pair(key: key(3), value: key(4))])
+        #expect(try store.verify().faults.isEmpty)
+    }
+
     private func check(_ store: LMDBStore, _ tables: [TableID]) throws {
         let reader = try store.makeReader()
         for (number, table) in tables.enumerated() {

@@ -8,11 +8,12 @@ private let allowedImports: [String: Set<String>] = [
     "BSON": ["CDecimal"],
     "Storage": ["CLMDB", "CChecksum"],
     "Query": ["BSON", "CICU", "CPCRE2", "CS2", "CStemmer"],
+    "Rules": ["BSON", "Query"],
     "Roost": ["BSON", "Storage", "Query", "CChecksum", "CZlib"],
     "Wire": ["BSON", "CZlib", "CChecksum"],
     "Server": ["BSON", "CPlatform", "Query", "Roost", "Storage", "Wire"],
     "Client": ["BSON", "Wire"],
-    "RoostCLI": ["BSON", "CEditLine", "Client", "Query", "Roost", "Server"],
+    "RoostCLI": ["BSON", "CEditLine", "Client", "Query", "Roost", "Rules", "Server"],
 ]
 
 /// Modules from outside that a module must not see.
@@ -20,6 +21,7 @@ private let forbiddenImports: [String: Set<String>] = [
     "BSON": ["Foundation", "FoundationEssentials", "NIOCore"],
     "Storage": ["Foundation", "FoundationEssentials", "NIOCore"],
     "Query": ["Foundation", "FoundationEssentials", "NIOCore"],
+    "Rules": ["Foundation", "FoundationEssentials", "NIOCore"],
     "Roost": ["Foundation", "NIOCore", "NIOPosix"],
     "Wire": ["Foundation", "FoundationEssentials", "NIOPosix"],
 ]

@@ -6,4 +6,8 @@
 /// How many processors the calling process's affinity mask allows; 0 where it can't be told.
 int roost_allowed_processors(void);
 
+/// Has glibc map blocks of `bytes` and more apart, so that freeing one gives it back to the system.
+/// 0 where it can't.
+int roost_map_blocks_from(int bytes);
+
 #endif

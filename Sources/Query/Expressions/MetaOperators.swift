@@ -8,7 +8,8 @@ enum MetaOperators {
     private static let known: Set<String> = [
         "textScore", "randVal", "searchScore", "searchHighlights", "geoNearDistance",
         "geoNearPoint", "recordId", "indexKey", "sortKey", "searchScoreDetails",
-        "vectorSearchScore", "searchSequenceToken", "score", "scoreDetails",
+        "vectorSearchScore", "searchSequenceToken", "score", "scoreDetails", "deletedAt",
+        "deletedBy",
     ]
 
     /// What the query's filter gives; of the rest names are checked, and a value is missing, or
@@ -28,8 +29,9 @@ enum MetaOperators {
             return try program.parse(call.view)
         }
         switch name {
-        case "textScore", "geoNearDistance", "geoNearPoint", "score", "scoreDetails":
-            throw .location(40218, "query requires \(name) metadata, but it is not available")
+        case "textScore", "geoNearDistance", "geoNearPoint", "score", "scoreDetails", "deletedAt",
+            "deletedBy":
+            throw MetadataField.unavailable(name)
         default: return program.add(.missing)
         }
     }

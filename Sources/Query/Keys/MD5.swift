@@ -48,15 +48,17 @@ package struct MD5: Sendable {
 
     /// The digest in 32 hexadecimal digits. Ends the input.
     package mutating func finishHexadecimal() -> String {
+        finishBytes().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
+    /// The 16 bytes of the digest. Ends the input.
+    package mutating func finishBytes() -> [UInt8] {
         end()
-        var text = ""
-        for word in [state.0, state.1, state.2, state.3] {
-            for shift in stride(from: 0 as UInt32, to: 32, by: 8) {
-                let byte = word >> shift & 0xFF
-                text += (byte < 16 ? "0" : "") + String(byte, radix: 16)
+        return [state.0, state.1, state.2, state.3].flatMap { word in
+            stride(from: 0 as UInt32, to: 32, by: 8).map {
+                UInt8(truncatingIfNeeded: word >> $0)
             }
         }
-        return text
     }
 
     /// Pads the input.

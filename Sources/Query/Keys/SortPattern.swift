@@ -49,8 +49,9 @@ package struct SortPattern: Sendable {
                 let field = MetadataField.name(
                     ofMeta: meta.value.text, metadata.subtracting(.sortKey))
             {
-                parts.append(
-                    Part(path: FieldPath(field), descending: field == MetadataField.textScore))
+                // The best first, and the newest.
+                let descending = [MetadataField.textScore, MetadataField.deletedAt].contains(field)
+                parts.append(Part(path: FieldPath(field), descending: descending))
                 continue
             }
             let descending = try parseDirection(element.value)
@@ -107,9 +108,7 @@ package struct SortPattern: Sendable {
                     "Illegal key in $sort specification: an object "
                         + "other than {$meta: …}")
             }
-            throw DBError(
-                DBError.Code(rawValue: 40218),
-                "query requires \(meta.value.text) metadata, but it is not available")
+            throw MetadataField.unavailable(meta.value.text)
         }
         let direction: Int64?
         switch value.type {

@@ -1,16 +1,17 @@
 // Searches that say where a regular expression matched, and where its groups did.
 
-import BSON
+package import BSON
 internal import CPCRE2
 
 /// A pattern with the memory of its searches. One for each execution; not shared.
-final class RegexSearch {
+package final class RegexSearch {
     let predicate: RegexPredicate
     /// Groups in the pattern.
-    let groupCount: Int
+    package let groupCount: Int
     private let memory: RegexMemory
 
-    init(_ predicate: RegexPredicate) throws(DBError) {
+    /// Memory for searches by a pattern.
+    package init(_ predicate: RegexPredicate) throws(DBError) {
         self.predicate = predicate
         var count: UInt32 = 0
         pcre2_pattern_info_8(predicate.code, UInt32(PCRE2_INFO_CAPTURECOUNT), &count)
@@ -21,7 +22,7 @@ final class RegexSearch {
     /// Finds the first match at or after `start`, whose places `range(ofGroup:)` then tells. A
     /// text is searched from 0 first: that checks its UTF-8, once.
     /// Throws 51156 when that takes too many steps.
-    func find(in utf8: RawSpan, from start: Int) throws(DBError) -> Bool {
+    package func find(in utf8: RawSpan, from start: Int) throws(DBError) -> Bool {
         let status = utf8.withUnsafeBytes { bytes in
             // SAFETY: PCRE2 reads the subject only during the call; the memory is this object's.
             let subject = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
@@ -40,7 +41,7 @@ final class RegexSearch {
     }
 
     /// Where the match (group 0) or a group of it lies; nil for groups without part in it.
-    func range(ofGroup group: Int) -> Range<Int>? {
+    package func range(ofGroup group: Int) -> Range<Int>? {
         // SAFETY: the vector has two places for the match and for each group.
         guard group <= groupCount, let places = pcre2_get_ovector_pointer_8(memory.data) else {
             return nil

@@ -251,20 +251,16 @@ struct ProjectionParser {
         // $rankFusion counts as a search, so that these may be asked for; none is there.
         case "searchScore", "searchHighlights", "searchScoreDetails", "vectorSearchScore",
             "searchSequenceToken":
-            guard scope.metadata.contains(.score) else { throw Self.unavailable(kind) }
+            guard scope.metadata.contains(.score) else { throw MetadataField.unavailable(kind) }
             try insert(path, .nothing)
         case "sortKey":
             throw DBError(.badValue, "cannot use sortKey $meta projection without a sort")
         case "textScore", "geoNearDistance", "geoNearPoint", "score", "scoreDetails",
-            "timeseriesBucketMinTime", "timeseriesBucketMaxTime":
-            throw Self.unavailable(kind)
+            "deletedAt", "deletedBy", "timeseriesBucketMinTime", "timeseriesBucketMaxTime":
+            throw MetadataField.unavailable(kind)
         case "indexKey", "recordId", "randVal": try insert(path, .nothing)
         default: throw .location(17308, "Unsupported argument to $meta: \(kind)")
         }
-    }
-
-    private static func unavailable(_ kind: String) -> DBError {
-        .location(40218, "query requires \(kind) metadata, but it is not available")
     }
 
     // MARK: Paths

@@ -27,9 +27,6 @@ struct TextCompiler {
         switch statement {
         case .insert(let collection, let values):
             return .insert(collection: collection.name, documents: try documents(values))
-        case .restore(let offset):
-            throw notThereYet(
-                "'restore' is not there yet: deleted documents are not kept", offset)
         default: break
         }
         do throws(TextError) {
@@ -39,37 +36,41 @@ struct TextCompiler {
         }
     }
 
-    private func notThereYet(_ message: String, _ offset: Int) -> DBError {
-        DBError(.commandNotSupported, message).located(at: offset, in: text)
-    }
-
     /// A statement in which nothing is evaluated.
     private func plain(_ statement: TextStatement) throws(TextError) -> TextCommand {
         var lowering = self.lowering()
         switch statement {
         case .read(let pipeline):
-            return .read(collection: pipeline.source.name, stages: try stages(pipeline))
+            return .read(
+                collection: pipeline.source.name, stages: try stages(pipeline),
+                deleted: pipeline.deleted)
         case .live(let pipeline):
             return .live(collection: pipeline.source.name, stages: try stages(pipeline))
         case .explain(let pipeline, let verbosity):
             return .explain(
                 collection: pipeline.source.name, stages: try stages(pipeline),
-                verbosity: verbosity)
+                deleted: pipeline.deleted, verbosity: verbosity)
         case .update(let collection, let condition, let changes, let isUpsert):
             return .update(
                 collection: collection.name, filter: try lowering.filter(condition),
                 stages: try self.changes(changes, &lowering), isUpsert: isUpsert)
         case .delete(let collection, let condition):
             return .delete(collection: collection.name, filter: try lowering.filter(condition))
+        case .trash(let collection, let condition, let isPurge):
+            let filter = try lowering.filter(condition)
+            return isPurge
+                ? .purge(collection: collection.name, filter: filter)
+                : .restore(collection: collection.name, filter: filter)
         case .createIndex(let index):
             return .createIndex(
                 collection: index.collection.name, specification: try specification(index))
         case .dropIndex(let index, let collection):
             return .dropIndex(collection: collection.name, name: index.name)
-        case .createCollection(let name, let cap):
-            return .createCollection(collection: name.name, options: try options(cap))
+        case .createCollection(let name, let cap, let softDelete):
+            let given = if let softDelete { try options(softDelete) } else { try options(cap) }
+            return .createCollection(collection: name.name, options: given)
         case .dropCollection(let name): return .dropCollection(collection: name.name)
-        case .insert, .restore:
+        case .insert:
             throw TextError(at: 0, "this statement has no plain form")
         }
     }
@@ -260,6 +261,21 @@ struct TextCompiler {
             fields.append(("expireAfterSeconds", .int64(seconds)))
         }
         return Document { writer in for (name, value) in fields { writer.append(name, value) } }
+    }
+
+    private func options(_ softDelete: TextSoftDelete) throws(TextError) -> Document {
+        var option = Document()
+        if let retention = softDelete.retention {
+            guard case .string(let text)? = try lowering(readsFields: false).constant(retention)
+            else {
+                throw TextError(
+                    at: retention.offset,
+                    expected: ["a duration such as \"12h\" or \"30d\", or a parameter"],
+                    found: "something else")
+            }
+            option = ["retention": .string(text)]
+        }
+        return ["softDelete": .document(option)]
     }
 
     private func options(_ cap: TextCap?) throws(TextError) -> Document {

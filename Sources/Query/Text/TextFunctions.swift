@@ -169,6 +169,8 @@ enum TextFunctions {
         named("dateAdd", 3...4, "$dateAdd", ["startDate", "unit", "amount", "timezone"])
         named("dateDiff", 3...4, "$dateDiff", ["startDate", "endDate", "unit", "timezone"])
         named("dateTrunc", 2...2, "$dateTrunc", ["date", "unit"])
+        other("deletedAt", 0...0) { _ in ["$meta": "deletedAt"] }
+        other("deletedBy", 0...0) { _ in ["$meta": "deletedBy"] }
         other("now", 0...0) { _ in .string("$$NOW") }
         other("exists", 1...1) { ["$ne": .array([["$type": .array([$0[0]])], "missing"])] }
         other("contains", 2...2) { ["$gte": .array([["$indexOfCP": .array($0)], 0])] }

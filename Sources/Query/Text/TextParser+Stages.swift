@@ -9,11 +9,17 @@ extension TextParser {
     /// Most stages of a pipeline. Some become two of the aggregation's, which takes 1,000.
     private static let stagesMax = 500
 
-    /// What follows `from`.
-    mutating func pipeline() throws(TextError) -> TextPipeline {
+    /// What follows `from`. `isLive`: behind `live`, where deleted documents have no place.
+    mutating func pipeline(isLive: Bool = false) throws(TextError) -> TextPipeline {
         let source = try collection()
+        var deleted: TextDeleted?
+        if !isLive, case .word(let word) = current.kind, let wanted = TextDeleted(rawValue: word) {
+            deleted = wanted
+            advance()
+        }
         var stages: [TextStage] = []
-        continuations = ["'|'"]
+        continuations =
+            isLive || deleted != nil ? ["'|'"] : ["'withDeleted'", "'onlyDeleted'", "'|'"]
         while take("|") {
             guard stages.count < Self.stagesMax else {
                 throw TextError(
@@ -21,7 +27,7 @@ extension TextParser {
             }
             stages.append(try stage())
         }
-        return TextPipeline(source: source, stages: stages)
+        return TextPipeline(source: source, deleted: deleted, stages: stages)
     }
 
     private mutating func stage() throws(TextError) -> TextStage {

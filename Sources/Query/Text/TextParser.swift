@@ -105,11 +105,10 @@ struct TextParser {
 
     private static let statementWords = [
         "from", "insert", "update", "upsert", "delete", "create", "drop", "explain", "live",
-        "restore",
+        "restore", "purge",
     ]
 
     private mutating func statement() throws(TextError) -> TextStatement {
-        let offset = current.offset
         guard case .word(let word) = current.kind, Self.statementWords.contains(word) else {
             throw unexpected(Self.statementWords.map { "'\($0)'" })
         }
@@ -122,12 +121,10 @@ struct TextParser {
             return .explain(try pipeline(), verbosity: verbosity)
         case "live":
             try expectWord("from")
-            return .live(try pipeline())
+            return .live(try pipeline(isLive: true))
         case "restore":
-            try expectWord("from")
-            _ = try collection()
-            _ = try requiredCondition("restore")
-            return .restore(offset: offset)
+            return try trash("restore")
+        case "purge": return try trash("purge")
         case "insert": return try insert()
         case "update", "upsert": return try update(isUpsert: word == "upsert")
         case "delete":
@@ -158,6 +155,15 @@ struct TextParser {
             collection, condition: condition, changes: try changes(), isUpsert: isUpsert)
     }
 
+    /// `restore [from] NAME where …`, `purge …`.
+    private mutating func trash(_ word: String) throws(TextError) -> TextStatement {
+        let isNamedFrom = following.kind == .word("where") || following.kind == .symbol(".")
+        if !isNamedFrom { _ = takeWord("from") }
+        let collection = try collection()
+        return .trash(
+            collection, condition: try requiredCondition(word), isPurge: word == "purge")
+    }
+
     /// The condition of a write, which must be there: nobody changes everything by accident.
     private mutating func requiredCondition(_ word: String) throws(TextError) -> TextExpression {
         guard takeWord("where") else {
@@ -175,13 +181,21 @@ struct TextParser {
         if takeWord("index") { return .createIndex(try index()) }
         guard takeWord("collection") else { throw unexpected(["'index'", "'collection'"]) }
         let name = try collection()
+        if takeWord("softDelete") {
+            var retention: TextExpression?
+            if current.kind != .end, current.kind != .symbol(";") { retention = try expression() }
+            continuations = ["a duration such as \"30d\""]
+            return .createCollection(
+                name, capped: nil, softDelete: TextSoftDelete(retention: retention))
+        }
         guard takeWord("capped") else {
-            continuations = ["'capped'"]
-            return .createCollection(name, capped: nil)
+            continuations = ["'capped'", "'softDelete'"]
+            return .createCollection(name, capped: nil, softDelete: nil)
         }
         let size = try expression()
         let count = takeWord("max") ? try expression() : nil
-        return .createCollection(name, capped: TextCap(size: size, count: count))
+        return .createCollection(
+            name, capped: TextCap(size: size, count: count), softDelete: nil)
     }
 
     private mutating func index() throws(TextError) -> TextIndex {

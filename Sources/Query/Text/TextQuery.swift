@@ -12,21 +12,33 @@ package import BSON
 /// What a statement asks for, ready for the engine's parsers.
 package enum TextCommand: Sendable {
     /// A pipeline's stages over a collection.
-    case read(collection: String, stages: [Value])
+    case read(collection: String, stages: [Value], deleted: TextDeleted?)
     /// The same, kept up to date.
     case live(collection: String, stages: [Value])
     /// The same, to be explained at that verbosity.
-    case explain(collection: String, stages: [Value], verbosity: String)
+    case explain(collection: String, stages: [Value], deleted: TextDeleted?, verbosity: String)
     case insert(collection: String, documents: [Document])
     /// Changes all matches by an update pipeline.
     case update(collection: String, filter: Document, stages: [Value], isUpsert: Bool)
     case delete(collection: String, filter: Document)
+    /// Brings all deleted documents that match back.
+    case restore(collection: String, filter: Document)
+    /// Removes all deleted documents that match for good.
+    case purge(collection: String, filter: Document)
     /// The index as `createIndexes` describes one.
     case createIndex(collection: String, specification: Document)
     case dropIndex(collection: String, name: String)
     /// The options as `create` takes them.
     case createCollection(collection: String, options: Document)
     case dropCollection(collection: String)
+}
+
+/// Which deleted documents a read sees, by the name of the field that asks for it in a command.
+package enum TextDeleted: String, Sendable {
+    /// Beside the live ones.
+    case withDeleted
+    /// And no live ones.
+    case onlyDeleted
 }
 
 /// Compiles statements.

@@ -6,13 +6,14 @@ enum TextStatement: Sendable {
     case read(TextPipeline)
     case explain(TextPipeline, verbosity: String)
     case live(TextPipeline)
-    case restore(offset: Int)
+    /// Brings deleted documents back, or removes them for good.
+    case trash(TextName, condition: TextExpression, isPurge: Bool)
     case insert(into: TextName, [TextExpression])
     case update(TextName, condition: TextExpression, changes: [TextChange], isUpsert: Bool)
     case delete(from: TextName, condition: TextExpression)
     case createIndex(TextIndex)
     case dropIndex(TextName, on: TextName)
-    case createCollection(TextName, capped: TextCap?)
+    case createCollection(TextName, capped: TextCap?, softDelete: TextSoftDelete?)
     case dropCollection(TextName)
 }
 
@@ -28,11 +29,10 @@ extension TextStatement {
         switch self {
         case .read(let pipeline), .explain(let pipeline, _), .live(let pipeline): pipeline.source
         case .insert(let name, _), .update(let name, _, _, _), .delete(let name, _),
-            .createCollection(let name, _), .dropCollection(let name):
+            .trash(let name, _, _), .createCollection(let name, _, _), .dropCollection(let name):
             name
         case .createIndex(let index): index.collection
         case .dropIndex(_, let collection): collection
-        case .restore: nil
         }
     }
 }
@@ -46,6 +46,8 @@ struct TextName: Sendable {
 /// `from NAME | stage | …`.
 struct TextPipeline: Sendable {
     let source: TextName
+    /// Which deleted documents are among the rows; nil for none.
+    let deleted: TextDeleted?
     let stages: [TextStage]
 }
 
@@ -94,6 +96,11 @@ enum TextStage: Sendable {
 struct TextCap: Sendable {
     let size: TextExpression
     let count: TextExpression?
+}
+
+/// `softDelete [RETENTION]`.
+struct TextSoftDelete: Sendable {
+    let retention: TextExpression?
 }
 
 /// `create index …`.

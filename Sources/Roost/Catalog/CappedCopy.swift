@@ -51,6 +51,15 @@ extension WriterState {
                 .conflictingOperationInProgress,
                 "An index of \(source) is being built; convert it when that is done")
         }
+        if source == target {
+            let deleted = try TrashTable.totals(entry.trash, transaction).count
+            guard entry.traits.softDelete == nil, deleted == 0 else {
+                throw DBError(
+                    .illegalOperation,
+                    "\(source) keeps deleted documents (\(deleted) now), which a capped collection "
+                        + "can't: first run collMod with {softDelete: false}, and purge them")
+            }
+        }
         let options = entry.options.capped(bytesMax: bytesMax)
         let copy = CollectionEntry(
             namespace: target, uuid: .random(), table: try transaction.createTable(),
@@ -106,7 +115,7 @@ extension Document {
             var fields = view.makeIterator()
             while let field = fields.next() {
                 switch field.nameString {
-                case "capped", "size", "max": continue
+                case "capped", "size", "max", "softDelete": continue
                 default: writer.append(field)
                 }
             }

@@ -4,7 +4,7 @@
 // collection. In memory it is an immutable snapshot. The writer thread edits its own copy inside a
 // commit group and publishes it after the commit; a failed group throws the copy away.
 //
-//     {uuid, table, idTable?, options, cut, indexes: [{spec, table, ready, multikey, cut, inexact}]}
+//     {uuid, table, idTable?, trash?, options, cut, indexes: [{spec, table, ready, multikey, cut, inexact}]}
 
 import BSON
 import Query
@@ -77,6 +77,9 @@ enum CatalogRecord {
             if let table = entry.idTable {
                 writer.append("idTable", Int64(bitPattern: table.rawValue))
             }
+            if entry.trash.rawValue != entry.table.rawValue {
+                writer.append("trash", Int64(bitPattern: entry.trash.rawValue))
+            }
             writer.append("options", entry.options)
             writer.append("cut", entry.flags.hasCutKeys)
             if entry.hasCollatedKeys { writer.append("collationKeys", Collation.keyVersion) }
@@ -126,7 +129,8 @@ enum CatalogRecord {
             idTable: idTable.map { TableID(rawValue: UInt64(bitPattern: $0)) },
             options: Document(copying: options),
             traits: try CollectionTraits(Document(copying: options)), indexes: indexes,
-            flags: RecordFlags(hasCutKeys: record.value("cut")?.bool ?? false))
+            flags: RecordFlags(hasCutKeys: record.value("cut")?.bool ?? false),
+            trash: record.value("trash")?.int64.map { TrashID(rawValue: UInt64(bitPattern: $0)) })
     }
 
     private static func decodeIndex(

@@ -142,9 +142,12 @@ extension WriterState {
     }
 
     /// Removes a collection whose end the log tells otherwise: by what takes its place.
+    /// - Parameter keepsTrash: whether what takes its place has its deleted documents too.
     func remove(
-        tablesOf entry: CollectionEntry, _ transaction: inout WriteTransaction
+        tablesOf entry: CollectionEntry, keepsTrash: Bool = false,
+        _ transaction: inout WriteTransaction
     ) throws {
+        if !keepsTrash { try TrashTable.drop(entry.trash, &transaction) }
         try transaction.dropTable(entry.table)
         if let table = entry.idTable {
             try transaction.dropTable(table)

@@ -19,6 +19,8 @@ package final class CollectionEntry: Sendable {
     /// In a capped collection, where a document's key in `table` is found by its `_id`'s
     /// `RecordKey`; nil where `table` itself has that key.
     package let idTable: TableID?
+    /// Its part of the trash.
+    package let trash: TrashID
     /// The options of `create`, as given; without `uuid`.
     package let options: Document
     /// What the options make it do.
@@ -38,12 +40,14 @@ package final class CollectionEntry: Sendable {
 
     package init(
         namespace: Namespace, uuid: UUIDBytes, table: TableID, idTable: TableID?,
-        options: Document, traits: CollectionTraits, indexes: [IndexEntry], flags: RecordFlags
+        options: Document, traits: CollectionTraits, indexes: [IndexEntry], flags: RecordFlags,
+        trash: TrashID? = nil
     ) {
         self.namespace = namespace
         self.uuid = uuid
         self.table = table
         self.idTable = idTable
+        self.trash = trash ?? TrashID(rawValue: table.rawValue)
         self.options = options
         self.traits = traits
         self.indexes = indexes
@@ -72,14 +76,14 @@ package final class CollectionEntry: Sendable {
     package func with(indexes: [IndexEntry]) -> CollectionEntry {
         CollectionEntry(
             namespace: namespace, uuid: uuid, table: table, idTable: idTable, options: options,
-            traits: traits, indexes: indexes, flags: flags)
+            traits: traits, indexes: indexes, flags: flags, trash: trash)
     }
 
     /// The same collection under another name.
     package func renamed(_ namespace: Namespace) -> CollectionEntry {
         CollectionEntry(
             namespace: namespace, uuid: uuid, table: table, idTable: idTable, options: options,
-            traits: traits, indexes: indexes, flags: flags)
+            traits: traits, indexes: indexes, flags: flags, trash: trash)
     }
 
     /// The same collection with other options.
@@ -87,7 +91,14 @@ package final class CollectionEntry: Sendable {
     package func with(options: Document) throws(DBError) -> CollectionEntry {
         CollectionEntry(
             namespace: namespace, uuid: uuid, table: table, idTable: idTable, options: options,
-            traits: try CollectionTraits(options), indexes: indexes, flags: flags)
+            traits: try CollectionTraits(options), indexes: indexes, flags: flags, trash: trash)
+    }
+
+    /// The same collection with another's part of the trash, in whose place it comes.
+    func with(trashOf other: CollectionEntry) -> CollectionEntry {
+        CollectionEntry(
+            namespace: namespace, uuid: uuid, table: table, idTable: idTable, options: options,
+            traits: traits, indexes: indexes, flags: flags, trash: other.trash)
     }
 
     /// Whether the order of keys in `table` is that of `_id` throughout.

@@ -18,6 +18,8 @@ package struct CollectionModification: Sendable {
     package var expiry: ExpiryModification?
     /// Whether change streams may show images of documents.
     package var showsImages: Bool?
+    /// What is to become of deleted documents.
+    package var softDelete: SoftDeleteModification?
     /// New bucket spans of a time series.
     package var timeSeries: TimeSeriesChange?
     /// What a view is to show: `viewOn` and `pipeline`.
@@ -29,7 +31,7 @@ package struct CollectionModification: Sendable {
     var isEmpty: Bool {
         validator == nil && validationLevel == nil && validationAction == nil
             && cappedBytes == nil && cappedDocuments == nil && index == nil && view == nil
-            && showsImages == nil && expiry == nil && timeSeries == nil
+            && showsImages == nil && expiry == nil && timeSeries == nil && softDelete == nil
     }
 
     /// The options with these changes.
@@ -58,6 +60,11 @@ package struct CollectionModification: Sendable {
         case .never?: set("expireAfterSeconds", nil)
         case nil: break
         }
+        switch softDelete {
+        case .keep(let option)?: set("softDelete", .document(option))
+        case .final?: set("softDelete", nil)
+        case nil: break
+        }
         if let timeSeries, let kept = TimeSeries(old.view)?.options {
             set("timeseries", .document(try kept.changed(by: timeSeries).document))
         }
@@ -84,8 +91,16 @@ package struct CollectionModification: Sendable {
 
     private static let order = [
         "capped", "size", "max", "validator", "validationLevel", "validationAction",
-        "expireAfterSeconds", "timeseries",
+        "expireAfterSeconds", "timeseries", "softDelete",
     ]
+}
+
+/// What is to become of documents that are deleted from now on.
+package enum SoftDeleteModification: Sendable {
+    /// They are kept, as the option says.
+    case keep(Document)
+    /// They are gone. What is in the trash stays there.
+    case final
 }
 
 /// When the documents of a clustered collection expire.
@@ -208,6 +223,10 @@ extension RoostEngine {
                 report = outcome.report
             }
             if modification.index?.isDryRun == true { return report }
+            if modification.softDelete != nil {
+                report = try Document.reporting(
+                    changeOf: entry, to: changed, in: report, transaction)
+            }
             writer.log.note(
                 .modify, entry,
                 ["after": .document(changed.options), "before": .document(entry.options)])
@@ -328,6 +347,29 @@ extension IndexEntry {
 }
 
 extension Document {
+    /// A report with what collMod did about deleted documents, and what becomes of those there are.
+    fileprivate static func reporting(
+        changeOf entry: CollectionEntry, to changed: CollectionEntry, in report: Document,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> Document {
+        let totals = try TrashTable.totals(entry.trash, transaction)
+        return Document { writer in
+            writer.appendFields(of: report.view)
+            writer.append("softDelete_old", entry.options["softDelete"] ?? .bool(false))
+            writer.append("softDelete_new", changed.options["softDelete"] ?? .bool(false))
+            let trash = writer.openDocument("trash")
+            writer.append("count", totals.count)
+            writer.append("bytes", totals.bytes)
+            if changed.traits.softDelete == nil, totals.count > 0 {
+                writer.append(
+                    "note",
+                    "deletes are final from now on; what was deleted before stays until it is "
+                        + "restored or purged")
+            }
+            writer.close(trash)
+        }
+    }
+
     /// The same fields with one set where it stands, added at the end, or (nil) left out.
     fileprivate func setting(_ name: String, _ value: Value?) -> Document {
         Document { writer in

@@ -20,6 +20,8 @@ package struct CollectionTraits: Sendable {
     /// Age in seconds at which documents expire: those of a clustered collection by their `_id`,
     /// those of a time series by their time.
     package let expireAfterSeconds: Int64?
+    /// What becomes of deleted documents; nil where deletes are final.
+    package let softDelete: SoftDelete?
 
     /// Reads a collection's options.
     /// - Throws: what the validator's parser throws; `invalidOptions` (72) and `badValue` (2)
@@ -33,6 +35,13 @@ package struct CollectionTraits: Sendable {
         clusteredIndex = ClusteredIndex(view)
         timeSeries = TimeSeries(view)
         expireAfterSeconds = view.value("expireAfterSeconds")?.wholeNumber
+        softDelete = try SoftDelete(view)
+        if softDelete != nil, capped != nil || timeSeries != nil {
+            throw DBError(
+                .invalidOptions,
+                "'softDelete' is not for \(capped != nil ? "capped" : "time-series") collections: "
+                    + "their documents make room for others")
+        }
         if let document = view.value("collation")?.document {
             collation = try Collation.parse(document)
         } else {

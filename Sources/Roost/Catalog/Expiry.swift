@@ -23,6 +23,7 @@ package final class ExpirySchedule: Sendable {
     private let state = Monitor(State())
     private let passCount = Atomic<Int>(0)
     private let deletedCount = Atomic<Int>(0)
+    private let purgedCount = Atomic<Int>(0)
 
     /// Seconds between two passes.
     package var sleepSeconds: Int {
@@ -37,6 +38,13 @@ package final class ExpirySchedule: Sendable {
 
     /// Documents deleted since the folder was opened.
     package var deleted: Int { deletedCount.load(ordering: .relaxed) }
+
+    /// Deleted documents purged since the folder was opened, because their time was over.
+    package var purged: Int { purgedCount.load(ordering: .relaxed) }
+
+    func note(purged: Int) {
+        purgedCount.add(purged, ordering: .relaxed)
+    }
 
     /// Sets the time between two passes; the one under way begins anew.
     package func set(sleepSeconds: Int) {
@@ -89,6 +97,7 @@ extension RoostEngine {
             while expiry.waitForPass() {
                 guard let self else { return }
                 self.deleteExpired(at: LogicalClock.wallMillis)
+                self.purgeTrash(at: LogicalClock.wallMillis)
                 self.removeOldOutcomes(at: LogicalClock.wallMillis)
                 self.live.expire(self)
             }

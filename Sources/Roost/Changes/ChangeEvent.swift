@@ -42,6 +42,7 @@ struct ChangeEventWriter: ~Copyable {
             writer.append("fullDocument", record.document)
             writeNamespace(record, into: &writer)
             writeKey(record.document, into: &writer)
+            if record.flags.contains(.movesTrash) { writer.append("restored", true) }
         case .replace:
             writer.append("fullDocument", DocumentView(after.span.bytes))
             writeNamespace(record, into: &writer)
@@ -57,6 +58,7 @@ struct ChangeEventWriter: ~Copyable {
         case .delete:
             writeNamespace(record, into: &writer)
             writeKey(record.document, into: &writer)
+            if record.flags.contains(.movesTrash) { writer.append("softDeleted", true) }
         case .drop, .dropDatabase, .rename, .create, .createIndexes, .dropIndexes, .modify:
             writeNamespace(record, into: &writer)
             writeDetails(record, into: &writer)

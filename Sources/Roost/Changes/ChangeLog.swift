@@ -51,7 +51,8 @@ final class ChangeLog {
     /// The records of the operation under way, one after another, and where each begins.
     private var pending: [UInt8] = []
     private var starts: [Int] = []
-    private var wallMillis: Int64 = 0
+    /// The time of the operation under way, in milliseconds since 1970; set by its first event.
+    private(set) var wallMillis: Int64 = 0
     /// Collections that the operation under way, and the group, have records of.
     private var touched: [Namespace] = []
     private var groupTouched: Set<Namespace> = []
@@ -66,9 +67,11 @@ final class ChangeLog {
 
     // MARK: Events
 
-    /// A document was stored.
-    func insert(_ document: DocumentView, _ entry: CollectionEntry) {
-        begin(.insert, entry, Self.flags(entry))
+    /// A document was stored, or came back from the trash.
+    func insert(_ document: DocumentView, _ entry: CollectionEntry, isRestored: Bool = false) {
+        var flags = Self.flags(entry)
+        if isRestored { flags.insert(.movesTrash) }
+        begin(.insert, entry, flags)
         pending.append(copying: document.bytes)
     }
 
@@ -91,10 +94,11 @@ final class ChangeLog {
         if !flags.contains(.imageIsApart) { pending.append(copying: before) }
     }
 
-    /// A document was removed.
+    /// A document was removed, or moved to the trash where its collection keeps what is deleted.
     func delete(_ document: RawSpan, _ entry: CollectionEntry) {
         var flags = Self.flags(entry)
         if observed.contains(entry.namespace) { flags.insert(.keepsDocument) }
+        if entry.traits.softDelete != nil { flags.insert(.movesTrash) }
         begin(.delete, entry, flags)
         // Deletes must pass when space is short: only what is asked for is kept.
         if !flags.isDisjoint(with: [.showsImages, .keepsDocument]) {

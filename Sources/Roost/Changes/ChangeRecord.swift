@@ -57,6 +57,8 @@ struct ChangeFlags: OptionSet, Sendable {
     static let keepsDocument = ChangeFlags(rawValue: 8)
     /// A document of a time series: no change stream shows it.
     static let isMeasurement = ChangeFlags(rawValue: 16)
+    /// A delete moved the document to the trash, an insert brought it back from there.
+    static let movesTrash = ChangeFlags(rawValue: 32)
 }
 
 /// The fixed places in a record.

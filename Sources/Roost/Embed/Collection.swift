@@ -77,6 +77,69 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
         return try run(request).n
     }
 
+    // MARK: Deleted documents
+
+    /// From now on keeps what is deleted, so that it can be restored: for good, or for a duration
+    /// such as `"30d"`. Makes the collection where it doesn't exist.
+    /// - Throws: `DBError`: a bad duration, a capped collection.
+    public func keepDeleted(for retention: String? = nil) throws(DBError) {
+        let given = Document { writer in
+            if let retention { writer.append("retention", retention) }
+        }
+        let value = OwnedValue(.document(given))
+        let option = try SoftDelete.option(value.view, "softDelete") ?? Document()
+        if database.engine.collection(namespace) == nil {
+            try database.wait { completion in
+                database.engine.createCollection(
+                    namespace, options: ["softDelete": .document(option)], completion: completion)
+            }
+        } else {
+            try modify(.keep(option))
+        }
+    }
+
+    /// From now on deletes are final. What was kept stays until it is restored or purged.
+    /// - Throws: `DBError`.
+    public func stopKeepingDeleted() throws(DBError) {
+        try modify(.final)
+    }
+
+    private func modify(_ softDelete: SoftDeleteModification) throws(DBError) {
+        var modification = CollectionModification()
+        modification.softDelete = softDelete
+        let change = modification
+        _ = try database.wait { completion in
+            database.engine.modifyCollection(namespace, change, completion: completion)
+        }
+    }
+
+    /// Makes the deleted documents that match live again.
+    /// - Returns: how many.
+    /// - Throws: `DBError`; `duplicateKey` where a live document has the `_id` or a key, with
+    ///   `deletedId` and `liveId`: what came back before stays.
+    @discardableResult
+    public func restore(_ filter: Document) throws(DBError) -> Int {
+        try run(.restore, filter)
+    }
+
+    /// Removes the deleted documents that match for good.
+    /// - Returns: how many.
+    /// - Throws: `DBError`.
+    @discardableResult
+    public func purge(_ filter: Document) throws(DBError) -> Int {
+        try run(.purge, filter)
+    }
+
+    private func run(_ action: TrashStatement.Action, _ filter: Document) throws(DBError) -> Int {
+        var request = WriteRequest(namespace, time: database.engine.writeTime)
+        let compiled = try Filter.parse(filter.view, filterOptions)
+        let target = WriteTarget(
+            filter: compiled, filterDocument: filter, recordCollation: compiled.collation,
+            hasKeysOfIDs: hasKeysOfIDs)
+        request.statements.append(.trash(TrashStatement(action, target: target)))
+        return try run(request).n
+    }
+
     private var hasKeysOfIDs: Bool {
         database.engine.collection(namespace)?.hasKeysOfIDs ?? true
     }
@@ -109,12 +172,14 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
 
     // MARK: Reads
 
-    /// The documents that match.
+    /// The documents that match; `scope` says whether deleted ones are among them.
     /// - Throws: `DBError` for a bad filter, `DecodingError`.
     public func find(
-        _ filter: Document = [:], sort: Document? = nil, skip: Int = 0, limit: Int = 0
+        _ filter: Document = [:], sort: Document? = nil, skip: Int = 0, limit: Int = 0,
+        scope: ReadScope = .live
     ) throws -> [Element] {
-        let documents = try findDocuments(filter, sort: sort, skip: skip, limit: limit)
+        let documents = try findDocuments(
+            filter, sort: sort, skip: skip, limit: limit, scope: scope)
         if let documents = documents as? [Element] { return documents }
         let decoder = DocumentDecoder()
         return try documents.map { try decoder.decode(Element.self, from: $0) }
@@ -128,9 +193,13 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
 
     /// How many documents match.
     /// - Throws: `DBError`.
-    public func count(_ filter: Document = [:]) throws(DBError) -> Int {
-        let request = CountRequest(
+    public func count(
+        _ filter: Document = [:], scope: ReadScope = .live
+    ) throws(DBError) -> Int {
+        var counted = CountRequest(
             namespace, filter: try Filter.parse(filter.view, filterOptions))
+        counted.scope = scope
+        let request = counted
         return try database.withReader { reader throws(DBError) in
             try database.engine.count(request, reader)
         }
@@ -142,13 +211,14 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
     }
 
     private func findDocuments(
-        _ filter: Document, sort: Document?, skip: Int, limit: Int
+        _ filter: Document, sort: Document?, skip: Int, limit: Int, scope: ReadScope
     ) throws(DBError) -> [Document] {
         var request = FindRequest(
             namespace, filter: try Filter.parse(filter.view, filterOptions))
         request.sort = sort
         request.skip = skip
         request.limit = limit
+        request.scope = scope
         return try database.withReader { reader throws(DBError) in
             let cursor = try database.engine.openCursor(request)
             var sink = DocumentList()

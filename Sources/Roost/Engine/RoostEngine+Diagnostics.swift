@@ -85,6 +85,7 @@ extension RoostEngine {
             return try reader.read { transaction in
                 var numbers = CollectionNumbers()
                 numbers.documents = Int(clamping: try transaction.count(entry.table))
+                numbers.trash = try TrashTable.totals(entry.trash, transaction)
                 for index in entry.indexes {
                     numbers.entries.append(
                         (index.name, Int(clamping: try transaction.count(index.table))))
@@ -118,6 +119,8 @@ package struct CollectionNumbers: Sendable {
     package internal(set) var documents = 0
     /// Average size of a document, in bytes.
     package internal(set) var averageBytes = 0
+    /// Deleted documents that are kept; exact.
+    package internal(set) var trash = TrashTotals()
     /// Entries by index name, the `_id` index left out.
     package internal(set) var entries: [(name: String, count: Int)] = []
 

@@ -220,7 +220,8 @@ package final class RoostEngine: Sendable {
         switch request.statement {
         case .update(let update): target = update.target
         case .delete(let delete): target = delete.target
-        case .insert: return completion(.success(FindAndModifyOutcome(result: StatementResult())))
+        case .insert, .trash:
+            return completion(.success(FindAndModifyOutcome(result: StatementResult())))
         case .refused(let error): return completion(.failure(error))
         }
         if let transaction = request.transaction {
@@ -244,6 +245,12 @@ package final class RoostEngine: Sendable {
                 "index": "\(index?.name ?? CollectionEntry.idIndexName)",
                 "error": "\(error)",
             ])
+    }
+
+    func notePurgeFailure(_ error: any Error) {
+        logger.warning(
+            "deleted documents could not be purged; the next pass tries again",
+            metadata: ["error": "\(error)"])
     }
 
     func noteLiveFailure(_ error: any Error) {

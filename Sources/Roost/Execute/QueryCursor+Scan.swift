@@ -74,7 +74,7 @@ extension QueryCursor {
     }
 
     /// What stands for a document where only the number of them is of interest.
-    private static let emptyDocument: [UInt8] = [5, 0, 0, 0, 0]
+    static let emptyDocument: [UInt8] = [5, 0, 0, 0, 0]
 
     // MARK: Access paths
 
@@ -86,6 +86,7 @@ extension QueryCursor {
         switch plan.access {
         case .table: try scanTable(scope(of: plan), transaction, &meter, &sink)
         case .index(let index): try scanIndex(index, scope(of: plan), transaction, &meter, &sink)
+        case .trash: try scanTrash(scope(of: plan), transaction, &meter, &sink)
         case .nothing, .union: nil
         }
     }
@@ -276,7 +277,7 @@ extension QueryCursor {
     private func countWhole(
         _ collection: CollectionEntry, _ transaction: borrowing ReadTransaction
     ) throws(DBError) -> Bool {
-        guard isCounting, filter.isEmpty else { return false }
+        guard isCounting, filter.isEmpty, source.scope == .live else { return false }
         let total = max(0, Int(try transaction.count(collection.table)) - toSkip)
         counters.matched = min(total, wanted)
         return true
@@ -294,7 +295,7 @@ extension QueryCursor {
     }
 
     /// A document passed the filter.
-    private func accept<Sink: DocumentSink>(
+    func accept<Sink: DocumentSink>(
         _ document: DocumentView, _ scope: SliceScope, _ sink: inout Sink
     ) throws -> Acceptance {
         if let pipeline = scope.pipeline {
@@ -336,7 +337,7 @@ extension QueryCursor {
     }
 
     private func deliver<Sink: DocumentSink>(_ document: DocumentView, _ sink: inout Sink) {
-        if metadata != nil, case .pipeline = output {
+        if metadata != nil, carriesMetadata {
             deliverBareSlowPath(document, &sink)
         } else if shape != nil {
             deliverShapedSlowPath(document, &sink)
@@ -345,6 +346,12 @@ extension QueryCursor {
             batch.add(byteCount: document.bytes.byteCount)
         }
         counters.returned += 1
+    }
+
+    /// Whether results still carry the metadata that was laid behind their fields.
+    private var carriesMetadata: Bool {
+        if case .pipeline = output { return true }
+        return metadata?.carriesDeletion == true
     }
 
     @inline(never)

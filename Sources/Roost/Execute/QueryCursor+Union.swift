@@ -87,11 +87,16 @@ extension QueryCursor {
         let scope = scope(of: plan)
         while let index = union.first {
             let record = union.branches[index].record
-            if !seen.contains(record.span.bytes) {
-                let acceptance = try take(
-                    record.span.bytes, collection, scope, needsDocuments: needsDocuments,
-                    transaction, &sink)
-                note(record.span.bytes, acceptance)
+            if !plan.deduplicates || !seen.contains(record.span.bytes) {
+                let acceptance: Acceptance
+                if case .trash = plans[index].access {
+                    acceptance = try takeDeleted(record.span.bytes, scope, transaction, &sink)
+                } else {
+                    acceptance = try take(
+                        record.span.bytes, collection, scope, needsDocuments: needsDocuments,
+                        transaction, &sink)
+                }
+                if plan.deduplicates { note(record.span.bytes, acceptance) }
                 switch acceptance {
                 case .taken: break
                 case .takenBatchFull:
@@ -117,7 +122,11 @@ extension QueryCursor {
         _ transaction: borrowing ReadTransaction
     ) throws {
         let table =
-            if case .index(let entry) = plan.access { entry.table } else { collection.table }
+            switch plan.access {
+            case .index(let entry): entry.table
+            case .trash: TableID.trash
+            case .table, .nothing, .union: collection.table
+            }
         var cursor = transaction.cursor(table)
         guard try union.branches[index].walk.start(&cursor) else {
             union.branches[index].isEnded = true
@@ -125,6 +134,11 @@ extension QueryCursor {
         }
         union.branches[index].walk.suspend(cursor, isDone: false)
         union.branches[index].key.removeAll()
+        if case .trash = plan.access {
+            union.branches[index].record = [UInt8](copying: cursor.key)
+            let deleted = try TrashRecord(try cursor.value())
+            return try order.appendKey(of: deleted.document, to: &union.branches[index].key)
+        }
         guard case .index = plan.access else {
             union.branches[index].record = [UInt8](copying: cursor.key)
             try order.appendKey(

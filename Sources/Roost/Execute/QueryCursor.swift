@@ -34,6 +34,8 @@ package final class QueryCursor: @unchecked Sendable {
     private(set) var filter: Filter
     /// What results carry along besides their own fields.
     var metadata: ResultMetadata?
+    /// A deleted document with what `$meta` tells of it.
+    var deletedDocument = DocumentWriter()
     let countsOnly: Bool
     let needsArrayPosition: Bool
     /// The last document that a tailable read is done with.
@@ -271,6 +273,7 @@ package final class QueryCursor: @unchecked Sendable {
         var chosen: QueryPlan
         if let now, !source.readsNothing {
             collection = now
+            if filter.needsIndexes, source.scope != .live { throw Planner.deletedHaveNoIndexes }
             filter = try filter.bound(to: now)
             nearSearch = NearSearch(filter, source)
             chosen = try choosePlan(now, transaction)
@@ -278,6 +281,12 @@ package final class QueryCursor: @unchecked Sendable {
             chosen = .nothing
         }
         if !source.readsNothing { heldReads?.note(namespace, filter) }
+        if heldReads != nil, source.scope != .live {
+            throw DBError(
+                .operationNotSupportedInTransaction,
+                "A serializable transaction can't read deleted documents: use a transaction with "
+                    + "the read concern 'snapshot'")
+        }
         if case .index(let index) = chosen.access, let collection {
             covered = CoveredKeys(index, of: collection, source, chosen)
             chosen.coversProjection = covered != nil
@@ -299,7 +308,7 @@ package final class QueryCursor: @unchecked Sendable {
         var question = try source.question()
         question.filter = filter.root
         var planner = Planner(now, question)
-        if !isExplained { planner.cache = engine.plans }
+        if !isExplained, source.scope == .live { planner.cache = engine.plans }
         let outcome = try planner.plan(transaction)
         shapeText = outcome.shape
         rejectedPlans = outcome.rejected

@@ -43,6 +43,7 @@ extension QueryPlan {
             if let timePath { return "IXSCAN { \(timePath.dotted): 1 }" }
             let isPoint = bounds.map { $0.parts[0].isSinglePoint } ?? false
             return isPoint ? "EXPRESS_IXSCAN { _id: 1 }" : "IXSCAN { _id: 1 }"
+        case .trash: return "TRASH_SCAN"
         case .index(let index): return "IXSCAN \(index.key)"
         case .union(let branches):
             var parts: [String] = []

@@ -29,6 +29,10 @@ package struct FindRequest: Sendable {
     package var isTailable = false
     /// Whether a getMore at that end waits for documents.
     package var awaitsData = false
+    /// Whether deleted documents are seen.
+    package var scope = ReadScope.live
+    /// Whether filter, sort or projection ask when and by whom a document was deleted.
+    package var showsDeletion = false
     /// The snapshot to read; nil for the newest at each slice.
     package var view: ReadView?
     /// When the request gives up with `maxTimeMSExpired`, on the monotonic clock.
@@ -45,6 +49,10 @@ package struct AggregateRequest: Sendable {
     package let namespace: Namespace
     package let pipeline: Pipeline
     package var hint: Value?
+    /// Whether deleted documents are seen, of the collection alone that the pipeline begins with.
+    package var scope = ReadScope.live
+    /// Whether a stage asks when and by whom a document was deleted.
+    package var showsDeletion = false
     /// The snapshot to read; nil for the newest at each slice.
     package var view: ReadView?
     package var deadline: ContinuousClock.Instant?
@@ -67,6 +75,10 @@ package struct CountRequest: Sendable {
     /// Most documents counted; 0 for all.
     package var limit = 0
     package var hint: Value?
+    /// Whether deleted documents are counted.
+    package var scope = ReadScope.live
+    /// Whether the filter asks when and by whom a document was deleted.
+    package var showsDeletion = false
     package var deadline: ContinuousClock.Instant?
 
     package init(_ namespace: Namespace, filter: Filter) {
@@ -82,6 +94,10 @@ package struct DistinctRequest: Sendable {
     package let path: FieldPath
     package let filter: Filter
     package var hint: Value?
+    /// Whether deleted documents are seen.
+    package var scope = ReadScope.live
+    /// Whether the filter asks when and by whom a document was deleted.
+    package var showsDeletion = false
     /// The snapshot to read; nil for the newest at each slice.
     package var view: ReadView?
     package var deadline: ContinuousClock.Instant?

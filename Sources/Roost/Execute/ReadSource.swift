@@ -48,6 +48,28 @@ indirect enum ReadSource {
         }
     }
 
+    /// Whether deleted documents are seen.
+    var scope: ReadScope {
+        switch self {
+        case .find(let request): request.scope
+        case .aggregate(let request, _): request.scope
+        case .count(let request): request.scope
+        case .distinct(let request): request.scope
+        case .changes: .live
+        }
+    }
+
+    /// Whether something asks when and by whom a document was deleted.
+    var showsDeletion: Bool {
+        switch self {
+        case .find(let request): request.showsDeletion
+        case .aggregate(let request, _): request.showsDeletion
+        case .count(let request): request.showsDeletion
+        case .distinct(let request): request.showsDeletion
+        case .changes: false
+        }
+    }
+
     var deadline: ContinuousClock.Instant? {
         switch self {
         case .find(let request): request.deadline
@@ -178,6 +200,7 @@ indirect enum ReadSource {
     func question() throws(DBError) -> PlanQuestion {
         var question = PlanQuestion(filter: filter.root)
         question.collation = collation
+        question.scope = scope
         switch self {
         case .find(let request):
             question.hint = try Hint(request.hint)
@@ -213,7 +236,8 @@ extension FindRequest {
         get throws(DBError) {
             guard let sort, !sort.isEmpty, try sort.naturalIsBackward == nil else { return nil }
             return try SortPattern.parse(
-                sort.view, collation: filter.collation, metadata: filter.metadata)
+                sort.view, collation: filter.collation,
+                metadata: filter.metadata.union(scope == .live ? [] : .deletion))
         }
     }
 }

@@ -1,4 +1,5 @@
-// What a result carries besides its own fields: the score of a text search, the distance of $near.
+// What a result carries besides its own fields: the score of a text search, the distance of $near,
+// when and by whom a deleted document was deleted (which the scan of the trash lays there).
 //
 // It is laid behind the document's fields under names that only the server gives. Sorts and
 // `{$meta: …}` read it there, and it is taken off when the result leaves.
@@ -13,11 +14,14 @@ struct ResultMetadata {
         case distance(FieldPath, GeoNear)
     }
 
+    /// Whether documents come with when and by whom they were deleted.
+    let carriesDeletion: Bool
     private var sources: [Source] = []
     private var writer = DocumentWriter()
 
     /// Nil where nothing asks for metadata.
     init?(_ source: ReadSource, _ filter: Filter) {
+        carriesDeletion = source.showsDeletion
         for conjunct in Conjunct.all(of: filter.root) {
             switch conjunct.node {
             case .text(let predicate) where source.wantsTextScore:
@@ -29,7 +33,7 @@ struct ResultMetadata {
             default: break
             }
         }
-        if sources.isEmpty { return nil }
+        if sources.isEmpty, !carriesDeletion { return nil }
     }
 
     /// Makes the document with its metadata; `bytes` holds it until the next call. False where it

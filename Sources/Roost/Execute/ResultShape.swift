@@ -25,7 +25,7 @@ struct ResultShape {
         switch plan.access {
         case .index(let index): keyPaths = index.pattern.parts.map(\.path)
         case .table where plan.bounds != nil: keyPaths = [plan.timePath ?? FieldPath("_id")]
-        case .table, .nothing, .union: keyPaths = []
+        case .table, .trash, .nothing, .union: keyPaths = []
         }
     }
 

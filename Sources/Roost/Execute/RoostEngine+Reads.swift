@@ -198,7 +198,12 @@ package final class ExplainRead {
     package func write(into writer: inout DocumentWriter) {
         writer.append("explainVersion", "1")
         var shape = shape
-        if case .or = cursor.filter.root { shape.isDisjunction = true }
+        shape.isOfDeleted = cursor.source.scope != .live
+        if shape.isOfDeleted {
+            shape.countsWholeCollection = false
+        } else if case .or = cursor.filter.root {
+            shape.isDisjunction = true
+        }
         shape.demand = try? SpecialDemand(Conjunct.all(of: cursor.filter.root))
         var explanation = Explanation(
             namespace: cursor.namespace, shape: shape, winner: cursor.plan ?? .nothing,

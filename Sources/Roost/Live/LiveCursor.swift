@@ -100,13 +100,13 @@ package final class LiveCursor: @unchecked Sendable {
 
     // MARK: Waiting
 
-    /// Calls `wake` once when there is more; answers a number to cancel by, or nil where there is
+    /// Wakes `waiter` once when there is more; answers a number to cancel by, or nil where there is
     /// more already.
-    package func wait(_ wake: @escaping @Sendable () -> Void) -> UInt64? {
+    package func wait(_ waiter: any LiveWaiter) -> UInt64? {
         // Numbers are the cursor's, since one subscription follows another.
         let number = lastWait.wrappingAdd(1, ordering: .relaxed).newValue
         guard let subscription = current.withLock({ $0 }) else { return nil }
-        return subscription.wait(number, wake) ? number : nil
+        return subscription.wait(number, waiter) ? number : nil
     }
 
     /// Gives up waiting; false where the call was made or is being made.

@@ -7,6 +7,13 @@
 import BSON
 import Synchronization
 
+/// Who waits for events of a live query.
+package protocol LiveWaiter: AnyObject, Sendable {
+    /// There may be events; called once for each wait, on the matcher's thread or the killer's.
+    /// Must not last.
+    func wake()
+}
+
 /// A subscriber, as the matcher sees it.
 final class LiveSubscription: Sendable {
     /// Bounds of what waits for one subscriber.
@@ -38,7 +45,7 @@ final class LiveSubscription: Sendable {
         var error: DBError?
         var isClosed = false
         var isCurrent = false
-        var wake: (@Sendable () -> Void)?
+        var waiter: (any LiveWaiter)?
         var waitNumber: UInt64 = 0
 
         var isEmpty: Bool { frames.isEmpty && behind == nil && error == nil }
@@ -68,7 +75,7 @@ final class LiveSubscription: Sendable {
         /// Merges what waits, where that helps; else gives it up. A single frame stays, as long as
         /// somebody waits for it.
         mutating func shorten() {
-            if frames.count == 1, wake != nil || bytes <= Bounds.frameBytesMax { return }
+            if frames.count == 1, waiter != nil || bytes <= Bounds.frameBytesMax { return }
             if frames.count > 1, let merged = LiveFrame.merged(frames),
                 merged.count <= Bounds.eventsMax / 2, merged.bytes.count <= Bounds.bytesMax / 2
             {
@@ -88,19 +95,18 @@ final class LiveSubscription: Sendable {
 
     /// Puts a frame in; false: the subscriber is to be given no more.
     func push(_ frame: LiveFrame) -> Bool {
-        let (isTaken, wake) = outbox.withLock { outbox in
+        let (isTaken, waiter) = outbox.withLock { outbox in
             guard !outbox.isClosed, outbox.behind == nil, outbox.error == nil else {
-                return (false, nil as (@Sendable () -> Void)?)
+                return (false, nil as (any LiveWaiter)?)
             }
             outbox.frames.append(frame)
             outbox.events += frame.count
             outbox.bytes += frame.bytes.count
             let isOver = outbox.events > Bounds.eventsMax || outbox.bytes > Bounds.bytesMax
             if isOver { outbox.shorten() }
-            defer { outbox.wake = nil }
-            return (outbox.behind == nil, outbox.wake)
+            return (outbox.behind == nil, outbox.waiter.take())
         }
-        wake?()
+        waiter?.wake()
         return isTaken
     }
 
@@ -121,13 +127,12 @@ final class LiveSubscription: Sendable {
     }
 
     private func end(_ change: (inout Outbox) -> Void) {
-        let wake = outbox.withLock { outbox in
+        let waiter = outbox.withLock { outbox in
             outbox.frames = []
             if outbox.error == nil { change(&outbox) }
-            defer { outbox.wake = nil }
-            return outbox.wake
+            return outbox.waiter.take()
         }
-        wake?()
+        waiter?.wake()
     }
 
     /// Whether the reader has gone.
@@ -147,13 +152,13 @@ final class LiveSubscription: Sendable {
         }
     }
 
-    /// Calls `wake` once when there is something to take; false where there is already, and nothing
-    /// will be called. `number` is to cancel by.
-    func wait(_ number: UInt64, _ wake: @escaping @Sendable () -> Void) -> Bool {
+    /// Wakes `waiter` once when there is something to take; false where there is already, and it
+    /// will not be woken. `number` is to cancel by.
+    func wait(_ number: UInt64, _ waiter: any LiveWaiter) -> Bool {
         outbox.withLock { outbox in
             guard outbox.isEmpty, !outbox.isClosed else { return false }
             outbox.waitNumber = number
-            outbox.wake = wake
+            outbox.waiter = waiter
             return true
         }
     }
@@ -161,8 +166,8 @@ final class LiveSubscription: Sendable {
     /// Gives up waiting; false where the call was made or is being made.
     func cancelWait(_ number: UInt64) -> Bool {
         outbox.withLock { outbox in
-            guard outbox.waitNumber == number, outbox.wake != nil else { return false }
-            outbox.wake = nil
+            guard outbox.waitNumber == number, outbox.waiter != nil else { return false }
+            outbox.waiter = nil
             return true
         }
     }

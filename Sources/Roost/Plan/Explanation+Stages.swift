@@ -11,6 +11,7 @@ extension Explanation {
         case collectionScan(QueryPlan), clusteredScan(QueryPlan), express, endOfFile, count,
             countScan(QueryPlan), fastCount
         case subplan, covered, sortKeys, union(QueryPlan, [QueryPlan])
+        case trashScan(QueryPlan)
         case write(WriteKind), distinctScan(QueryPlan), textMatch(IndexEntry), near(IndexEntry)
     }
 
@@ -53,6 +54,7 @@ extension Explanation {
         case .table, .index:
             if !plan.coversProjection { stages.append(.fetch(hasFilter: !plan.impliesMatch)) }
             stages.append(shape.isDistinct && plan.leaps ? .distinctScan(plan) : .indexScan(plan))
+        case .trash: stages.append(.trashScan(plan))
         case .union(let branches):
             stages.append(.fetch(hasFilter: !plan.impliesMatch))
             stages.append(.union(plan, branches))
@@ -111,6 +113,9 @@ extension Explanation {
             writer.append("type", "simple")
         case .fetch(let hasFilter):
             if hasFilter, !shape.filter.isEmpty { writer.append("filter", shape.filter) }
+        case .trashScan(let plan):
+            if !shape.filter.isEmpty { writer.append("filter", shape.filter) }
+            writeTrash(plan, &writer)
         case .collectionScan(let plan):
             if !shape.filter.isEmpty { writer.append("filter", shape.filter) }
             writer.append("direction", plan.isBackward ? "backward" : "forward")
@@ -136,8 +141,7 @@ extension Explanation {
             for (index, branch) in branches.enumerated() {
                 writer.appendHeader(.document, index: index)
                 let start = writer.openDocument()
-                writer.append("stage", "IXSCAN")
-                write(branch, &writer)
+                writeBranch(branch, &writer)
                 writer.close(start)
             }
             writer.close(inputs)
@@ -155,6 +159,7 @@ extension Explanation {
         case .indexScan: "IXSCAN"
         case .collectionScan: "COLLSCAN"
         case .clusteredScan: "CLUSTERED_IXSCAN"
+        case .trashScan: "TRASH_SCAN"
         case .express: isClustered ? "EXPRESS_CLUSTERED_IXSCAN" : "EXPRESS_IXSCAN"
         case .endOfFile: "EOF"
         case .count: "COUNT"
@@ -181,7 +186,7 @@ extension Explanation {
         let advanced =
             switch stage {
             case .indexScan, .countScan, .distinctScan, .union: keys
-            case .fetch, .collectionScan, .clusteredScan: counters.matched
+            case .fetch, .collectionScan, .clusteredScan, .trashScan: counters.matched
             case .count, .fastCount, .write: 0
             default: counters.returned
             }
@@ -191,7 +196,8 @@ extension Explanation {
         let looked =
             switch stage {
             case .indexScan, .countScan, .distinctScan, .union: keys
-            case .collectionScan, .clusteredScan, .fetch: max(counters.documentsExamined, advanced)
+            case .collectionScan, .clusteredScan, .trashScan, .fetch:
+                max(counters.documentsExamined, advanced)
             case .count, .write: counters.matched
             default: advanced
             }
@@ -205,7 +211,7 @@ extension Explanation {
         switch stage {
         case .indexScan, .countScan, .distinctScan:
             writer.append("keysExamined", Int32(truncatingIfNeeded: keys))
-        case .fetch, .collectionScan, .clusteredScan, .express:
+        case .fetch, .collectionScan, .clusteredScan, .trashScan, .express:
             writer.append(
                 "docsExamined", Int32(truncatingIfNeeded: counters.documentsExamined))
             if counters.parts > 0 {
@@ -232,6 +238,27 @@ extension Explanation {
         if case .value(let most)? = intervals.last?.high.label {
             writer.append("maxRecord", most.view)
         }
+    }
+
+    /// One of a union's scans.
+    private func writeBranch(_ plan: QueryPlan, _ writer: inout DocumentWriter) {
+        switch plan.access {
+        case .trash:
+            writer.append("stage", "TRASH_SCAN")
+            writeTrash(plan, &writer)
+        case .table where plan.isFullScan && self.shape.isOfDeleted:
+            writer.append("stage", "COLLSCAN")
+            writer.append("direction", plan.isBackward ? "backward" : "forward")
+        default:
+            writer.append("stage", "IXSCAN")
+            write(plan, &writer)
+        }
+    }
+
+    /// A scan of deleted documents: its direction, and the values of `_id` between which it runs.
+    private func writeTrash(_ plan: QueryPlan, _ writer: inout DocumentWriter) {
+        writer.append("direction", plan.isBackward ? "backward" : "forward")
+        writeBounds(plan, .clustered(nil), &writer)
     }
 
     private func write(_ plan: QueryPlan, _ writer: inout DocumentWriter) {
@@ -275,6 +302,12 @@ extension Explanation {
         }
         writer.append("indexVersion", Int32(2))
         writer.append("direction", plan.isBackward ? "backward" : "forward")
+        writeBounds(plan, shape, &writer)
+    }
+
+    private func writeBounds(
+        _ plan: QueryPlan, _ shape: IndexShape, _ writer: inout DocumentWriter
+    ) {
         guard let bounds = plan.bounds else { return }
         let list = writer.openDocument("indexBounds")
         for (part, path) in shape.paths.enumerated() {

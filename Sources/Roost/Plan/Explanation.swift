@@ -44,6 +44,8 @@ struct Explanation {
         /// Whether a filter without conditions lets the count be looked up.
         var countsWholeCollection = false
         var isDistinct = false
+        /// Whether deleted documents are seen.
+        var isOfDeleted = false
         /// What the write does with what is found.
         var write: WriteKind?
         /// Which condition only a special index answers.

@@ -13,12 +13,12 @@ struct IndexAdvice {
 
     /// Nil where no index would make the query quicker, or where it isn't known which.
     init?(_ cursor: QueryCursor) {
-        guard let plan = cursor.plan, !cursor.source.readsNothing,
+        guard let plan = cursor.plan, !cursor.source.readsNothing, cursor.source.scope == .live,
             let question = try? cursor.source.question(), question.hint == nil
         else { return nil }
         var readsAll = plan.isFullScan && !cursor.filter.isEmpty
         switch plan.access {
-        case .nothing: return nil
+        case .nothing, .trash: return nil
         case .index(let index) where index.isSparse || index.partialFilter != nil: readsAll = false
         default: break
         }

@@ -237,6 +237,19 @@ struct KeyRanges: Sendable {
         }
     }
 
+    /// The same ranges of keys that all begin with `prefix`.
+    func behind(_ prefix: [UInt8]) -> KeyRanges {
+        var ranges = KeyRanges()
+        for index in 0..<count {
+            let high = [UInt8](copying: high(index))
+            ranges.append(
+                low: prefix + [UInt8](copying: low(index)),
+                high: high.isEmpty ? KeyBytes.successor(prefix) : prefix + high)
+        }
+        ranges.isExact = isExact
+        return ranges
+    }
+
     /// The intervals as the index orders them.
     private static func ordered(
         _ set: KeyIntervalSet, descending: Bool

@@ -106,6 +106,7 @@ extension QueryPlan {
         switch access {
         case .nothing: "-"
         case .table: "_id_\(isBackward ? "-" : "")"
+        case .trash: "trash\(isBackward ? "-" : "")"
         case .index(let index): index.name + (isBackward ? "-" : "")
         case .union(let branches):
             (mergeOrder == nil ? "|" : "<")

@@ -45,6 +45,7 @@ struct Planner {
         if case .alwaysFalse = question.filter {
             return Outcome(winner: .nothing, rejected: [])
         }
+        if question.scope != .live { return try planDeleted(transaction) }
         if question.min != nil || question.max != nil {
             return Outcome(winner: try givenBounds(), rejected: [])
         }
@@ -125,7 +126,7 @@ struct Planner {
 
     /// The collection's own table by `_id`, or by the time of a time series; a capped one's is in
     /// another order and is scanned.
-    private func tablePlan() -> QueryPlan {
+    func tablePlan() -> QueryPlan {
         if let timeSeries = collection.traits.timeSeries {
             let shape = IndexShape.chronological(timeSeries.timePath)
             var plan = plan(
@@ -242,6 +243,7 @@ struct Planner {
         switch plan.access {
         case .nothing: return true
         case .table: return plan.timePath == nil
+        case .trash: return true
         case .index(let index): return index.isUnique
         case .union: return false
         }
@@ -309,6 +311,7 @@ struct Planner {
         switch plan.access {
         case .nothing: return 0
         case .table: table = collection.table
+        case .trash: table = .trash
         case .index(let index): table = index.table
         case .union(let branches):
             var entries = 0

@@ -13,15 +13,17 @@ struct QueryPlan: Sendable {
         case table
         /// The entries of an index, each of which names a document.
         case index(IndexEntry)
+        /// A collection's deleted documents, by ranges of `_id`.
+        case trash(TrashID)
         /// What any of these finds, each document once.
         case union([QueryPlan])
     }
 
     let access: Access
     /// The ranges of keys to scan.
-    let ranges: KeyRanges
+    var ranges: KeyRanges
     /// Whether to scan from the end.
-    let isBackward: Bool
+    var isBackward: Bool
     /// Whether documents come in the order that the query asks for (or it asks for none).
     let providesSort: Bool
     /// Whether every document within the ranges matches, so that the filter needn't be applied.
@@ -47,7 +49,7 @@ struct QueryPlan: Sendable {
     /// The indexes that are read.
     var indexes: [IndexEntry] {
         switch access {
-        case .nothing, .table: []
+        case .nothing, .table, .trash: []
         case .index(let index): [index]
         case .union(let branches): branches.flatMap(\.indexes)
         }
@@ -87,6 +89,8 @@ struct PlanQuestion {
     var max: Document?
     /// The path whose different values are wanted, and nothing else of documents.
     var distinctPath: FieldPath?
+    /// Whether deleted documents are seen.
+    var scope = ReadScope.live
     /// How many documents are wanted; nil for all.
     var limit: Int?
 

@@ -48,6 +48,8 @@ package final class Transaction: @unchecked Sendable {
     private var checked = 0
     /// The changes that replace whole documents.
     private var replacements: Set<Int> = []
+    /// The changes that are part of restoring documents from the trash.
+    private var restorations: Set<Int> = []
     /// The tables of documents that were written to.
     private var documentTables: Set<TableID> = []
     /// The tables of unique indexes of those documents.
@@ -114,10 +116,7 @@ package final class Transaction: @unchecked Sendable {
             try self.checkMayWrite([request.namespace])
             let keys = try self.keys(
                 of: target, request.namespace, isMulti: false, interrupt: request.interrupt, reader)
-            let isReplacement = request.statement.isReplacement
-            return try self.edit(
-                request.namespace, reader, isReplacement: isReplacement
-            ) { transaction in
+            return try self.edit(request.namespace, reader, request.statement) { transaction in
                 try self.writer.findAndModify(request, keys, mayUpsert: true, &transaction)
             }
         }
@@ -202,20 +201,22 @@ package final class Transaction: @unchecked Sendable {
         case .delete(let delete):
             target = delete.target
             isMulti = delete.isMulti
+        case .trash(let trash):
+            target = trash.target
+            isMulti = trash.limit != 1
         }
         namespace = request.namespaces[target.collection]
         if let point = target.point {
             view.reads?.note(namespace, key: point)
-            let isReplacement = statement.isReplacement
-            return try edit(namespace, reader, isReplacement: isReplacement) { transaction in
+            return try edit(namespace, reader, statement) { transaction in
                 try self.writer.run(position..<position + 1, of: request, &transaction).first
                     ?? StatementResult()
             }
         }
         let keys = try keys(
-            of: target, namespace, isMulti: isMulti, interrupt: request.interrupt, reader)
-        let isReplacement = statement.isReplacement
-        return try edit(namespace, reader, isReplacement: isReplacement) { transaction in
+            of: target, namespace, isMulti: isMulti, among: statement.trash,
+            interrupt: request.interrupt, reader)
+        return try edit(namespace, reader, statement) { transaction in
             try self.writer.runScan(
                 statement, keys, namespace, time: request.time, mayUpsert: keys.isEmpty,
                 interrupt: request.interrupt, timeMax: nil, &transaction
@@ -227,7 +228,7 @@ package final class Transaction: @unchecked Sendable {
     /// change.
     private func keys(
         of target: WriteTarget, _ namespace: Namespace, isMulti: Bool,
-        interrupt: Interrupt?, _ reader: Reader
+        among trash: TrashStatement? = nil, interrupt: Interrupt?, _ reader: Reader
     ) throws -> [[UInt8]] {
         if let point = target.point {
             view.reads?.note(namespace, key: point)
@@ -235,22 +236,22 @@ package final class Transaction: @unchecked Sendable {
         }
         let search = try DocumentSearch(
             engine, namespace, target, isMulti: isMulti, interrupt: interrupt, chunkMax: .max,
-            view: view)
+            view: view, among: trash)
         return try search.all(reader)
     }
 
     /// Changes the draft and checks what was changed.
     private func edit<R: Sendable>(
-        _ namespace: Namespace, _ newest: Reader, isReplacement: Bool = false,
+        _ namespace: Namespace, _ newest: Reader, _ statement: WriteStatement? = nil,
         _ body: (inout WriteTransaction) throws -> R
     ) throws -> R {
         let result = try view.use { reader, state in
             // The log is written at the commit.
             defer { self.writer.log.discard() }
             let result = try reader.edit(body)
-            if isReplacement {
-                self.replacements.formUnion(self.checked..<reader.draftChanges.count)
-            }
+            let changes = self.checked..<reader.draftChanges.count
+            if statement?.isReplacement == true { self.replacements.formUnion(changes) }
+            if statement?.trash?.action == .restore { self.restorations.formUnion(changes) }
             state.catalog = self.writer.catalog
             if let entry = self.writer.catalog[namespace] {
                 self.documentTables.insert(entry.table)
@@ -302,7 +303,7 @@ package final class Transaction: @unchecked Sendable {
         defer { checked = changes.count }
         for change in changes[checked...] where !change.table.isInDraft {
             let isSame: Bool
-            if documentTables.contains(change.table) {
+            if documentTables.contains(change.table) || change.isTrashRemoval {
                 guard try claim(TableKey(table: change.table, key: change.key)) else { continue }
                 isSame = try compare(reader, newest) { base, now throws(StorageError) in
                     try change.isSame(base, now)
@@ -381,7 +382,7 @@ package final class Transaction: @unchecked Sendable {
             let reader = try view.take(Self.aborted)
             let commit = TransactionCommit(
                 number, reader, changes: reader.endDraft(), replacements: replacements,
-                from: start, to: writer.catalog, retry, view)
+                restorations: restorations, from: start, to: writer.catalog, retry, view)
             guard !commit.isEmpty else { return finish(nil, reader) }
             check(commit, newest, round: 1)
         } catch {
@@ -489,6 +490,11 @@ extension RoostEngine {
 }
 
 extension DraftChange {
+    /// Whether it removes a record of the trash: its document was restored or purged.
+    var isTrashRemoval: Bool {
+        table == .trash && value == nil && TrashKey.id(in: key.span.bytes) != nil
+    }
+
     /// Whether the snapshot has that value under the key; nil for none.
     func isSame(
         _ base: borrowing ReadTransaction, _ now: [UInt8]?

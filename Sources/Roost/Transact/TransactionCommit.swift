@@ -24,6 +24,8 @@ struct TransactionCommit: Sendable {
     let changes: [DraftChange]
     /// Which of them replace whole documents.
     let replacements: Set<Int>
+    /// Which of them are part of restoring documents from the trash.
+    let restorations: Set<Int>
     let collections: [Collection]
     /// Under what the outcome is kept.
     let retry: RetryIdentity
@@ -34,7 +36,8 @@ struct TransactionCommit: Sendable {
 
     init(
         _ number: UInt64, _ reader: Reader, changes: [DraftChange], replacements: Set<Int>,
-        from start: CatalogSnapshot, to end: CatalogSnapshot, _ retry: RetryIdentity,
+        restorations: Set<Int>, from start: CatalogSnapshot, to end: CatalogSnapshot,
+        _ retry: RetryIdentity,
         _ view: ReadView
     ) {
         self.number = number
@@ -42,13 +45,18 @@ struct TransactionCommit: Sendable {
         self.start = start
         self.changes = changes
         self.replacements = replacements
+        self.restorations = restorations
         self.retry = retry
         reads = view.reads?.check
         checkedUntil = .behind(view.time)
         let touched = Set(changes.map(\.table))
+        let purged = Set(
+            changes.lazy.filter(\.isTrashRemoval).compactMap { TrashKey.id(in: $0.key.span.bytes) })
         collections = end.collections.values.compactMap { draft in
             let before = start[draft.namespace]
-            guard touched.contains(draft.table) || before !== draft else { return nil }
+            guard
+                touched.contains(draft.table) || purged.contains(draft.trash) || before !== draft
+            else { return nil }
             return Collection(before: before, draft: draft)
         }
     }
@@ -153,7 +161,7 @@ extension WriterState {
         var seen: Set<TableKey> = []
         var now: [UInt8] = []
         for change in commit.changes
-        where entries[change.table] != nil && !change.table.isInDraft {
+        where (entries[change.table] != nil && !change.table.isInDraft) || change.isTrashRemoval {
             guard seen.insert(TableKey(table: change.table, key: change.key)).inserted else {
                 continue
             }
@@ -171,10 +179,13 @@ extension WriterState {
         _ transaction: inout WriteTransaction
     ) throws {
         for (index, change) in commit.changes.enumerated() {
+            let isRestored = commit.restorations.contains(index)
+            // A restored document leaves the trash when it is stored.
+            if change.isTrashRemoval, !isRestored { try purge(change, commit, &transaction) }
             guard let entry = entries[change.table] else { continue }
             try replay(
-                change, isReplacement: commit.replacements.contains(index), in: entry,
-                &transaction)
+                change, isReplacement: commit.replacements.contains(index),
+                isRestored: isRestored, in: entry, &transaction)
         }
         do {
             try finishReplay(&transaction)
@@ -182,5 +193,17 @@ extension WriterState {
             // Within the transaction all was well: another commit has the key.
             throw Transaction.conflict
         }
+    }
+
+    /// Repeats the removal of a deleted document.
+    private func purge(
+        _ change: DraftChange, _ commit: TransactionCommit, _ transaction: inout WriteTransaction
+    ) throws {
+        let key = change.key.span.bytes
+        guard let id = TrashKey.id(in: key),
+            let draft = commit.collections.first(where: { $0.draft.trash == id })?.draft,
+            let entry = catalog[draft.namespace]
+        else { return }
+        _ = try TrashTable.remove(entry.trash, TrashKey.record(in: key), &transaction)
     }
 }

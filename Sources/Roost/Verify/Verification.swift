@@ -26,6 +26,8 @@ package struct VerificationReport: Sendable {
     package fileprivate(set) var collections = 0
     /// Documents checked.
     package fileprivate(set) var documents = 0
+    /// Deleted documents checked, which the trash keeps.
+    package internal(set) var deletedDocuments = 0
     /// Index entries checked.
     package fileprivate(set) var entries = 0
     /// Records of the change log checked.
@@ -65,6 +67,7 @@ extension RoostEngine {
                 try verify(entry, reader, interrupt, &report)
             }
             if namespace == nil {
+                try verifyTrash(reader, interrupt, &report)
                 try report.noting(damageOf: "change log") { report in
                     try reader.read { transaction in try LogCheck.run(transaction, &report) }
                 }
@@ -118,11 +121,34 @@ extension RoostEngine {
                 + "again when they stand still")
     }
 
+    /// Checks the trash, again where collections came or went meanwhile.
+    private func verifyTrash(
+        _ reader: Reader, _ interrupt: Interrupt?, _ report: inout VerificationReport
+    ) throws {
+        for _ in 0..<Self.checksMax {
+            let before = catalog
+            var found = report
+            try reader.read { transaction in
+                var check = TrashCheck(before, interrupt)
+                try found.noting(damageOf: "trash") { report in
+                    try check.run(transaction, &report)
+                }
+            }
+            guard catalogVersion == before.version else { continue }
+            report = found
+            return
+        }
+        throw DBError(
+            .queryPlanKilled,
+            "Collections came or went during each of \(Self.checksMax) checks of the trash; try again "
+                + "when they stand still")
+    }
+
     /// What is wrong below the documents: pages, and the engine's own tables.
     private func addStoreFaults(_ report: inout VerificationReport, _ found: VerifyReport) {
         var places: [TableID: String] = [
             .catalog: "catalog", .changeLog: "change log",
-            .outcomes: "outcomes of retryable writes",
+            .outcomes: "outcomes of retryable writes", .trash: "trash",
         ]
         for entry in catalog.collections.values {
             places[entry.table] = "\(entry.namespace)"

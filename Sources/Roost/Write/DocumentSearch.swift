@@ -24,15 +24,22 @@ final class DocumentSearch: @unchecked Sendable {
     ///   - interrupt: what ends the search; nil for nothing.
     ///   - chunkMax: most documents found at once.
     ///   - view: the snapshot to search; nil for the newest at each slice.
+    ///   - trash: the statement, where it is about deleted documents; nil for live ones.
     /// - Throws: what planning throws.
     init(
         _ engine: RoostEngine, _ namespace: Namespace, _ target: WriteTarget, isMulti: Bool,
-        interrupt: Interrupt?, chunkMax: Int, view: ReadView? = nil
+        interrupt: Interrupt?, chunkMax: Int, view: ReadView? = nil,
+        among trash: TrashStatement? = nil
     ) throws(DBError) {
         var find = FindRequest(namespace, filter: target.filter)
         find.sort = target.sort
         find.hint = target.hint
         if !isMulti { find.limit = 1 }
+        if let trash {
+            find.limit = trash.limit
+            find.scope = .onlyDeleted
+            find.showsDeletion = trash.readsDeletion
+        }
         find.view = view
         sink = RecordKeySink(engine.collection(namespace)?.traits)
         cursor = try engine.openCursor(find, partOf: interrupt)

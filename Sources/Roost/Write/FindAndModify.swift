@@ -175,7 +175,7 @@ extension WriterState {
                 result = try apply(
                     delete, to: key.span.bytes, request.namespace, images: &images, &transaction)
             }
-        case .insert, .refused: break
+        case .insert, .trash, .refused: break
         }
         try finishOperation(&transaction)
         guard result.n > 0 else { return FindAndModifyOutcome(result: result, document: nil) }

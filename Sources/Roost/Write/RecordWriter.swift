@@ -28,6 +28,8 @@ struct RecordWriter: ~Copyable {
     var keys = KeyCollector()
     var scratch = MatchScratch()
     private var updateScratch = UpdateScratch()
+    /// A record for the trash.
+    var trashRecord = DocumentWriter()
     /// Whether a flag of a collection or index became true since `takeFlagsChanged`.
     private var flagsChanged = false
     /// What becomes of the changes.
@@ -71,11 +73,11 @@ struct RecordWriter: ~Copyable {
 
     // MARK: Insert
 
-    /// Stores a prepared document.
+    /// Stores a prepared document, or with `isRestored` one that leaves the trash by that.
     /// - Throws: `duplicateKey`, `documentValidationFailure` and other `DBError`s before anything is put; `StorageError`.
     mutating func insert(
         _ document: DocumentView, into entry: CollectionEntry, bypassesValidation: Bool,
-        builds: IndexBuilds, _ transaction: inout WriteTransaction
+        isRestored: Bool = false, builds: IndexBuilds, _ transaction: inout WriteTransaction
     ) throws {
         guard let id = document.value("_id") else {
             throw DBError(.invalidIdField, "The document has no _id")
@@ -97,8 +99,10 @@ struct RecordWriter: ~Copyable {
             let idTable = entry.idTable ?? entry.table
             try intents?.check(idTable, recordKey.bytes.span.bytes, for: owner)
             if try transaction.value(idTable, recordKey.bytes.span.bytes) != nil {
-                throw DuplicateKey.error(entry.namespace, id: id)
+                let error = DuplicateKey.error(entry.namespace, id: id)
+                throw isRestored ? error.refusing(restoreOf: id, over: id) : error
             }
+            if isRestored { try checkTrashIntent(recordKey.bytes.span.bytes, entry) }
         }
         let capped = entry.traits.capped
         if let capped { try place(document, entry, capped, transaction) }
@@ -106,8 +110,11 @@ struct RecordWriter: ~Copyable {
         for (ordinal, index) in entry.indexes.enumerated() {
             try keys.collect(document, recordKey.bytes, index, ordinal, into: &added)
         }
-        try checkUnique(entry, transaction)
+        try checkUnique(entry, restoring: isRestored ? OwnedValue(copying: id) : nil, transaction)
         noteFlags(entry)
+        if isRestored {
+            _ = try TrashTable.remove(entry.trash, recordKey.bytes.span.bytes, &transaction)
+        }
         try transaction.put(
             entry.table, key: recordKey.bytes.span.bytes, value: document.bytes)
         for position in 0..<added.count {
@@ -119,7 +126,7 @@ struct RecordWriter: ~Copyable {
             }
         }
         builds.note(recordKey.bytes, entry)
-        log.insert(document, entry)
+        log.insert(document, entry, isRestored: isRestored)
         if let capped, let idTable = entry.idTable {
             try finishCapped(
                 document.bytes.byteCount, entry, idTable, capped, builds, &transaction)
@@ -315,7 +322,8 @@ struct RecordWriter: ~Copyable {
 
     // MARK: Delete
 
-    /// Removes the document with that record key if it still matches.
+    /// Removes the document with that record key if it still matches; it goes to the trash where
+    /// the collection keeps what is deleted.
     mutating func delete(
         _ key: RawSpan, _ filter: Filter, _ entry: CollectionEntry, builds: IndexBuilds,
         images: inout DocumentImages, _ transaction: inout WriteTransaction
@@ -331,6 +339,7 @@ struct RecordWriter: ~Copyable {
         else { return false }
         try intents?.check(entry.table, recordKey.bytes.span.bytes, for: owner)
         try removeCollected(entry, builds, &transaction)
+        try keepDeleted(entry, &transaction)
         return true
     }
 
@@ -370,8 +379,10 @@ struct RecordWriter: ~Copyable {
 
     /// Refuses entries whose parts another document has; while changes are repeated only notes
     /// them, since a later one may remove what stands in the way.
+    /// - Parameter restoring: the `_id` of a document that comes back from the trash.
     private mutating func checkUnique(
-        _ entry: CollectionEntry, _ transaction: borrowing WriteTransaction
+        _ entry: CollectionEntry, restoring: OwnedValue? = nil,
+        _ transaction: borrowing WriteTransaction
     ) throws {
         for position in 0..<added.count {
             let index = entry.indexes[added.ordinal(position)]
@@ -385,7 +396,8 @@ struct RecordWriter: ~Copyable {
                         key: [UInt8](copying: added.key(position)), index: index, entry: entry))
                 continue
             }
-            try UniqueCheck.check(added.key(position), index, entry, transaction)
+            try UniqueCheck.check(
+                added.key(position), index, entry, restoring: restoring, transaction)
         }
     }
 }

@@ -339,6 +339,17 @@ extension CollectionEntry {
         namespace.collection.hasPrefix("\(Self.temporaryPrefix)") && options["temp"] == true
     }
 
+    /// Refuses to lose documents that were to be kept when they are deleted.
+    /// - Throws: `illegalOperation` (20), `StorageError`.
+    fileprivate func checkMayBeReplaced(_ transaction: borrowing WriteTransaction) throws {
+        guard traits.softDelete != nil, try transaction.entryCount(table) > 0 else { return }
+        throw DBError(
+            .illegalOperation,
+            "$out would replace the documents of \(namespace) without keeping them, and the "
+                + "collection has softDelete: delete them first, use $merge, or run collMod with "
+                + "{softDelete: false}")
+    }
+
     /// What the names of temporary collections begin with.
     static let temporaryPrefix: StaticString = "tmp.agg_out."
 }
@@ -350,6 +361,7 @@ extension WriterState {
         of target: Namespace, fresh: Document, _ transaction: inout WriteTransaction
     ) throws -> ResultWriteJob.Replacement {
         let entry = catalog[target]
+        try entry?.checkMayBeReplaced(transaction)
         let options = entry?.options ?? fresh
         let name = UUIDBytes.random().bytes.map { String($0, radix: 16) }.joined()
         let temporary = Namespace(target.database, "\(CollectionEntry.temporaryPrefix)\(name)")
@@ -395,11 +407,16 @@ extension WriterState {
                     .commandFailed, "options of target collection \(target) changed during $out")
             }
         }
+        try occupant?.checkMayBeReplaced(transaction)
         log.rename(entry, to: target, over: occupant)
-        if let occupant { try remove(tablesOf: occupant, &transaction) }
+        if let occupant { try remove(tablesOf: occupant, keepsTrash: true, &transaction) }
         try remove(replacement.temporary, &transaction)
-        let renamed = try entry.renamed(target)
+        var renamed = try entry.renamed(target)
             .with(options: occupant?.options ?? entry.options.withoutTemp)
+        if let occupant {
+            renamed = renamed.with(trashOf: occupant)
+            if occupant.flags.hasCutKeys { _ = renamed.flags.noteCutKey() }
+        }
         try save(renamed, &transaction)
     }
 }

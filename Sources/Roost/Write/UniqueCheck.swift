@@ -8,9 +8,11 @@ import Storage
 enum UniqueCheck {
     /// Looks for an entry of another document with the same parts.
     /// - Throws: `duplicateKey` (11000) naming index and key; `StorageError`.
+    /// - Parameter restoring: the `_id` of the entry's document, where it comes back from the trash;
+    ///   the error names both documents then.
     static func check(
         _ key: RawSpan, _ index: IndexEntry, _ entry: CollectionEntry,
-        _ transaction: borrowing WriteTransaction
+        restoring: OwnedValue? = nil, _ transaction: borrowing WriteTransaction
     ) throws {
         guard let parts = IndexEntryKey.parts(in: key), let own = IndexEntryKey.record(in: key)
         else { return }
@@ -21,8 +23,13 @@ enum UniqueCheck {
                 guard let bytes = try transaction.value(entry.table, other.span.bytes) else {
                     return
                 }
-                throw DuplicateKey.error(
-                    entry.namespace, index, parts: parts, document: DocumentView(bytes))
+                let document = DocumentView(bytes)
+                let error = DuplicateKey.error(
+                    entry.namespace, index, parts: parts, document: document)
+                if let restoring, let id = document.value("_id") {
+                    throw error.refusing(restoreOf: restoring.view, over: id)
+                }
+                throw error
             }
             found = try cursor.next()
         }
@@ -106,6 +113,23 @@ enum DuplicateKey {
             details: Document { writer in
                 writer.append("keyPattern", pattern)
                 writer.append("keyValue", keyValue)
+            })
+    }
+}
+
+extension DBError {
+    /// This duplicate key error as that of a deleted document that can't come back, since a live one
+    /// has its key.
+    func refusing(restoreOf deleted: ValueView, over live: ValueView) -> DBError {
+        DBError(
+            code,
+            message + " :: the deleted document with _id \(ShellNotation.string(deleted)) can't be "
+                + "restored: the live document with _id \(ShellNotation.string(live)) has that key; "
+                + "change or delete that one first, or purge the deleted one",
+            details: Document { writer in
+                writer.appendFields(of: details.view)
+                writer.append("deletedId", deleted)
+                writer.append("liveId", live)
             })
     }
 }

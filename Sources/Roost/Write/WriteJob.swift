@@ -80,6 +80,7 @@ final class WriteJob: @unchecked Sendable {
                 // writer finds the document or inserts.
                 guard update.target.point != nil else { return end }
             case .delete(let delete): guard delete.target.point != nil else { return end }
+            case .trash(let trash): guard trash.target.point != nil else { return end }
             case .refused: break
             }
             if bytes > Bounds.bytesMax, end > next { break }
@@ -91,7 +92,7 @@ final class WriteJob: @unchecked Sendable {
     private func runDirect(_ range: Range<Int>) {
         let writer = engine.writer
         let request = request
-        engine.submit(request.operationOptions(range)) { transaction in
+        engine.submit(request.operationOptions(range, engine)) { transaction in
             try writer.run(range, of: request, &transaction)
         } completion: { outcome in
             switch outcome {
@@ -155,6 +156,8 @@ final class WriteJob: @unchecked Sendable {
             scan = Scan(statement: statement, target: update.target, isMulti: update.isMulti)
         case .delete(let delete):
             scan = Scan(statement: statement, target: delete.target, isMulti: delete.isMulti)
+        case .trash(let trash):
+            scan = Scan(statement: statement, target: trash.target, isMulti: trash.limit != 1)
         case .insert, .refused: return
         }
         look()
@@ -171,7 +174,7 @@ final class WriteJob: @unchecked Sendable {
                 search = try DocumentSearch(
                     engine, request.namespaces[scan.target.collection], scan.target,
                     isMulti: scan.isMulti, interrupt: request.interrupt,
-                    chunkMax: Bounds.chunkMax)
+                    chunkMax: Bounds.chunkMax, among: scan.statement.trash)
             }
             scan.search = search
             self.scan = scan
@@ -214,7 +217,7 @@ final class WriteJob: @unchecked Sendable {
         let retry = request.retry.map { ($0, position: next) }
         let interrupt = request.interrupt
         var options = OperationOptions()
-        if case .delete = statement { options.mayUseReserve = true }
+        options.mayUseReserve = statement.givesRoom(engine.collection(namespace))
         engine.submit(options) { transaction in
             try writer.runScan(
                 statement, keys, namespace, time: time, mayUpsert: mayUpsert, retry: retry,
@@ -311,6 +314,8 @@ extension WriterState {
                 case .delete(let delete):
                     one = try apply(
                         delete, to: key.span.bytes, namespace, images: &images, &transaction)
+                case .trash(let trash):
+                    one = try apply(trash, to: key.span.bytes, namespace, &transaction)
                 case .insert, .refused: continue
                 }
                 total.n += one.n
@@ -336,7 +341,9 @@ extension WriterState {
 
 extension WriteRequest {
     /// What the store should know of statements that go to the writer together.
-    fileprivate func operationOptions(_ range: Range<Int>) -> OperationOptions {
+    fileprivate func operationOptions(
+        _ range: Range<Int>, _ engine: RoostEngine
+    ) -> OperationOptions {
         var options = OperationOptions(mayUseReserve: true)
         options.completionPlace = completionPlace
         for position in range {
@@ -345,9 +352,30 @@ extension WriteRequest {
                 options.byteCount += document.count
                 options.mayUseReserve = false
             case .update: options.mayUseReserve = false
-            case .delete, .refused: break
+            case .delete(let delete):
+                let entry = engine.collection(namespaces[delete.target.collection])
+                if entry?.traits.softDelete != nil { options.mayUseReserve = false }
+            case .trash(let trash):
+                if trash.action == .restore { options.mayUseReserve = false }
+            case .refused: break
             }
         }
         return options
+    }
+}
+
+extension WriteStatement {
+    /// The statement, where it is about deleted documents.
+    var trash: TrashStatement? {
+        if case .trash(let trash) = self { trash } else { nil }
+    }
+
+    /// Whether it leaves less than there was: deletes do, unless what is deleted is kept.
+    fileprivate func givesRoom(_ entry: CollectionEntry?) -> Bool {
+        switch self {
+        case .delete: entry?.traits.softDelete == nil
+        case .trash(let trash): trash.action == .purge
+        case .insert, .update, .refused: false
+        }
     }
 }

@@ -76,6 +76,8 @@ package enum WriteStatement: Sendable {
     case insert(collection: Int, document: Range<Int>)
     case update(UpdateStatement)
     case delete(DeleteStatement)
+    /// Restores or purges deleted documents.
+    case trash(TrashStatement)
     case refused(DBError)
 
     /// Whether the statement looks for its documents, or evaluates expressions.
@@ -86,6 +88,7 @@ package enum WriteStatement: Sendable {
             update.target.point == nil || update.update.kind == .pipeline
                 || update.target.filter.loops
         case .delete(let delete): delete.target.point == nil || delete.target.filter.loops
+        case .trash(let trash): trash.target.point == nil || trash.target.filter.loops
         }
     }
 }

@@ -17,7 +17,7 @@ final class WriterState: @unchecked Sendable {
     /// Running index builds.
     let builds = IndexBuilds()
     /// Buffers for changing documents.
-    private var records: RecordWriter
+    var records: RecordWriter
     /// Where changes are noted for the log.
     let log: ChangeLog
     /// Collections whose record on disk lacks a flag that memory has.
@@ -222,9 +222,10 @@ final class WriterState: @unchecked Sendable {
     }
 
     /// Repeats a transaction's change; `finishReplay` ends the last one.
+    /// - Parameter isRestored: whether the document comes back from the trash.
     func replay(
-        _ change: DraftChange, isReplacement: Bool, in entry: CollectionEntry,
-        _ transaction: inout WriteTransaction
+        _ change: DraftChange, isReplacement: Bool, isRestored: Bool = false,
+        in entry: CollectionEntry, _ transaction: inout WriteTransaction
     ) throws {
         defer { noteFlags(entry) }
         let key = change.key.span.bytes
@@ -248,7 +249,7 @@ final class WriterState: @unchecked Sendable {
         } else {
             try records.insert(
                 DocumentView(document.span.bytes), into: entry, bypassesValidation: true,
-                builds: builds, &transaction)
+                isRestored: isRestored, builds: builds, &transaction)
         }
     }
 
@@ -297,6 +298,11 @@ final class WriterState: @unchecked Sendable {
             result = try apply(
                 delete, to: key.span.bytes, request.namespaces[delete.target.collection],
                 images: &images, &transaction)
+        case .trash(let trash):
+            let key = trash.target.point ?? []
+            result = try apply(
+                trash, to: key.span.bytes, request.namespaces[trash.target.collection],
+                &transaction)
         }
         return result
     }
@@ -402,7 +408,7 @@ final class WriterState: @unchecked Sendable {
         try records.flush(&transaction)
     }
 
-    private func noteFlags(_ entry: CollectionEntry) {
+    func noteFlags(_ entry: CollectionEntry) {
         if records.takeFlagsChanged() { dirty.insert(entry.namespace) }
     }
 

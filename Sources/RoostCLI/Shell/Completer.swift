@@ -14,8 +14,10 @@ struct Completer {
         [
             "from", "where", "sort", "limit", "skip", "select", "set", "unset", "group", "join",
             "unwind", "count", "insert", "into", "update", "upsert", "delete", "create", "drop",
-            "index", "collection", "unique", "explain", "full", "live", "restore", "true", "false",
-            "null", "capped", "expire", "after", "seconds", "outer",
+            "index", "collection", "unique", "explain", "full", "live", "restore", "purge", "true",
+            "false",
+            "null", "capped", "expire", "after", "seconds", "outer", "withDeleted",
+            "onlyDeleted", "softDelete",
         ] + TextQuery.functionNames
     private static let dotCommands = [
         ".help", ".explain", ".watch", ".collections", ".databases", ".use", ".format", ".timing",
@@ -30,7 +32,7 @@ struct Completer {
     ]
     /// Words that a collection's name follows.
     private static let beforeCollection: Set<String> = [
-        "from", "into", "update", "upsert", "join", "collection", "on",
+        "from", "into", "update", "upsert", "join", "collection", "on", "restore", "purge",
     ]
 
     func complete(_ line: String) -> Completion {

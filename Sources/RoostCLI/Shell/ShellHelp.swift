@@ -8,6 +8,9 @@ enum ShellHelp {
           insert into orders { status: "open", total: 5 }
           update orders where status == "open" set total = total * 1.1, unset note
           delete from orders where total == 0
+          create collection notes softDelete "30d"
+          from notes onlyDeleted | select { _id, at: deletedAt() }
+          restore notes where _id == 7;  purge notes where true
           create index on orders (status, -createdAt)
         mongosh's form (db.help() and db.orders.help() list the methods):
           db.orders.find({ total: { $gt: 100 } }).sort({ total: -1 }).limit(5)

@@ -7,14 +7,15 @@ import Synchronization
 import Wire
 
 enum Aggregate {
-    static let fields: [FieldSpec] = [
-        FieldSpec("pipeline", .array, required: true, refusesNull: true),
-        FieldSpec("cursor", .document, refusesNull: true),
-        FieldSpec("explain", .bool, refusesNull: true), FieldSpec("allowDiskUse", .truth),
-        FieldSpec("bypassDocumentValidation", .truth),
-        FieldSpec("hint", [.string, .document], mismatch: .failedToParse, refusesNull: true),
-        FieldSpec("collation", .document), FieldSpec("let", .document),
-    ]
+    static let fields: [FieldSpec] =
+        [
+            FieldSpec("pipeline", .array, required: true, refusesNull: true),
+            FieldSpec("cursor", .document, refusesNull: true),
+            FieldSpec("explain", .bool, refusesNull: true), FieldSpec("allowDiskUse", .truth),
+            FieldSpec("bypassDocumentValidation", .truth),
+            FieldSpec("hint", [.string, .document], mismatch: .failedToParse, refusesNull: true),
+            FieldSpec("collation", .document), FieldSpec("let", .document),
+        ] + ReadScope.fields
 
     static let definition = CommandDefinition(
         "aggregate",
@@ -42,6 +43,7 @@ enum Aggregate {
         let batchSize = try call.cursorBatchSize()
         let namespace = try namespace(call)
         if !isExplain, let request = try ChangeStream.request(call, namespace) {
+            try ReadScope(call).checkIsOfCollection("a change stream")
             var plan = BatchPlan(
                 namespace: namespace, owner: call.cursorOwner,
                 limits: BatchLimits(documentsMax: batchSize ?? BatchLimits.firstBatchDocuments))
@@ -133,12 +135,16 @@ enum Aggregate {
         _ call: borrowing CommandCall, _ namespace: Namespace, _ stages: DocumentView,
         _ source: TextSource?
     ) throws(DBError) -> AggregateRequest {
-        let compiler = try QueryCompiler(call, namespace, source: source)
+        let scope = try ReadScope(call)
+        let compiler = try QueryCompiler(
+            call, namespace, source: source, seesDeleted: scope != .live)
         var namespace = namespace
         let pipeline: Pipeline
         if let listed = try ServerStages.replacing(stages, on: namespace, call) {
+            try scope.checkIsOfCollection("such a stage")
             pipeline = try compiler.pipeline(listed)
         } else if let view = try call.core.engine.resolveView(namespace) {
+            try scope.checkIsOfCollection("a view")
             namespace = view.namespace
             pipeline = try ViewRead.pipeline(
                 view.stages + ViewRead.values(stages), view, compiler, call)
@@ -151,6 +157,7 @@ enum Aggregate {
                     .invalidNamespace,
                     "$documents must be run against the database with {aggregate: 1}")
             }
+            if makesDocuments { try scope.checkIsOfCollection("$documents") }
             if namespace.collection == ForeignCollection.ofDatabase, !makesDocuments {
                 throw DBError(
                     .invalidNamespace,
@@ -160,6 +167,8 @@ enum Aggregate {
         }
         var request = AggregateRequest(namespace, pipeline: pipeline)
         request.hint = call.ownedValue("hint")
+        request.scope = scope
+        request.showsDeletion = scope != .live && stages.mentionsMeta("deleted")
         request.deadline = call.special.deadline
         request.view = call.special.view
         request.allowsDiskUse = call.truth("allowDiskUse") ?? true

@@ -7,7 +7,8 @@ let allCommands: [CommandDefinition] =
 /// Documents.
 private let documentCommands: [CommandDefinition] = [
     Find.definition, GetMore.definition, KillCursors.definition, Insert.definition,
-    UpdateCommand.definition, Delete.definition, FindAndModify.definition, Count.definition,
+    UpdateCommand.definition, Delete.definition, TrashCommands.restore, TrashCommands.purge,
+    FindAndModify.definition, Count.definition,
     Distinct.definition, PlanCacheCommands.clear, Aggregate.definition, BulkWrite.definition,
     Explain.definition, QueryCommand.definition, Live.definition,
 ]

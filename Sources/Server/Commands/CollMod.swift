@@ -16,7 +16,7 @@ enum CollMod {
             FieldSpec("timeseries", .document),
             FieldSpec("changeStreamPreAndPostImages", .document),
             FieldSpec("cappedSize", .number), FieldSpec("cappedMax", .number),
-            FieldSpec("dryRun", .truth),
+            FieldSpec("dryRun", .truth), FieldSpec("softDelete", .any),
         ], help: "changes a collection's options", run: run)
 
     private static func run(
@@ -53,6 +53,10 @@ enum CollMod {
             }
         }
         modification.expiry = try expiry(call)
+        if let value = call.value("softDelete") {
+            let option = try SoftDelete.option(value, "collMod.softDelete")
+            modification.softDelete = option.map { .keep($0) } ?? .final
+        }
         if let index = call.document("index") { modification.index = try read(index) }
         if call.truth("dryRun") == true {
             guard modification.index?.becomesUnique == true else {

@@ -62,6 +62,12 @@ enum CollStats {
             }
             append("storageSize", numbers.dataBytes / scale)
             append("freeStorageSize", 0)
+            if entry?.traits.softDelete != nil || numbers.trash.count > 0 {
+                let trash = writer.openDocument("trash")
+                append("count", Int(numbers.trash.count))
+                append("size", Int(numbers.trash.bytes) / scale)
+                writer.close(trash)
+            }
             writer.append("capped", entry?.traits.capped != nil)
             if let capped = entry?.traits.capped {
                 append("max", Int(capped.documentsMax ?? 0))

@@ -6,11 +6,12 @@ import Roost
 import Wire
 
 enum Count {
-    static let fields: [FieldSpec] = [
-        FieldSpec("query", .document), FieldSpec("limit", .number), FieldSpec("skip", .number),
-        FieldSpec("hint", [.string, .document]), FieldSpec("collation", .document),
-        FieldSpec("fields", .any), FieldSpec("let", .document),
-    ]
+    static let fields: [FieldSpec] =
+        [
+            FieldSpec("query", .document), FieldSpec("limit", .number), FieldSpec("skip", .number),
+            FieldSpec("hint", [.string, .document]), FieldSpec("collation", .document),
+            FieldSpec("fields", .any), FieldSpec("let", .document),
+        ] + ReadScope.fields
 
     static let definition = CommandDefinition(
         "count", [.inStableAPI, .takesReadConcern], fields: fields, help: "counts documents",
@@ -21,6 +22,7 @@ enum Count {
     ) throws(DBError) -> CommandOutcome {
         let read: CountRead
         if let view = try call.core.engine.resolveView(try call.namespace()) {
+            try ReadScope(call).checkIsOfCollection("a view")
             read = try call.core.engine.count(try ViewRead.count(call, view))
         } else {
             read = call.core.engine.count(try request(call))
@@ -36,8 +38,11 @@ enum Count {
     static func request(_ call: borrowing CommandCall) throws(DBError) -> CountRequest {
         let namespace = try call.namespace()
         try namespace.validate()
-        let compiler = try QueryCompiler(call, namespace)
+        let scope = try ReadScope(call)
+        let compiler = try QueryCompiler(call, namespace, seesDeleted: scope != .live)
         var request = CountRequest(namespace, filter: try compiler.filter(call.document("query")))
+        request.scope = scope
+        request.showsDeletion = scope != .live && call.asksForDeletion(["query"])
         request.skip = Int(clamping: try Find.nonNegative("skip", call) ?? 0)
         request.limit = Int(clamping: (call.integer("limit") ?? 0).magnitude)
         request.hint = call.ownedValue("hint")

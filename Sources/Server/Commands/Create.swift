@@ -20,6 +20,7 @@ enum Create {
             FieldSpec("clusteredIndex", [.document, .truth], refusesNull: true),
             FieldSpec("expireAfterSeconds", .number), FieldSpec("encryptedFields", .document),
             FieldSpec("temp", .truth), FieldSpec("flags", .number),
+            FieldSpec("softDelete", .any),
         ], help: "makes a collection", run: run)
 
     /// Options that change what a collection does and that are not there yet: each is refused by
@@ -36,6 +37,7 @@ enum Create {
         let seconds = try CreateClustered.expireAfterSeconds(
             call, isClustered: clusteredIndex != nil)
         let timeSeries = try CreateTimeSeries.options(call)
+        let softDelete = try softDelete(call)
         for option in unsupported where call.value(option) != nil {
             throw DBError(
                 .notImplemented, "create with the option '\(option)' is not supported yet")
@@ -44,6 +46,7 @@ enum Create {
             if let clusteredIndex { writer.append("clusteredIndex", clusteredIndex) }
             if let seconds { writer.append("expireAfterSeconds", seconds) }
             if let timeSeries { writer.append("timeseries", timeSeries.document) }
+            if let softDelete { writer.append("softDelete", softDelete) }
         }
         let ticket = call.ticket()
         let concern = call.special.writeConcern
@@ -59,6 +62,20 @@ enum Create {
             call.core.engine.createCollection(namespace, options: options, completion: answer)
         }
         return .deferred
+    }
+
+    /// The option `softDelete`; nil where deletes are to be final.
+    private static func softDelete(_ call: borrowing CommandCall) throws(DBError) -> Document? {
+        guard let value = call.value("softDelete"),
+            let option = try SoftDelete.option(value, "create.softDelete")
+        else { return nil }
+        guard call.value("viewOn") == nil else {
+            throw DBError(
+                .invalidOptions,
+                "'softDelete' is not for views: set it on the collection whose documents are "
+                    + "deleted")
+        }
+        return option
     }
 
     /// The options of a view; empty where none is meant. `changing`: a view that keeps what is not

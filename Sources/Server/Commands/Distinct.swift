@@ -6,11 +6,12 @@ import Roost
 import Wire
 
 enum Distinct {
-    static let fields: [FieldSpec] = [
-        FieldSpec("key", .string, required: true), FieldSpec("query", .document),
-        FieldSpec("hint", [.string, .document]), FieldSpec("collation", .document),
-        FieldSpec("let", .document),
-    ]
+    static let fields: [FieldSpec] =
+        [
+            FieldSpec("key", .string, required: true), FieldSpec("query", .document),
+            FieldSpec("hint", [.string, .document]), FieldSpec("collation", .document),
+            FieldSpec("let", .document),
+        ] + ReadScope.fields
 
     static let definition = CommandDefinition(
         "distinct", [.takesReadConcern, .inTransaction, .takesSnapshot], fields: fields,
@@ -23,6 +24,7 @@ enum Distinct {
         let read: DistinctRead
         let request = try request(call)
         if let view = try call.core.engine.resolveView(request.namespace) {
+            try request.scope.checkIsOfCollection("a view")
             read = try call.core.engine.distinct(
                 request.path, in: try ViewRead.distinct(call, view))
         } else {
@@ -48,7 +50,8 @@ enum Distinct {
     static func request(_ call: borrowing CommandCall) throws(DBError) -> DistinctRequest {
         let namespace = try call.namespace()
         try namespace.validate()
-        let compiler = try QueryCompiler(call, namespace)
+        let scope = try ReadScope(call)
+        let compiler = try QueryCompiler(call, namespace, seesDeleted: scope != .live)
         let key = call.string("key") ?? ""
         guard !key.utf8.contains(0) else {
             throw DBError(
@@ -57,6 +60,8 @@ enum Distinct {
         var request = DistinctRequest(
             namespace, path: FieldPath(key), filter: try compiler.filter(call.document("query")))
         request.hint = call.ownedValue("hint")
+        request.scope = scope
+        request.showsDeletion = scope != .live && call.asksForDeletion(["query"])
         request.deadline = call.special.deadline
         request.view = call.special.view
         return request

@@ -10,18 +10,20 @@ import Synchronization
 import Wire
 
 enum Find {
-    static let fields: [FieldSpec] = [
-        FieldSpec("filter", .document, refusesNull: true), FieldSpec("sort", .document),
-        FieldSpec("projection", .document), FieldSpec("hint", [.string, .document]),
-        FieldSpec("skip", .number), FieldSpec("limit", .number), FieldSpec("batchSize", .number),
-        FieldSpec("singleBatch", .truth), FieldSpec("collation", .document),
-        FieldSpec("let", .document), FieldSpec("min", .document), FieldSpec("max", .document),
-        FieldSpec("returnKey", .truth), FieldSpec("showRecordId", .truth),
-        FieldSpec("tailable", .truth), FieldSpec("awaitData", .truth),
-        FieldSpec("oplogReplay", .truth), FieldSpec("noCursorTimeout", .truth),
-        FieldSpec("allowPartialResults", .truth), FieldSpec("allowDiskUse", .truth),
-        FieldSpec("ntoreturn", .number), FieldSpec("snapshot", .truth),
-    ]
+    static let fields: [FieldSpec] =
+        [
+            FieldSpec("filter", .document, refusesNull: true), FieldSpec("sort", .document),
+            FieldSpec("projection", .document), FieldSpec("hint", [.string, .document]),
+            FieldSpec("skip", .number), FieldSpec("limit", .number),
+            FieldSpec("batchSize", .number),
+            FieldSpec("singleBatch", .truth), FieldSpec("collation", .document),
+            FieldSpec("let", .document), FieldSpec("min", .document), FieldSpec("max", .document),
+            FieldSpec("returnKey", .truth), FieldSpec("showRecordId", .truth),
+            FieldSpec("tailable", .truth), FieldSpec("awaitData", .truth),
+            FieldSpec("oplogReplay", .truth), FieldSpec("noCursorTimeout", .truth),
+            FieldSpec("allowPartialResults", .truth), FieldSpec("allowDiskUse", .truth),
+            FieldSpec("ntoreturn", .number), FieldSpec("snapshot", .truth),
+        ] + ReadScope.fields
 
     static let definition = CommandDefinition(
         "find", [.inStableAPI, .takesReadConcern, .inTransaction, .takesSnapshot], fields: fields,
@@ -36,6 +38,7 @@ enum Find {
         if try runPoint(call, namespace, &reply) { return .done }
         if let outcome = try OplogRead.run(call, namespace, &reply) { return outcome }
         if let view = try call.core.engine.resolveView(namespace) {
+            try ReadScope(call).checkIsOfCollection("a view")
             let cursor = try call.core.engine.openCursor(try ViewRead.find(call, view))
             return try BatchRun.start(cursor, try plan(call, namespace), call, &reply)
         }
@@ -93,8 +96,12 @@ enum Find {
         _ call: borrowing CommandCall, _ namespace: Namespace
     ) throws(DBError) -> FindRequest {
         try namespace.validate()
-        let compiler = try QueryCompiler(call, namespace)
+        let scope = try ReadScope(call)
+        let compiler = try QueryCompiler(call, namespace, seesDeleted: scope != .live)
         var request = FindRequest(namespace, filter: try compiler.filter(call.document("filter")))
+        request.scope = scope
+        request.showsDeletion =
+            scope != .live && call.asksForDeletion(["filter", "projection", "sort"])
         request.sort = call.ownedDocument("sort")
         request.projection = try compiler.projection(
             call.document("projection"), of: request.filter, sort: call.document("sort"))
@@ -124,6 +131,7 @@ enum Find {
                 .failedToParse, "Cannot set 'awaitData' without also setting 'tailable'")
         }
         guard request.isTailable else { return }
+        try request.scope.checkIsOfCollection("a tailable cursor")
         if call.truth("singleBatch") == true || call.integer("limit") ?? 0 < 0 {
             throw DBError(
                 .badValue, "Cannot use tailable cursors with the 'singleBatch' option")

@@ -28,20 +28,22 @@ enum QueryCommand {
         try checkTransaction(command, call)
         do throws(DBError) {
             switch command {
-            case .read(let collection, let stages):
+            case .read(let collection, let stages, let deleted):
                 return try Aggregate.run(
-                    try aggregate(collection, stages, call), source: TextSource(text), &reply)
+                    try aggregate(collection, stages, deleted, call), source: TextSource(text),
+                    &reply)
             case .live(let collection, let stages):
                 return try Live.definition.run(try live(collection, stages, call), &reply)
-            case .explain(let collection, _, let verbosity):
+            case .explain(let collection, _, let deleted, let verbosity):
                 // Places are for errors; an explanation shows the stages without them.
-                guard case .explain(_, let stages, _) = try compile(text, call) else { break }
-                let inner = try aggregate(collection, stages, call)
+                guard case .explain(_, let stages, _, _) = try compile(text, call) else { break }
+                let inner = try aggregate(collection, stages, deleted, call)
                 let request = try Aggregate.request(inner, try Aggregate.namespace(inner))
                 return try Explain.run(
                     aggregate: request, inner,
                     ExplainVerbosity(rawValue: verbosity) ?? .queryPlanner, isRow: true, &reply)
-            case .insert, .update, .delete: return try write(command, text, call)
+            case .insert, .update, .delete, .restore, .purge:
+                return try write(command, text, call)
             case .createIndex, .dropIndex, .createCollection, .dropCollection: break
             }
             return try define(command, text, call)
@@ -75,12 +77,13 @@ enum QueryCommand {
         let isOpen = call.special.transaction != nil
         guard isOpen || call.special.transactionNumber != nil else { return }
         switch command {
-        case .insert, .update, .delete: return
+        case .insert, .update, .delete, .restore, .purge: return
         case .read, .createIndex, .createCollection:
             if isOpen { return }
             throw DBError(
                 DBError.Code(rawValue: 50768),
-                "txnNumber outside of a transaction is for inserts, updates and deletes")
+                "txnNumber outside of a transaction is for inserts, updates, deletes, 'restore' and "
+                    + "'purge'")
         case .live, .explain, .dropIndex, .dropCollection:
             throw DBError(
                 .operationNotSupportedInTransaction,
@@ -93,7 +96,8 @@ enum QueryCommand {
 
     /// The pipeline as the command that would run it.
     private static func aggregate(
-        _ collection: String, _ stages: [Value], _ call: borrowing CommandCall
+        _ collection: String, _ stages: [Value], _ deleted: TextDeleted?,
+        _ call: borrowing CommandCall
     ) throws(DBError) -> CommandCall {
         let cursor = call.ownedDocument("cursor") ?? Document()
         let collation = call.ownedDocument("collation")
@@ -102,6 +106,7 @@ enum QueryCommand {
             writer.append("pipeline", .array(stages))
             writer.append("cursor", cursor)
             if let collation { writer.append("collation", collation) }
+            if let deleted { writer.append(deleted.rawValue, true) }
         }
         return try Explain.explainedCall(command.view, call)
     }
@@ -113,8 +118,9 @@ enum QueryCommand {
     ) throws(DBError) -> CommandOutcome {
         let text = try text(call)
         switch try compile(text, call) {
-        case .read(let collection, let stages), .explain(let collection, let stages, _):
-            let inner = try aggregate(collection, stages, call)
+        case .read(let collection, let stages, let deleted),
+            .explain(let collection, let stages, let deleted, _):
+            let inner = try aggregate(collection, stages, deleted, call)
             let request = try Aggregate.request(inner, try Aggregate.namespace(inner))
             return try Explain.run(aggregate: request, inner, verbosity, echo: echo, &reply)
         case .live(let collection, let stages):
@@ -124,7 +130,8 @@ enum QueryCommand {
                 .update(isUpsert: isUpsert), collection, filter, call, echo, verbosity, &reply)
         case .delete(let collection, let filter):
             return try explain(.delete, collection, filter, call, echo, verbosity, &reply)
-        case .insert, .createIndex, .dropIndex, .createCollection, .dropCollection:
+        case .insert, .restore, .purge, .createIndex, .dropIndex, .createCollection,
+            .dropCollection:
             throw TextQuery.located(
                 DBError(
                     .commandNotSupported,
@@ -173,7 +180,8 @@ enum QueryCommand {
         var request = WriteRequest(namespace, time: call.core.engine.writeTime)
         request.deadline = call.special.deadline
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
-        let compiler = try QueryCompiler(call, namespace, source: TextSource(text))
+        let compiler = try QueryCompiler(
+            call, namespace, source: TextSource(text), seesDeleted: command.isAboutDeleted)
         var row = WriteReply.TextWrite(namespace: namespace, text: text)
         switch command {
         case .insert(_, let documents):
@@ -206,6 +214,15 @@ enum QueryCommand {
             request.statements.append(
                 .delete(DeleteStatement(target: try target(filter, compiler), isMulti: true)))
             call.core.counters.deletes.wrappingAdd(1, ordering: .relaxed)
+        case .restore(_, let filter):
+            request.statements.append(
+                .trash(
+                    try TrashCommands.statement(
+                        .restore, filter, compiler,
+                        bypassesValidation: request.bypassesValidation)))
+        case .purge(_, let filter):
+            request.statements.append(
+                .trash(try TrashCommands.statement(.purge, filter, compiler)))
         default: break
         }
         return try WriteReply.run(request, .row(row), call)
@@ -295,11 +312,20 @@ enum QueryCommand {
 }
 
 extension TextCommand {
+    /// Whether it looks for deleted documents.
+    fileprivate var isAboutDeleted: Bool {
+        switch self {
+        case .restore, .purge: true
+        default: false
+        }
+    }
+
     /// The collection that the statement is about.
     fileprivate var collection: String {
         switch self {
-        case .read(let name, _), .live(let name, _), .explain(let name, _, _), .insert(let name, _),
-            .update(let name, _, _, _), .delete(let name, _), .createIndex(let name, _),
+        case .read(let name, _, _), .live(let name, _), .explain(let name, _, _, _),
+            .insert(let name, _), .update(let name, _, _, _), .delete(let name, _),
+            .restore(let name, _), .purge(let name, _), .createIndex(let name, _),
             .dropIndex(let name, _), .createCollection(let name, _), .dropCollection(let name):
             name
         }

@@ -60,6 +60,14 @@ enum ServerStatus {
             reply.append(
                 "live", document: core.engine.live.statistics(newest: core.engine.clock.newest))
         }
+        if wants("trash", call) {
+            let totals = try core.engine.trashTotals(call.connection.loop.reader)
+            let trash = reply.openDocument("trash")
+            reply.append("documents", totals.count)
+            reply.append("bytes", totals.bytes)
+            reply.append("purgedByAge", Int64(core.engine.expiry.purged))
+            reply.close(trash)
+        }
         if wants("repl", call), let name = core.topology.setName {
             let repl = reply.openDocument("repl")
             reply.append("setName", name)

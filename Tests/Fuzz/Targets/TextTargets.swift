@@ -44,10 +44,12 @@ extension FuzzTarget {
             }
             return
         }
-        if case .read(_, let stages) = command {
+        if case .read(_, let stages, let deleted) = command {
             let list = OwnedValue(.array(stages))
+            var scope = ExpressionScope()
+            if deleted != nil { scope.metadata = .deletion }
             // What it lowers to is a pipeline; what is wrong there has been said before.
-            _ = try Pipeline.parse(DocumentView(list.view.bytes), ExpressionScope())
+            _ = try Pipeline.parse(DocumentView(list.view.bytes), scope)
         }
     }
 
@@ -100,7 +102,9 @@ extension FuzzTarget {
         "insert into orders { status: \"open\", total: 5, list: [1, 2.5, $a, null, true] }",
         #"update orders where status == "open" set total = total * 1.1 - 2 % 3, unset note"#,
         "delete from orders where total == 0 || !(a.b != $c)",
-        "restore orders where _id == 7",
+        "restore orders where _id == 7", "purge from orders where deletedAt() < now()",
+        "from a withDeleted | select { at: deletedAt(), by: deletedBy() }",
+        "create collection a softDelete \"30d\"",
         "create index on orders (status, -createdAt) unique where status != \"void\"",
         "drop index x on orders", "create collection a capped 100000 max 5", "drop collection a",
         "explain from orders | where a in [1, 2] | count",

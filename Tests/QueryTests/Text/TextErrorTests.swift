@@ -71,10 +71,21 @@ import Testing
         #expect(lines.last?.last == "^" && lines.last?.count == Int(column))
     }
 
-    @Test func whatIsNotThereYetSaysSo() throws {
-        let error = try #require(Self.error("restore from a where _id == 1"))
-        #expect(error.code == .commandNotSupported && error.message.contains("not there yet"))
-        #expect(error.details["line"] == 1 && error.message.hasSuffix("\n^"), "\(error.message)")
+    @Test(arguments: [
+        ("restore a", 10, "'where' (write `where true` to restore all documents)"),
+        ("purge from a where", 19, "expected"),
+        ("live from a onlyDeleted | count", 13, "expected '|'"),
+        ("from a deleted | count", 8, "'withDeleted', 'onlyDeleted'"),
+        ("create collection a softDelete 30", 32, "a duration"),
+        ("from a onlyDeleted | where deletedAt(1) == 2", 28, "deletedAt() takes 0 arguments"),
+    ])
+    func deletedDocumentsHaveTheirPlace(
+        _ text: String, _ column: Int32, _ part: String
+    ) throws {
+        let error = try #require(Self.error(text), "\(text) compiles")
+        #expect(error.code == .failedToParse)
+        #expect(error.message.contains(part), "\(error.message)")
+        #expect(error.details["column"] == .int32(column), "\(error.message)")
     }
 
     @Test func sizesAndDepthsAreBounded() throws {

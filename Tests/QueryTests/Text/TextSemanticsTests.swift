@@ -16,7 +16,7 @@ import Testing
 
     private static func stages(_ text: String, _ parameters: Document = [:]) throws -> [Value] {
         guard
-            case .read(_, let stages) = try TextQuery.compile(
+            case .read(_, let stages, _) = try TextQuery.compile(
                 text, parameters: parameters.view, ExpressionScope(nowMillis: 1_000))
         else { return [] }
         return stages

@@ -1,16 +1,16 @@
 // The proleptic Gregorian calendar: days counted from 1970 to dates and back, week numbers.
 
 /// What a calendar and a clock on the wall show at one place.
-struct CivilTime: Equatable {
-    var year: Int64
-    var month: Int64
-    var day: Int64
+package struct CivilTime: Equatable {
+    package var year: Int64
+    package var month: Int64
+    package var day: Int64
     var millisOfDay: Int64
 
     static let dayMillis: Int64 = 86_400_000
 
     /// The given date, which need not exist (month 14, day 0), at midnight.
-    init(year: Int64, month: Int64 = 1, day: Int64 = 1, millisOfDay: Int64 = 0) {
+    package init(year: Int64, month: Int64 = 1, day: Int64 = 1, millisOfDay: Int64 = 0) {
         self.year = year
         self.month = month
         self.day = day
@@ -18,29 +18,29 @@ struct CivilTime: Equatable {
     }
 
     /// What is shown `millis` after 1970 began in UTC, on a clock that is `offsetSeconds` ahead.
-    init(millis: Int64, offsetSeconds: Int64 = 0) {
+    package init(millis: Int64, offsetSeconds: Int64 = 0) {
         let (seconds, rest) = Self.floorDivide(millis, 1000)
         let (days, secondOfDay) = Self.floorDivide(seconds + offsetSeconds, 86_400)
         (year, month, day) = Self.civil(fromDays: days)
         millisOfDay = secondOfDay * 1000 + rest
     }
 
-    var hour: Int64 { millisOfDay / 3_600_000 }
-    var minute: Int64 { millisOfDay / 60_000 % 60 }
-    var second: Int64 { millisOfDay / 1000 % 60 }
+    package var hour: Int64 { millisOfDay / 3_600_000 }
+    package var minute: Int64 { millisOfDay / 60_000 % 60 }
+    package var second: Int64 { millisOfDay / 1000 % 60 }
     var millisecond: Int64 { millisOfDay % 1000 }
 
     /// Days since 1970.
-    var days: Int64 { Self.days(year: year, month: month, day: day) }
+    package var days: Int64 { Self.days(year: year, month: month, day: day) }
 
     /// From 1 on 1 January.
-    var dayOfYear: Int64 { days - Self.days(year: year, month: 1, day: 1) + 1 }
+    package var dayOfYear: Int64 { days - Self.days(year: year, month: 1, day: 1) + 1 }
 
     /// From 0 on Sunday.
     var weekday: Int64 { Self.weekday(ofDay: days) }
 
     /// From 1 on Monday.
-    var isoDayOfWeek: Int64 { (weekday + 6) % 7 + 1 }
+    package var isoDayOfWeek: Int64 { (weekday + 6) % 7 + 1 }
 
     /// Weeks begin on Sundays; the days before a year's first Sunday are week 0.
     var week: Int64 { (dayOfYear + 6 - weekday) / 7 }
@@ -64,7 +64,7 @@ struct CivilTime: Equatable {
     }
 
     /// The number of days of a month.
-    static func daysInMonth(_ year: Int64, _ month: Int64) -> Int64 {
+    package static func daysInMonth(_ year: Int64, _ month: Int64) -> Int64 {
         if month == 2 {
             return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
         }
