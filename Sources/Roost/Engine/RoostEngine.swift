@@ -368,7 +368,8 @@ private struct Opened {
             throw error
         }
         catalog = PublishedCatalog(snapshot)
-        clock = LogicalClock(startingAt: log.end.position.sequence)
+        clock = LogicalClock(
+            startingAt: log.end.position.sequence, wallSeconds: options.wallSeconds)
         logEpoch = log.header.epoch
         writer = WriterState(
             catalog, TailWatch(logEnd: log.end.position.sequence),

@@ -47,7 +47,9 @@ final class WriterState: @unchecked Sendable {
         let start = Timestamp(rawValue: 0)
         self.init(
             PublishedCatalog(catalog), TailWatch(logEnd: start),
-            ChangeLog(LogicalClock(startingAt: start), end: ChangeLog.End()), nil)
+            ChangeLog(
+                LogicalClock(startingAt: start, wallSeconds: LogicalClock.systemSeconds),
+                end: ChangeLog.End()), nil)
     }
 
     // MARK: Commit groups
