@@ -84,6 +84,8 @@ package final class RoostEngine: Sendable {
         store = opened.store
         published = opened.catalog
         writer = opened.writer
+        // No operation was submitted yet.
+        writer.whenTrashIsLeft = { [expiry] in expiry.sweep() }
         retention = opened.retention
         tails = opened.writer.tails
         completions = opened.completions
