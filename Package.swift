@@ -117,7 +117,11 @@ let package = Package(
             ].map { "ManualExamples/\($0).jsonl" },
             swiftSettings: swift),
         .testTarget(
-            name: "RulesTests", dependencies: ["Rules", "RoostCLI", "Query", "BSON", "TestSupport"],
+            name: "RulesTests",
+            dependencies: [
+                "Rules", "RoostCLI", "Query", "BSON",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             // Data that the tests read where it lies.
             exclude: ["Resources"], swiftSettings: swift),
         .testTarget(
@@ -130,7 +134,8 @@ let package = Package(
             dependencies: ["Server", "Client", "Roost", "Wire", "BSON", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
-            name: "ShellTests", dependencies: ["RoostCLI", "Client", "Query", "BSON", "TestSupport"],
+            name: "ShellTests",
+            dependencies: ["RoostCLI", "Client", "Query", "BSON", "TestSupport"],
             swiftSettings: swift),
         .target(
             name: "FuzzTargets",

@@ -188,7 +188,7 @@ final class LiveBatch: LiveWaiter, @unchecked Sendable {
     /// Reads the result on a thread of the pool, and answers from there.
     private func read() {
         do throws(DBError) {
-            try core.engine.readerPool.submitSlices { reader in
+            try core.engine.readerPool.submitSlices(cursor.weight) { reader in
                 self.answer(reader)
                 return .done
             }

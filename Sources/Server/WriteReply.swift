@@ -65,6 +65,7 @@ enum WriteReply {
         var request = request
         try call.enter(&request)
         let interrupt = request.prepareInterrupt(call.core.engine)
+        let retry = request.retry
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         let core = call.core
@@ -77,7 +78,8 @@ enum WriteReply {
                 switch kind {
                 case .row(let write): try writeRow(outcome, write, concern, &reply)
                 case .trash: try writeTrash(outcome, concern, &reply)
-                case .insert, .update, .delete: write(outcome, kind, concern, &reply)
+                case .insert, .update, .delete:
+                    write(outcome, kind, retry, concern, &reply)
                 }
             }
         }
@@ -85,7 +87,7 @@ enum WriteReply {
     }
 
     private static func write(
-        _ outcome: WriteOutcome, _ kind: Kind, _ concern: WriteConcern,
+        _ outcome: WriteOutcome, _ kind: Kind, _ retry: RetryIdentity?, _ concern: WriteConcern,
         _ reply: inout ReplyWriter
     ) {
         var n = 0
@@ -104,6 +106,7 @@ enum WriteReply {
             if hasUpserts { writeUpserts(outcome, &reply) }
         }
         if hasErrors { writeErrors(outcome, &reply) }
+        appendRetried(outcome, retry, &reply)
         appendConcern(concern, &reply)
     }
 
@@ -198,6 +201,17 @@ enum WriteReply {
 
     /// Errors beyond this many bytes are left out, so that the reply stays a valid document.
     private static let errorBytesMax = Limits.documentBytesMax / 2
+
+    /// Names the statements that an earlier command did, which this one repeats.
+    static func appendRetried(
+        _ outcome: WriteOutcome, _ retry: RetryIdentity?, _ reply: inout ReplyWriter
+    ) {
+        guard let retry, outcome.results.contains(where: \.isReplayed) else { return }
+        let repeated = outcome.results.indices.filter { outcome.results[$0].isReplayed }
+        reply.append(
+            "retriedStmtIds",
+            Value.array(repeated.map { .int32(Int32(clamping: retry.statement($0))) }))
+    }
 
     /// Says that a write concern could not be met.
     static func appendConcern(_ concern: WriteConcern, _ reply: inout ReplyWriter) {

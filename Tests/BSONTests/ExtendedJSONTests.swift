@@ -67,6 +67,17 @@ import TestSupport
         left.view.equals(right.view)
     }
 
+    /// Options are sorted, but not taken apart: found by fuzzing.
+    @Test(arguments: [("xai", "aix"), ("ÿxaié", "aixéÿ"), ("b\u{301}a", "ab\u{301}")])
+    func optionsAreSorted(_ given: String, _ expected: String) throws {
+        let document: Document = ["r": .regex(pattern: "p", options: given)]
+        let text = ExtendedJSON.string(of: document.view, canonical: true)
+        #expect(text.unicodeScalars.contains(expected.unicodeScalars), "\(text)")
+        let again = try ExtendedJSON.parse(text)
+        #expect(again == ["r": .regex(pattern: "p", options: expected)])
+        #expect(ExtendedJSON.string(of: again.view, canonical: true) == text)
+    }
+
     @Test func nestingIsBounded() throws {
         func nested(_ levels: Int) -> String {
             String(repeating: "{\"a\":", count: levels) + "1"

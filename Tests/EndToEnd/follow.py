@@ -28,7 +28,7 @@ def start(roost, folder, *options):
     process = subprocess.Popen(
         [roost, "serve", folder, "--listen", f"127.0.0.1:{port}", "--replica-set", "rs0",
          "--advertise", f"127.0.0.1:{port}", "--log-level", "error", *options])
-    client = pymongo.MongoClient(uri(port), serverSelectionTimeoutMS=20_000)
+    client = pymongo.MongoClient(uri(port), serverSelectionTimeoutMS=120_000)
     client.admin.command("ping")
     return process, port, client
 

@@ -5,8 +5,8 @@
 Each client follows a live query of its own by an exhaust cursor with a small receive buffer, and stops
 reading while documents are changed many times over. Then the server's private memory must not have
 grown by more than 1 MiB for each of them. Those that read again hold the query's result in the end;
-those that don't are disconnected, after 30 s (here less, by a parameter of the test commands), and
-their last token goes on. A client that reads slowly, but reads, is not disconnected. The same holds
+those that don't are disconnected, after 30 s (which is waited for once, and is less by a parameter of
+the test commands after that), and their last token goes on. A client that reads slowly, but reads, is not disconnected. The same holds
 for a client that asked for a large reply and does not take it.
 """
 
@@ -103,6 +103,43 @@ def change(collection, first, last):
         collection.update_many({}, {"$set": {"n": number, "text": chr(97 + number % 26) * 2_000}})
 
 
+def subscriptions(client):
+    return client.admin.command("serverStatus")["live"]["subscriptions"]
+
+
+def check_default_cut(process, client, port, collection, count=10):
+    """Without any parameter: who takes nothing holds little memory, is cut after 30 s, and its token
+    goes on."""
+    change(collection, 0, ROUNDS)
+    others = subscriptions(client)
+    silent = [Slow(port, owner) for owner in range(count)]
+    for follower in silent:
+        follower.follow()
+    change(collection, ROUNDS, ROUNDS + 3)
+    for owner, follower in enumerate(silent):
+        follower.come_to(rows_of(collection, owner))
+    before, start, number, most = resident_kib(process), time.monotonic(), 1_000, 0
+    first = None
+    while subscriptions(client) > others:
+        if first is None and subscriptions(client) < others + count:
+            first = time.monotonic() - start
+        assert time.monotonic() - start < 90, "who takes nothing is still connected"
+        number += 1
+        change(collection, number, number + 1)
+        most = max(most, resident_kib(process) - before)
+        time.sleep(0.5)
+    seconds = time.monotonic() - start
+    print(f"{count} clients that took nothing were cut after {first or seconds:.0f} to {seconds:.0f} s; "
+          f"until then the server grew by {most / count:,.0f} KiB for each at most")
+    assert (first or seconds) > 29, "too early"
+    assert most * 1024 <= BYTES_MAX * count, "more than 1 MiB for each"
+    for owner, follower in enumerate(silent):
+        assert follower.is_cut(), "the connection is still there"
+        again = Slow(port, owner, follower)
+        assert again.state.rows == rows_of(collection, owner), "a token goes on wrongly"
+        again.raw.close()
+
+
 def check_memory(process, port, collection, count):
     # Whatever the writes and matching them need is there before.
     change(collection, 0, ROUNDS)
@@ -134,7 +171,7 @@ def check_cut(client, port, collection):
     slow.follow()
     silent.follow()
     number, end = 3 * ROUNDS, time.monotonic() + 60
-    while client.admin.command("serverStatus")["live"]["subscriptions"] > 2:
+    while subscriptions(client) > 2:
         assert time.monotonic() < end, "who takes nothing is still connected"
         number += 1
         change(collection, number, number + 1)
@@ -156,7 +193,7 @@ def check_large_reply(client, port, collection):
     time.sleep(0.2)
     change(collection, 1_000, 1_001)
     status = wait_until(
-        lambda: client.admin.command("serverStatus")["live"]["subscriptions"] <= 1, 20)
+        lambda: subscriptions(client) <= 1, 20)
     assert status, "who asked and did not read is still there"
     assert follower.is_cut(), "who asked and did not read is still connected"
     print("who asked for a large reply and didn't read it was disconnected")
@@ -174,8 +211,9 @@ def main():
         for owner in range(options.clients):
             collection.insert_many({"_id": f"{owner}/{n}", "owner": owner, "text": "x" * 2_000}
                                    for n in range(DOCUMENTS))
-        client.admin.command("setParameter", 1, unreadReplyMillis=3_600_000)
         matched = Slow(port, 0, query={"filter": {"owner": -1}})  # so that writes are matched
+        check_default_cut(process, client, port, collection)
+        client.admin.command("setParameter", 1, unreadReplyMillis=3_600_000)
         check_memory(process, port, collection, options.clients)
         check_cut(client, port, collection)
         check_large_reply(client, port, collection)

@@ -306,6 +306,8 @@ def retries(server):
                     server.kill()
                     server.start()
                 answer = send(db, command, session, number)
+                repeated = answer.pop("retriedStmtIds", answer.pop("retriedStmtId", None))
+                assert (repeated is None) == (attempt == 0), answer
                 answers.append({k: v for k, v in answer.items() if "luster" not in k and "oper" not in k})
             assert answers[0] == answers[1] == answers[2], answers
         with refused(225, None):
@@ -321,7 +323,21 @@ def retries(server):
         send(client.admin, {"commitTransaction": 1} | fields, session, 9)
         with refused(251):
             send(client.admin, {"commitTransaction": 1} | fields, session, 10)
+        # Its number, and those before it, begin no other one, neither do they write.
+        again = {"insert": "c", "documents": [{"_id": "u"}]}
+        for number, code in ((9, 117), (8, 225), (4, 225)):
+            with refused(code, None):
+                send(db, again | {"startTransaction": True} | fields, session, number)
+        with refused(225, None):
+            send(db, again, session, 8)
+        # Nor does a retryable write's number.
+        send(db, {"insert": "c", "documents": [{"_id": "v"}]}, session, 12)
+        server.kill()
+        server.start()
+        with refused(117, None):
+            send(db, again | {"startTransaction": True} | fields, session, 12)
     assert db.c.count_documents({"_id": "t"}) == 1
+    assert db.c.count_documents({"_id": "u"}) == 0
 
 
 def send(db, command, session, number):

@@ -107,6 +107,16 @@ import Testing
         #expect(found.isEmpty)
     }
 
+    /// A file full of mistakes is answered soon, and not with more than can be read.
+    @Test func manyFindings() {
+        let calls = (0..<6_000).map { "function f\($0)() { return g\($0)(h) }" }
+            .joined(separator: "\n")
+        let report = RulesChecker.check(
+            parsed(Self.rules("request.auth != null", functions: calls)))
+        #expect(report.problems.count == RulesChecker.Report.problemsMax)
+        #expect(report.omitted == 18_000 - report.problems.count)
+    }
+
     @Test func overlaps() {
         func found(_ matches: String) -> [String] {
             Self.findings(

@@ -35,6 +35,12 @@ public enum ExtendedJSON {
         }
     }
 
+    /// A regular expression's options in the order that the format wants: alphabetical, by scalars,
+    /// so that a letter of several bytes stays one.
+    static func sorted(options: String) -> String {
+        String(String.UnicodeScalarView(options.unicodeScalars.sorted()))
+    }
+
     /// The value that any JSON text stands for.
     public static func parseValue(_ text: String) throws(DBError) -> Value {
         var text = text

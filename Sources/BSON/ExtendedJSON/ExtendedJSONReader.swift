@@ -276,7 +276,7 @@ extension ExtendedJSONReader {
         let parts = try fields(field, ["pattern", "options"])
         return .regex(
             pattern: try textWithoutZero(parts[0]),
-            options: String(try textWithoutZero(parts[1]).sorted()))
+            options: ExtendedJSON.sorted(options: try textWithoutZero(parts[1])))
     }
 
     /// {"$regex": string, "$options": string}; other uses of $regex are query operators.
@@ -288,7 +288,7 @@ extension ExtendedJSONReader {
             case .string(let letters) = options.node.kind,
             !patternText.utf8.contains(0), !letters.utf8.contains(0)
         else { return nil }
-        return .regex(pattern: patternText, options: String(letters.sorted()))
+        return .regex(pattern: patternText, options: ExtendedJSON.sorted(options: letters))
     }
 
     private func dbPointer(_ field: JSONField) throws(JSONError) -> Value {

@@ -109,8 +109,9 @@ struct ExtendedJSONWriter {
         raw("{\"$regularExpression\":{\"pattern\":")
         quote(regex.pattern)
         raw(",\"options\":")
-        let options = [UInt8](copying: regex.options).sorted()
-        quote(options.span.bytes)
+        let letters = [UInt8](copying: regex.options)
+        let options = ExtendedJSON.sorted(options: String(decoding: letters, as: UTF8.self))
+        quote([UInt8](options.utf8).span.bytes)
         raw("}}")
     }
 

@@ -12,6 +12,8 @@ struct FacetSpecification: StagePlan {
 
     let facets: [Facet]
 
+    /// The results stand in arrays, in their order.
+    var dependsOnOrder: Bool { true }
     var multiplies: Bool { facets.contains { $0.pipeline.multiplies } }
 
     func execution(_ next: StageExecution, _ resources: ExecutionResources) -> StageExecution {

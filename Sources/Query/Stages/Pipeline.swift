@@ -56,10 +56,15 @@ package enum PipelineStage: Sendable {
 }
 
 extension PipelineStage {
-    /// Whether it accumulates what may be another where the same documents come in another order.
-    package var accumulatesInOrder: Bool {
-        guard case .group(let box) = self else { return false }
-        return box.specification.outputs.contains { $0.accumulator.kind.dependsOnOrder }
+    /// Whether documents may become others where the same ones come in another order; which a cut
+    /// takes depends on it too.
+    package var dependsOnOrder: Bool {
+        switch self {
+        case .group(let box):
+            box.specification.outputs.contains { $0.accumulator.kind.dependsOnOrder }
+        case .other(let box): box.plan.dependsOnOrder
+        case .match, .project, .sort, .skip, .limit, .unwind, .replaceRoot, .count: false
+        }
     }
 }
 

@@ -27,6 +27,9 @@ protocol StagePlan: Sendable {
 
     /// Whether what it makes of a document, in order, depends on no other document.
     var isPerDocument: Bool { get }
+
+    /// Whether documents may become others where the same ones come in another order.
+    var dependsOnOrder: Bool { get }
 }
 
 extension StagePlan {
@@ -34,6 +37,7 @@ extension StagePlan {
     var needs: StageNeeds { .everything }
     var foreign: [SubPipeline] { [] }
     var isPerDocument: Bool { false }
+    var dependsOnOrder: Bool { false }
 }
 
 /// A compiled stage, opaque outside the module.

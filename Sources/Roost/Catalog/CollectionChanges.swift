@@ -147,7 +147,7 @@ extension WriterState {
         tablesOf entry: CollectionEntry, keepsTrash: Bool = false,
         _ transaction: inout WriteTransaction
     ) throws {
-        if !keepsTrash { try TrashTable.drop(entry.trash, &transaction) }
+        if !keepsTrash, try TrashTable.drop(entry.trash, &transaction) { leavesTrash = true }
         try transaction.dropTable(entry.table)
         if let table = entry.idTable {
             try transaction.dropTable(table)

@@ -16,6 +16,8 @@ package final class ExpirySchedule: Sendable {
         var sleepMillis: UInt64 = 60_000
         var isEnabled = true
         var isStopped = false
+        /// Whether dropped collections may have left deleted documents.
+        var wantsSweep = true
         /// Grows with each change of the above, so that a waiting thread looks again.
         var changes = 0
     }
@@ -63,6 +65,11 @@ package final class ExpirySchedule: Sendable {
         change { $0.isStopped = true }
     }
 
+    /// Has what a dropped collection left removed soon: its room is wanted.
+    func sweep() {
+        change { $0.wantsSweep = true }
+    }
+
     func note(deleted: Int) {
         passCount.add(1, ordering: .relaxed)
         deletedCount.add(deleted, ordering: .relaxed)
@@ -76,16 +83,28 @@ package final class ExpirySchedule: Sendable {
         state.wake()
     }
 
-    /// Waits for the next pass; false when there will be none.
-    func waitForPass() -> Bool {
+    /// What the thread is to do next.
+    enum Turn {
+        /// All that is due.
+        case pass
+        /// Only what dropped collections left.
+        case sweep
+    }
+
+    /// Waits for the next turn; nil when there will be none.
+    func waitForTurn() -> Turn? {
         while true {
-            let (sleep, seen) = state.withLock { ($0.sleepMillis, $0.changes) }
+            let (sleep, seen, wantsSweep) = state.withLock { state in
+                defer { state.wantsSweep = false }
+                return (state.sleepMillis, state.changes, state.wantsSweep && !state.isStopped)
+            }
+            if wantsSweep { return .sweep }
             let isChanged = state.wait(timeoutMillis: sleep) { state in
                 state.changes == seen && !state.isStopped ? nil : true
             }
             let (isStopped, isEnabled) = state.withLock { ($0.isStopped, $0.isEnabled) }
-            if isStopped { return false }
-            if isChanged == nil, isEnabled { return true }
+            if isStopped { return nil }
+            if isChanged == nil, isEnabled { return .pass }
         }
     }
 }
@@ -94,8 +113,12 @@ extension RoostEngine {
     /// Starts the thread; `close` ends it.
     func startExpiry() {
         background.start { [weak self, expiry] in
-            while expiry.waitForPass() {
+            while let turn = expiry.waitForTurn() {
                 guard let self else { return }
+                guard turn == .pass else {
+                    self.removeDroppedTrash()
+                    continue
+                }
                 self.deleteExpired(at: LogicalClock.wallMillis)
                 self.purgeTrash(at: LogicalClock.wallMillis)
                 self.removeOldOutcomes(at: LogicalClock.wallMillis)

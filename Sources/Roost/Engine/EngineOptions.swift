@@ -36,6 +36,9 @@ public struct EngineOptions: Sendable {
     /// without it nothing is written but what is asked for.
     package var tidiesUp = true
 
+    /// The wall clock that timestamps of commits follow, in seconds since 1970; it may step.
+    package var wallSeconds: @Sendable () -> Int64 = LogicalClock.systemSeconds
+
     /// The defaults: full durability, no quota.
     public init() {}
 }

@@ -8,10 +8,13 @@ import Synchronization
 package final class LogicalClock: Sendable {
     private let issued: Atomic<UInt64>
     private let published: Atomic<UInt64>
+    private let wallSeconds: @Sendable () -> Int64
 
-    init(startingAt timestamp: Timestamp) {
+    /// Goes on from a timestamp; `wallSeconds` tells seconds since 1970 and may step, also back.
+    init(startingAt timestamp: Timestamp, wallSeconds: @escaping @Sendable () -> Int64) {
         issued = Atomic(timestamp.rawValue)
         published = Atomic(timestamp.rawValue)
+        self.wallSeconds = wallSeconds
     }
 
     /// The timestamp of the newest commit: all that has it or an earlier one can be read. Clients
@@ -20,7 +23,7 @@ package final class LogicalClock: Sendable {
 
     /// A new timestamp: max(last + 1, now << 32 | 1).
     func advance() -> Timestamp {
-        let now = UInt64(time(nil)) << 32 | 1
+        let now = UInt64(clamping: wallSeconds()) << 32 | 1
         var current = issued.load(ordering: .relaxed)
         while true {
             let next = max(current &+ 1, now)
@@ -37,7 +40,10 @@ package final class LogicalClock: Sendable {
             max(published.load(ordering: .relaxed), timestamp.rawValue), ordering: .releasing)
     }
 
-    /// Milliseconds since 1970 by the wall clock.
+    /// Seconds since 1970 by the system's clock.
+    static let systemSeconds: @Sendable () -> Int64 = { Int64(time(nil)) }
+
+    /// Milliseconds since 1970 by the system's clock.
     package static var wallMillis: Int64 {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)

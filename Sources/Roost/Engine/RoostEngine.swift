@@ -84,6 +84,8 @@ package final class RoostEngine: Sendable {
         store = opened.store
         published = opened.catalog
         writer = opened.writer
+        // No operation was submitted yet.
+        writer.whenTrashIsLeft = { [expiry] in expiry.sweep() }
         retention = opened.retention
         tails = opened.writer.tails
         completions = opened.completions
@@ -368,7 +370,8 @@ private struct Opened {
             throw error
         }
         catalog = PublishedCatalog(snapshot)
-        clock = LogicalClock(startingAt: log.end.position.sequence)
+        clock = LogicalClock(
+            startingAt: log.end.position.sequence, wallSeconds: options.wallSeconds)
         logEpoch = log.header.epoch
         writer = WriterState(
             catalog, TailWatch(logEnd: log.end.position.sequence),

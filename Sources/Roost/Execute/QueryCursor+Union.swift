@@ -2,7 +2,9 @@
 //
 // A merge keeps the next entry of each branch: its record key and its document's sort key. In each
 // slice the entries are looked up again, since documents may have changed since; within a slice,
-// moving a branch on is one seek behind the key that it stands at.
+// moving a branch on is one seek behind the key that it stands at. Where live and deleted documents
+// are merged, a document may have gone from one branch to the other since, so each goes on behind
+// the last document of all.
 
 import BSON
 import Query
@@ -23,6 +25,9 @@ struct UnionState {
     var position = 0
     /// The branches of a merge.
     var branches: [Branch] = []
+    /// The record key of the last document that a merge with deleted ones was done with, and the
+    /// branch that has another one of that key, whose turn it is.
+    var last: (record: [UInt8], twin: Int?)?
 
     /// The branch whose next document comes first; nil at the end. O(branches).
     var first: Int? {
@@ -80,6 +85,7 @@ extension QueryCursor {
         _ meter: inout BudgetMeter, _ sink: inout Sink
     ) throws -> ReadStatus? {
         guard let collection, let plan else { return nil }
+        resumeBehindLast(plans)
         for index in plans.indices where !union.branches[index].isEnded {
             try place(index, plans[index], order, collection, transaction)
         }
@@ -98,8 +104,9 @@ extension QueryCursor {
                 }
                 if plan.deduplicates { note(record.span.bytes, acceptance) }
                 switch acceptance {
-                case .taken: break
+                case .taken: noteLast(index, plans)
                 case .takenBatchFull:
+                    noteLast(index, plans)
                     union.branches[index].walk.passMark()
                     return .batchFull
                 case .refused: return .batchFull
@@ -114,6 +121,29 @@ extension QueryCursor {
             try place(index, plans[index], order, collection, transaction)
         }
         return nil
+    }
+
+    /// Has every branch of a merge with deleted documents go on behind the last document.
+    private func resumeBehindLast(_ plans: [QueryPlan]) {
+        guard let last = union.last else { return }
+        for (index, plan) in plans.enumerated() {
+            let key = plan.access.keyPrefix + last.record
+            union.branches[index].walk.resume(at: key, isDone: last.twin != index)
+            union.branches[index].isEnded = false
+        }
+    }
+
+    /// Notes the document that a merge is done with, where it has deleted ones.
+    private func noteLast(_ index: Int, _ plans: [QueryPlan]) {
+        guard source.scope != .live else { return }
+        let record = union.branches[index].record.dropFirst(plans[index].access.keyPrefix.count)
+        // An `_id` may be that of a live document and of a deleted one.
+        let twin = plans.indices.dropFirst(index + 1).first { other in
+            let branch = union.branches[other]
+            return !branch.isEnded
+                && branch.record.dropFirst(plans[other].access.keyPrefix.count) == record
+        }
+        union.last = ([UInt8](record), twin)
     }
 
     /// Finds the next entry of a branch, from where its walk stands, and the sort key there.

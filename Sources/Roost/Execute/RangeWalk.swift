@@ -77,6 +77,14 @@ struct RangeWalk {
         isMarkDone = isDone
     }
 
+    /// Goes on at `key` in the next slice, or behind it, wherever the walk was.
+    mutating func resume(at key: [UInt8], isDone: Bool) {
+        mark = key
+        isResumed = true
+        isMarkDone = isDone
+        range = isBackward ? ranges.count - 1 : 0
+    }
+
     /// Is done with the entry that the last slice ended at.
     mutating func passMark() {
         isMarkDone = true

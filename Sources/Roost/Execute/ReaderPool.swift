@@ -8,6 +8,9 @@
 // no job was taken for a while though some wait, another thread is started, so that a few such steps
 // don't keep everybody waiting.
 //
+// Jobs that are known for such steps (`Weight.whole`: live queries' results) have a queue of their
+// own and may hold all threads but one, however many of them come at once.
+//
 // A thread that has nothing to do may help a read that another one runs (`help`). Such work is never
 // waited for: it is begun only where a thread is idle, and gives way to jobs.
 
@@ -26,6 +29,14 @@ package final class ReaderPool: Sendable {
         case done
     }
 
+    /// How a job may hold a thread.
+    package enum Weight: Sendable {
+        /// Each slice ends soon.
+        case sliced
+        /// It may take long in one piece.
+        case whole
+    }
+
     /// A slice of work on a thread's reader.
     package typealias Job = @Sendable (Reader) -> Step
 
@@ -37,7 +48,7 @@ package final class ReaderPool: Sendable {
     /// How long waiting jobs may see none of them taken before another thread is started.
     private static let stuckMicros: UInt32 = 20_000
 
-    private let queue = JobQueue()
+    private let queue: JobQueue
     private let threads = BackgroundThreads()
     /// How many threads may help at once.
     let helpersMax: Int
@@ -48,6 +59,7 @@ package final class ReaderPool: Sendable {
     /// - Throws: StorageError when readers can't be had.
     package init(store: Store, threads count: Int, helpers helperCount: Int = 0) throws {
         helpersMax = max(0, min(helperCount, count))
+        queue = JobQueue(wholeMax: max(1, count - 1))
         let readers = try (0..<helpersMax).map { _ in try store.makeReader() }
         helpers.withLock { $0 = readers }
         for _ in 0..<max(1, count) { Self.start(try store.makeReader(), threads, queue) }
@@ -68,24 +80,31 @@ package final class ReaderPool: Sendable {
     private static func start(_ reader: Reader, _ threads: BackgroundThreads, _ queue: JobQueue) {
         threads.start {
             lowerPriority()
-            while let job = queue.take() {
-                if job(reader) == .again { queue.put(job) }
+            while let (job, weight) = queue.take() {
+                let step = job(reader)
+                if weight == .whole { queue.finishWhole() }
+                if step == .again { queue.put(job, weight) }
             }
         }
     }
 
     /// Runs `body` once, however long the queue is: for work that the engine has accepted.
-    package func submit(_ body: @escaping @Sendable (Reader) -> Void) {
-        queue.put { reader in
-            body(reader)
-            return .done
-        }
+    package func submit(
+        _ weight: Weight = .sliced, _ body: @escaping @Sendable (Reader) -> Void
+    ) {
+        queue.put(
+            { reader in
+                body(reader)
+                return .done
+            }, weight)
     }
 
     /// Runs `job` until it is done, a slice at a time.
     /// - Throws: `exceededMemoryLimit` (146) when too many jobs wait; `interruptedAtShutdown`.
-    package func submitSlices(_ job: @escaping Job) throws(DBError) {
-        switch queue.put(job, countMax: Self.jobsMax) {
+    package func submitSlices(
+        _ weight: Weight = .sliced, _ job: @escaping Job
+    ) throws(DBError) {
+        switch queue.put(job, weight, countMax: Self.jobsMax) {
         case .accepted: break
         case .full:
             throw DBError(
@@ -135,6 +154,32 @@ package final class ReaderPool: Sendable {
     }
 }
 
+/// Jobs in the order in which they came.
+private struct JobList {
+    private var jobs: [ReaderPool.Job?] = []
+    /// Jobs before this position were taken.
+    private var head = 0
+
+    var count: Int { jobs.count - head }
+
+    mutating func append(_ job: @escaping ReaderPool.Job) {
+        jobs.append(job)
+    }
+
+    mutating func takeFirst() -> ReaderPool.Job? {
+        guard head < jobs.count else { return nil }
+        defer {
+            jobs[head] = nil
+            head += 1
+            if head == jobs.count || head > 1_024 {
+                jobs.removeFirst(head)
+                head = 0
+            }
+        }
+        return jobs[head]
+    }
+}
+
 /// A blocking queue.
 // Unchecked: all that varies is touched under `mutex` only.
 private final class JobQueue: @unchecked Sendable {
@@ -151,16 +196,21 @@ private final class JobQueue: @unchecked Sendable {
     private let backlog: UnsafeMutablePointer<pthread_cond_t>
     /// How many jobs were taken.
     private var takenCount = 0
-    private var waiting: [ReaderPool.Job?] = []
-    /// Jobs before this position were taken.
-    private var head = 0
+    private var sliced = JobList()
+    private var whole = JobList()
+    /// Most whole jobs that run at once, and how many do.
+    private let wholeMax: Int
+    private var wholeRunning = 0
+    /// Whether a whole job comes before the next sliced one.
+    private var isTurnOfWhole = false
     private var isClosed = false
     /// Threads that wait for a job.
     private var idleCount = 0
-    /// How many jobs wait, for looks without the mutex.
+    /// How many jobs wait for a thread, for looks without the mutex.
     let waitingCount = Atomic<Int>(0)
 
-    init() {
+    init(wholeMax: Int) {
+        self.wholeMax = wholeMax
         mutex = .allocate(capacity: 1)
         condition = .allocate(capacity: 1)
         backlog = .allocate(capacity: 1)
@@ -179,14 +229,17 @@ private final class JobQueue: @unchecked Sendable {
     }
 
     @discardableResult
-    func put(_ job: @escaping ReaderPool.Job, countMax: Int = .max) -> Acceptance {
+    func put(
+        _ job: @escaping ReaderPool.Job, _ weight: ReaderPool.Weight = .sliced,
+        countMax: Int = .max
+    ) -> Acceptance {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         if countMax != .max {
             if isClosed { return .closed }
-            if waiting.count - head >= countMax { return .full }
+            if sliced.count + whole.count >= countMax { return .full }
         }
-        append(job)
+        append(job, weight)
         return .accepted
     }
 
@@ -202,26 +255,42 @@ private final class JobQueue: @unchecked Sendable {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         guard isThreadIdle else { return false }
-        append(job)
+        append(job, .sliced)
         return true
     }
 
     /// With the mutex held.
-    private var isThreadIdle: Bool { !isClosed && idleCount > waiting.count - head }
+    private var isThreadIdle: Bool { !isClosed && idleCount > readyCount }
 
-    /// With the mutex held.
-    private func append(_ job: @escaping ReaderPool.Job) {
-        waiting.append(job)
-        waitingCount.store(waiting.count - head, ordering: .relaxed)
-        pthread_cond_signal(condition)
-        if waiting.count - head > idleCount { pthread_cond_signal(backlog) }
+    /// Jobs that a thread may take now. With the mutex held.
+    private var readyCount: Int {
+        // What is queued when the pool closes is to end, whatever it is.
+        sliced.count + (isClosed ? whole.count : min(whole.count, wholeMax - wholeRunning))
     }
 
-    /// Waits until a job waits; nil when the queue is closed. Answers how many were taken by then.
+    /// With the mutex held.
+    private func append(_ job: @escaping ReaderPool.Job, _ weight: ReaderPool.Weight) {
+        switch weight {
+        case .sliced: sliced.append(job)
+        case .whole: whole.append(job)
+        }
+        wake()
+    }
+
+    /// Has a thread look for a job. With the mutex held.
+    private func wake() {
+        let ready = readyCount
+        waitingCount.store(ready, ordering: .relaxed)
+        if ready > 0 { pthread_cond_signal(condition) }
+        if ready > idleCount { pthread_cond_signal(backlog) }
+    }
+
+    /// Waits until a job waits for a thread; nil when the queue is closed. Answers how many were
+    /// taken by then.
     func waitForBacklog() -> Int? {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        while head == waiting.count {
+        while readyCount == 0 {
             if isClosed { return nil }
             pthread_cond_wait(backlog, mutex)
         }
@@ -232,29 +301,40 @@ private final class JobQueue: @unchecked Sendable {
     func isStuck(since taken: Int) -> Bool {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        return head < waiting.count && takenCount == taken && !isClosed
+        return readyCount > 0 && takenCount == taken && !isClosed
     }
 
-    /// Waits for a job; nil when the queue is closed and empty.
-    func take() -> ReaderPool.Job? {
+    /// Waits for a job; nil when the queue is closed and empty. `finishWhole` must follow one that
+    /// is whole.
+    func take() -> (job: ReaderPool.Job, weight: ReaderPool.Weight)? {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        while head == waiting.count {
+        while readyCount == 0 {
             if isClosed { return nil }
             idleCount += 1
             pthread_cond_wait(condition, mutex)
             idleCount -= 1
         }
-        let job = waiting[head]
-        waiting[head] = nil
-        head += 1
         takenCount += 1
-        if head == waiting.count || head > 1_024 {
-            waiting.removeFirst(head)
-            head = 0
+        defer { waitingCount.store(readyCount, ordering: .relaxed) }
+        // Taking turns where there are both, so that neither waits for the other's queue.
+        if readyCount > sliced.count, isTurnOfWhole || sliced.count == 0,
+            let job = whole.takeFirst()
+        {
+            isTurnOfWhole = false
+            wholeRunning += 1
+            return (job, .whole)
         }
-        waitingCount.store(waiting.count - head, ordering: .relaxed)
-        return job
+        isTurnOfWhole = true
+        return sliced.takeFirst().map { ($0, .sliced) }
+    }
+
+    /// A whole job has ended: another may begin.
+    func finishWhole() {
+        pthread_mutex_lock(mutex)
+        wholeRunning -= 1
+        if whole.count > 0 { wake() }
+        pthread_mutex_unlock(mutex)
     }
 
     func close() {

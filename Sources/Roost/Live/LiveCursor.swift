@@ -95,6 +95,9 @@ package final class LiveCursor: @unchecked Sendable {
     /// The same as its text.
     package var tokenText: String? { positionText ?? token?.text }
 
+    /// How reading the result holds a thread of the reader pool.
+    package var weight: ReaderPool.Weight { request.keepsRows ? .whole : .sliced }
+
     // MARK: Waiting
 
     /// Wakes `waiter` once when there is more; answers a number to cancel by, or nil where there is

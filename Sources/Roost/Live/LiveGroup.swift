@@ -46,10 +46,8 @@ final class LiveGroup: @unchecked Sendable {
         projection = LiveProjection(request.projection, request.filter)
     }
 
-    /// Whether the result is kept, since a change alone does not say what becomes of it.
-    var keepsRows: Bool {
-        if case .rows = request.shape { false } else { true }
-    }
+    /// Whether the result is kept.
+    var keepsRows: Bool { request.keepsRows }
 
     /// What a client that was told all up to `end` resumes with.
     func token(_ end: Timestamp, epoch: UInt64) -> String {
@@ -105,14 +103,20 @@ final class LiveGroup: @unchecked Sendable {
 
     // MARK: Results
 
-    /// Notes what became of the kept result; false where it must be read again.
+    /// Notes what became of the kept result.
     /// - Throws: what the query throws.
-    func settle(end: Timestamp, epoch: UInt64) throws(DBError) -> Bool {
+    func settle(
+        end: Timestamp, epoch: UInt64, _ stageNanosLeft: inout UInt64
+    ) throws(DBError) -> LiveResult.Settlement {
         isNoted = false
-        guard let result, !isRefreshing else { return true }
-        let isSettled = try result.settle(token(end, epoch: epoch), into: &events)
-        if isSettled { position = end }
-        return isSettled
+        guard let result, !isRefreshing else { return .done }
+        let settlement = try result.settle(
+            token(end, epoch: epoch), &stageNanosLeft, into: &events)
+        switch settlement {
+        case .done, .stale(isTold: true): position = end
+        case .stale(isTold: false), .stages: break
+        }
+        return settlement
     }
 
     // MARK: Delivery

@@ -59,6 +59,8 @@ final class LiveMatcher {
     private var mark: UInt64 = 0
     private var lastSerial: UInt64 = 0
     private var scratch = MatchScratch()
+    /// How long the pass under way may still take for stages behind groups.
+    private var stageNanosLeft: UInt64 = 0
     private let epoch: UInt64
 
     init(epoch: UInt64) {
@@ -154,6 +156,7 @@ final class LiveMatcher {
     /// - Throws: what keeps the log from being read.
     func pass(_ engine: RoostEngine, _ reader: Reader) throws {
         let start = MonotonicClock.nanoseconds
+        stageNanosLeft = LiveResult.stageNanosMax
         defer {
             counters.passes += 1
             counters.nanoseconds += MonotonicClock.nanoseconds &- start
@@ -251,7 +254,11 @@ final class LiveMatcher {
     private func settle(_ group: LiveGroup, _ end: Timestamp) {
         if group.isNoted {
             do throws(DBError) {
-                if try !group.settle(end: end, epoch: epoch) { order(group) }
+                switch try group.settle(end: end, epoch: epoch, &stageNanosLeft) {
+                case .done: break
+                case .stale: order(group)
+                case .stages: order(group, keptPosition: end)
+                }
             } catch {
                 group.fail(error)
             }
@@ -276,12 +283,15 @@ final class LiveMatcher {
     /// Whether results are behind `position`.
     var isRefreshing: Bool { !refreshed.isEmpty || !stale.isEmpty || readCount > 0 }
 
-    private func order(_ group: LiveGroup) {
+    /// Has a result made anew; of what is kept at that position, or read.
+    private func order(_ group: LiveGroup, keptPosition: Timestamp? = nil) {
         guard let result = group.result else { return }
         counters.refreshes += 1
         group.isRefreshing = true
         for subscription in group.subscriptions { subscription.noteStale() }
-        stale.append(LiveRefresh.Order(group: group, replaced: result))
+        stale.append(
+            LiveRefresh.Order(
+                group: group, replaced: result, keptPosition: keptPosition, epoch: epoch))
     }
 
     /// Tells what was read, and what came since.
@@ -306,7 +316,7 @@ final class LiveMatcher {
 
     private func adopt(_ refresh: LiveRefresh, _ changes: ChangeCollector?, _ end: Timestamp) {
         let group = refresh.group
-        refresh.install(epoch: epoch)
+        refresh.install()
         deliver(group, refresh.position)
         for name in [group.request.namespace] + group.request.foreign {
             guard let set = changes?.set(name) else { continue }

@@ -34,6 +34,9 @@ package final class LiveQueries: Sendable {
     private let members = Atomic<Int>(0)
     private let told = Atomic<UInt64>(0)
     private let resets = Atomic<UInt64>(0)
+    /// Called before a result is brought up to date on a thread of the reader pool: where tests hold
+    /// it up.
+    let willRefresh = Mutex<(@Sendable () -> Void)?>(nil)
     let observed: ObservedNames
 
     init(epoch: UInt64, _ observed: ObservedNames) {
@@ -96,22 +99,16 @@ package final class LiveQueries: Sendable {
             told.store(matcher.position.rawValue, ordering: .releasing)
             return matcher.takeStale()
         }
-        for order in stale { submit(order, engine, reader) }
-    }
-
-    /// Has the reader pool read a result again; where that is full, this thread does.
-    private func submit(_ order: LiveRefresh.Order, _ engine: RoostEngine, _ own: Reader) {
-        do throws(DBError) {
-            try engine.readerPool.submitSlices { [weak engine] reader in
+        // A group has one order at a time, so there are no more than groups.
+        for order in stale {
+            engine.readerPool.submit(.whole) { [weak engine] reader in
                 if let engine { engine.live.read(order, engine, reader) }
-                return .done
             }
-        } catch {
-            read(order, engine, own)
         }
     }
 
     private func read(_ order: LiveRefresh.Order, _ engine: RoostEngine, _ reader: Reader) {
+        willRefresh.withLock { $0 }?()
         let outcome = Result { try order.read(engine, reader) }
         matcher.withLock { matcher in
             matcher.readCount -= 1
@@ -202,6 +199,9 @@ package final class LiveQueries: Sendable {
     }
 
     // MARK: Statistics
+
+    /// How many results are followed.
+    var groupCount: Int { matcher.withLock { $0.groups.count } }
 
     /// Numbers for serverStatus, section `live`.
     package func statistics(newest: Timestamp) -> Document {

@@ -138,9 +138,14 @@ package struct LiveRequest: Sendable {
             && !pipeline.stages.contains { stage in
                 switch stage {
                 case .sort(_, limit: .some), .skip, .limit: true
-                default: stage.accumulatesInOrder
+                default: stage.dependsOnOrder
                 }
             }
+    }
+
+    /// Whether the result is kept, since a change alone does not say what becomes of it.
+    var keepsRows: Bool {
+        if case .rows = shape { false } else { true }
     }
 
     /// What is kept of the result, for explain.
@@ -149,9 +154,15 @@ package struct LiveRequest: Sendable {
         case .rows: "rows, told from each change alone"
         case .window: "a window with a spare tail"
         case .pipeline(let pipeline, _):
-            MaintainedGroups(pipeline) != nil
+            maintainedGroups(pipeline) != nil
                 ? "groups, kept from each change" : "all rows, read again when one changes"
         }
+    }
+
+    /// The groups of a pipeline, none yet; nil where they can't be kept up to date from changes.
+    func maintainedGroups(_ pipeline: Pipeline) -> MaintainedGroups? {
+        // What is joined behind them changes on its own.
+        foreign.isEmpty ? MaintainedGroups(pipeline) : nil
     }
 
     /// A hash of the identity that tokens carry: FNV-1a.

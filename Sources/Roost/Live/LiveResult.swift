@@ -5,7 +5,8 @@
 //   the rest   all rows; read again when a document of theirs changes
 //
 // Changes are noted one by one; `settle` then compares what was told with what is. A result that
-// must be read again is replaced by a new one, which the reader pool reads (LiveRefresh.swift).
+// must be read again, or whose stages take long, is replaced by a new one, which the reader pool
+// makes (LiveRefresh.swift).
 
 import BSON
 import Query
@@ -13,13 +14,28 @@ import Storage
 
 /// A kept result.
 // Unchecked: belongs to the thread that makes it, and once it is installed to the lock of
-// `LiveQueries`.
+// `LiveQueries`; what `init(runningStagesOf:)` touches, to the thread that runs it, since changes
+// are not noted then.
 final class LiveResult: @unchecked Sendable {
     private enum Kind {
         case window(LiveWindow, SortPattern)
         case groups(MaintainedGroups)
         case reread
     }
+
+    /// What `settle` has come to.
+    enum Settlement {
+        /// All was told.
+        case done
+        /// The result must be read again; `isTold` where this pass's changes were told all the same.
+        case stale(isTold: Bool)
+        /// Nothing was told: `init(runningStagesOf:)` makes the result that is to be.
+        case stages
+    }
+
+    /// How long stages behind groups may take in one pass of the matcher, those of all queries
+    /// together, in nanoseconds; what takes longer is done elsewhere.
+    static let stageNanosMax: UInt64 = 500_000
 
     /// Most bytes that groups' states may take.
     private static let groupBytesMax = 256 << 20
@@ -35,6 +51,8 @@ final class LiveResult: @unchecked Sendable {
     /// Rows of groups as they were told, where no stage stands behind $group.
     private var told: [OwnedValue: [UInt8]] = [:]
     private var encoder = KeyEncoder()
+    /// How long the stages behind $group took last, in nanoseconds.
+    private var stageNanos: UInt64 = 0
 
     /// Reads the result in a view.
     /// - Throws: what the query throws.
@@ -45,6 +63,21 @@ final class LiveResult: @unchecked Sendable {
         projection = LiveProjection(request.projection, request.filter)
         kind = .reread
         try read(view, engine, reader)
+    }
+
+    /// The result that `other` comes to by the groups that it keeps, which it shares; nil where it
+    /// must be read again.
+    /// - Throws: what the stages throw.
+    init?(runningStagesOf other: LiveResult) throws(DBError) {
+        request = other.request
+        projection = other.projection
+        kind = other.kind
+        guard case .groups(let groups) = other.kind,
+            case .pipeline(let pipeline, _) = other.request.shape
+        else { return nil }
+        groups.forgetEmptyTouched()
+        rows = try rest(of: pipeline, groups)
+        if isStale { return nil }
     }
 
     /// All rows.
@@ -65,7 +98,7 @@ final class LiveResult: @unchecked Sendable {
             kind = .window(window, sort)
             rows = window.visible
         case .pipeline(let pipeline, _):
-            guard let groups = MaintainedGroups(pipeline) else { fallthrough }
+            guard let groups = request.maintainedGroups(pipeline) else { fallthrough }
             try collect(groups, pipeline, view, engine, reader)
         case .rows:
             kind = .reread
@@ -142,6 +175,8 @@ final class LiveResult: @unchecked Sendable {
     private func rest(
         of pipeline: Pipeline, _ groups: MaintainedGroups
     ) throws(DBError) -> [LiveRow] {
+        let start = MonotonicClock.nanoseconds
+        defer { stageNanos = MonotonicClock.nanoseconds &- start }
         let execution = PipelineExecution(pipeline, skippingLeading: groups.stageCount)
         var writer = DocumentWriter()
         for (number, _) in groups.all {
@@ -196,33 +231,38 @@ final class LiveResult: @unchecked Sendable {
         }
     }
 
-    /// Appends what became of the rows; false where the result must be read again, which the caller
-    /// does elsewhere, since it may take long.
+    /// Appends what became of the rows, as far as that takes no long time. `stageNanosLeft` is how
+    /// long stages behind groups may take.
     /// - Throws: what the query throws.
-    func settle(_ token: String, into events: inout LiveEventWriter) throws(DBError) -> Bool {
-        if isStale { return false }
+    func settle(
+        _ token: String, _ stageNanosLeft: inout UInt64, into events: inout LiveEventWriter
+    ) throws(DBError) -> Settlement {
+        if isStale { return .stale(isTold: false) }
         let old = rows
         switch kind {
-        case .reread: return true
+        case .reread: return .done
         case .window(let window, _):
             isStale = window.needsRefill
             // The spare tail may run short before rows are missing.
-            guard window.isKnown else { return false }
+            guard window.isKnown else { return .stale(isTold: false) }
             rows = window.visible
         case .groups(let groups):
-            guard case .pipeline(let pipeline, _) = request.shape else { return true }
+            guard case .pipeline(let pipeline, _) = request.shape else { return .done }
             if groups.stageCount == pipeline.stages.count {
                 isStale = !settle(groups, token, &events)
-                return !isStale
+                return isStale ? .stale(isTold: false) : .done
             }
-            for (number, _) in groups.takeTouched() { groups.forgetEmpty(number) }
+            // They take as long as the last time, mostly.
+            if stageNanos > stageNanosLeft { return .stages }
+            groups.forgetEmptyTouched()
             let next = try rest(of: pipeline, groups)
-            if isStale { return false }
+            stageNanosLeft -= min(stageNanosLeft, stageNanos)
+            if isStale { return .stale(isTold: false) }
             rows = next
         }
         LiveDifference.write(
             from: old, to: rows, isOrdered: request.isOrdered, token: token, into: &events)
-        return !isStale
+        return isStale ? .stale(isTold: true) : .done
     }
 
     /// Tells the rows of the groups that changed; false where one is not known.

@@ -17,6 +17,11 @@ struct QueryPlan: Sendable {
         case trash(TrashID)
         /// What any of these finds, each document once.
         case union([QueryPlan])
+
+        /// What stands before the record key in the keys of the table that is scanned.
+        var keyPrefix: [UInt8] {
+            if case .trash(let id) = self { id.prefix } else { [] }
+        }
     }
 
     let access: Access

@@ -1,5 +1,6 @@
 // Deleted documents whose time is over, and those of collections that are gone. The thread that
-// deletes expired documents (Catalog/Expiry.swift) calls this at each of its passes. Each operation
+// deletes expired documents (Catalog/Expiry.swift) calls this at each of its passes, and for the
+// latter as soon as a collection is dropped. Each operation
 // on the writer thread removes a bounded number of records, and others have their turn between.
 
 package import BSON
@@ -21,8 +22,13 @@ extension RoostEngine {
             }
         }
         expiry.note(purged: purged)
-        _ = repeatedly { transaction in try TrashTable.removeDropped(&transaction) }
+        removeDroppedTrash()
         return purged
+    }
+
+    /// Removes what dropped collections left. Waits for the writer thread, so never from there.
+    func removeDroppedTrash() {
+        _ = repeatedly { transaction in try TrashTable.removeDropped(&transaction) }
     }
 
     /// Runs an operation until it answers 0; answers the sum.

@@ -121,11 +121,12 @@ enum TrashTable {
     }
 
     /// Gives up what a collection has in the trash: it is removed step by step afterwards.
-    static func drop(_ id: TrashID, _ transaction: inout WriteTransaction) throws {
-        guard try totals(id, transaction).count > 0 else { return }
+    static func drop(_ id: TrashID, _ transaction: inout WriteTransaction) throws -> Bool {
+        guard try totals(id, transaction).count > 0 else { return false }
         let (totals, mark) = (TrashKey.entry(.totals, id), TrashKey.entry(.dropped, id))
         _ = try transaction.delete(.trash, key: totals.span.bytes)
         try transaction.put(.trash, key: mark.span.bytes, value: RawSpan())
+        return true
     }
 
     /// Removes at most `purgedMax` entries of collections that are gone; answers how many, 0 when

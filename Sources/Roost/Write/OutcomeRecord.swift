@@ -29,7 +29,7 @@ package struct RetryIdentity: Sendable {
     }
 
     /// The number of the statement at that place of the command.
-    func statement(_ position: Int) -> Int {
+    package func statement(_ position: Int) -> Int {
         statements.map { $0[position] } ?? firstStatement + position
     }
 }

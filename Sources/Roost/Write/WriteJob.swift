@@ -160,8 +160,16 @@ final class WriteJob: @unchecked Sendable {
             scan = Scan(statement: statement, target: trash.target, isMulti: trash.limit != 1)
         case .insert, .refused: return
         }
+        if request.retry != nil, scan?.isMulti == true { return end(error: Self.notRepeatable) }
         look()
     }
+
+    /// Outcomes are kept by statement, with the operation that they are of: one of many documents
+    /// is made in several.
+    private static let notRepeatable = DBError(
+        .invalidOptions,
+        "Cannot use (or request) retryable writes with multi=true or limit=0: leave txnNumber out, "
+            + "or name one document")
 
     /// Finds the next chunk of documents on a reader thread.
     private func look() {

@@ -26,6 +26,10 @@ final class WriterState: @unchecked Sendable {
     private var grown: Set<TableID> = []
     /// Capped collections that this group dropped.
     var ended: Set<TableID> = []
+    /// Whether a collection that this group dropped left deleted documents.
+    var leavesTrash = false
+    /// Called behind the commit of such a group; must not wait.
+    var whenTrashIsLeft: @Sendable () -> Void = {}
     /// Tells cursors at the end of capped collections, and change streams, that there is more.
     let tails: TailWatch
     private let published: PublishedCatalog
@@ -47,7 +51,9 @@ final class WriterState: @unchecked Sendable {
         let start = Timestamp(rawValue: 0)
         self.init(
             PublishedCatalog(catalog), TailWatch(logEnd: start),
-            ChangeLog(LogicalClock(startingAt: start), end: ChangeLog.End()), nil)
+            ChangeLog(
+                LogicalClock(startingAt: start, wallSeconds: LogicalClock.systemSeconds),
+                end: ChangeLog.End()), nil)
     }
 
     // MARK: Commit groups
@@ -63,6 +69,8 @@ final class WriterState: @unchecked Sendable {
     /// After a group's commit.
     func commit() {
         dirty.removeAll()
+        if leavesTrash { whenTrashIsLeft() }
+        leavesTrash = false
         published.publish(catalog)
         let touched = log.commit()
         if !touched.isEmpty { tails.note(changesOf: touched, until: log.newest) }
@@ -81,6 +89,7 @@ final class WriterState: @unchecked Sendable {
         log.rollBack()
         grown.removeAll()
         ended.removeAll()
+        leavesTrash = false
     }
 
     /// An operation that ends by appending what it changed to the log.

@@ -30,11 +30,12 @@ struct RulesCheck: ParsableCommand {
     func run() throws {
         let report = RulesChecker.check(try RulesFiles.parse(file))
         let errors = report.problems.count { $0.severity == .error }
-        let warnings = report.problems.count - errors
+        let warnings = report.problems.count + report.omitted - errors
         if json {
             print(Self.json(report, file, errors: errors, warnings: warnings))
         } else {
             for problem in report.problems { print(problem.text(in: report.files)) }
+            if report.omitted > 0 { print("and \(report.omitted) more warnings") }
             print(
                 "\(file): \(Self.count(errors, "error")), \(Self.count(warnings, "warning"))")
         }

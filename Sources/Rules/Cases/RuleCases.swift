@@ -20,8 +20,11 @@ package struct RuleCases: Sendable {
     package struct Case: Sendable {
         /// The remark above it, or its own line.
         package let name: String
+        /// Its line in the file, from 1.
         package let line: Int
+        /// Whether it must be allowed.
         package let isAllowed: Bool
+        /// What is asked.
         package let request: RuleRequest
         /// Paths of the fields that must be hidden; nil where nothing is said of them.
         package let hidden: [String]?
@@ -31,11 +34,14 @@ package struct RuleCases: Sendable {
 
     /// The rules file that the cases are for; nil where the file doesn't name it.
     package private(set) var rules: String?
+    /// In the order of the file.
     package private(set) var cases: [Case] = []
 
     /// What is wrong with a file of cases.
     package struct Problem: Error, Sendable {
+        /// Its line in the file, from 1.
         package let line: Int
+        /// What is wrong and what is expected.
         package let message: String
     }
 

@@ -4,12 +4,16 @@
 package struct RuleCoverage: Sendable {
     /// How often an expression came to what.
     package struct Count: Sendable {
+        /// True.
         package var isTrue = 0
+        /// False.
         package var isFalse = 0
+        /// A failure.
         package var failed = 0
         /// Values that are no bool.
         package var other = 0
 
+        /// All together.
         package var total: Int { isTrue + isFalse + failed + other }
     }
 
@@ -52,7 +56,9 @@ package struct RuleCoverage: Sendable {
 
     /// A part of a rule that lacks a test.
     package struct Gap: Sendable {
+        /// Where.
         package let range: SourceRange
+        /// What lacks a test.
         package let text: String
     }
 

@@ -4,11 +4,13 @@
 package struct RuleTestRun: Sendable {
     /// What came of a case.
     package struct Result: Sendable {
+        /// The case.
         package let test: RuleCases.Case
         /// Nil where it came out as it must; else why not.
         package let fault: String?
     }
 
+    /// In the order of the file.
     package private(set) var results: [Result] = []
 
     /// How many came out otherwise than they must.

@@ -110,7 +110,7 @@ struct OverlappingMatches {
 
     /// A warning at the later of two matches, once for each match, at most 100.
     func problems() -> [RulesProblem] {
-        let candidates = syntax.matches.indices.prefix(500).compactMap { candidate($0) }
+        let candidates = syntax.matches.indices.prefix(300).compactMap { candidate($0) }
         var problems: [RulesProblem] = []
         for (index, later) in candidates.enumerated() where problems.count < 100 {
             for earlier in candidates[..<index] where earlier.service == later.service {

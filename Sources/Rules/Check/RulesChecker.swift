@@ -6,8 +6,27 @@
 package struct RulesChecker {
     /// All findings, in the order of the source.
     package struct Report: Sendable {
+        /// All errors, and warnings up to `problemsMax`.
         package let problems: [RulesProblem]
+        /// How many warnings are left out.
+        package let omitted: Int
+        /// The texts that the problems' ranges are of.
         package let files: [RulesFile]
+
+        /// Most findings: each is looked up in the text when it is shown.
+        package static let problemsMax = 1_000
+
+        init(_ problems: [RulesProblem], _ files: [RulesFile]) {
+            let isLong = problems.count > Self.problemsMax
+            let errors = isLong ? problems.filter { $0.severity == .error } : []
+            self.problems =
+                isLong
+                ? errors
+                    + problems.filter { $0.severity == .warning }
+                    .prefix(max(0, Self.problemsMax - errors.count)) : problems
+            omitted = problems.count - self.problems.count
+            self.files = files
+        }
     }
 
     private let rules: RuleSet
@@ -20,10 +39,10 @@ package struct RulesChecker {
     }
 
     /// The findings of parsing and binding, and those about what the rules mean. O(n) in the text,
-    /// O(n²) in the matches, of which the first 500 are compared.
+    /// O(n²) in the matches, of which the first 300 are compared.
     package static func check(_ parsed: RuleSet.Parsed) -> Report {
         guard let rules = parsed.rules else {
-            return Report(problems: parsed.problems, files: parsed.files)
+            return Report(parsed.problems, parsed.files)
         }
         var checker = RulesChecker(rules)
         checker.checkFile()
@@ -37,10 +56,10 @@ package struct RulesChecker {
         // What binding found of a name, inference finds again as a failure, silently.
         let all = parsed.problems + checker.problems + checker.inference.problems + overlaps
         return Report(
-            problems: all.sorted {
+            all.sorted {
                 ($0.range.file, $0.range.start, $0.range.end)
                     < ($1.range.file, $1.range.start, $1.range.end)
-            }, files: parsed.files)
+            }, parsed.files)
     }
 
     /// All functions, each behind those that it calls, so that inferring one never goes into

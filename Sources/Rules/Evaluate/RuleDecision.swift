@@ -22,20 +22,25 @@ package enum RuleOutcome: Sendable {
 package struct RuleTrace: Sendable {
     /// An evaluated expression.
     package struct Step: Sendable {
+        /// What was evaluated.
         package let expression: ExpressionID
         /// The step that needed this one; -1 for conditions.
         package let parent: Int32
+        /// What it came to.
         package internal(set) var outcome: RuleOutcome
     }
 
     /// An allow statement that was tried.
     package struct Attempt: Sendable {
+        /// Its number.
         package let allow: Int32
         /// The step of its condition; nil where nothing is asked.
         package let step: Int32?
     }
 
+    /// Expressions in the order in which they began.
     package internal(set) var steps: [Step] = []
+    /// Statements in the order in which they were tried.
     package internal(set) var attempts: [Attempt] = []
     /// What `debug()` was given, with its place.
     package internal(set) var debugged: [(ExpressionID, RuleValue)] = []

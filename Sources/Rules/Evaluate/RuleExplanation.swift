@@ -7,6 +7,7 @@ internal import Query
 package struct RuleExplanation: Sendable {
     /// A part of a condition that decided.
     package struct Cause: Sendable {
+        /// The part.
         package let expression: ExpressionID
         /// `is false`, or the failure's message.
         package let finding: String
@@ -16,12 +17,17 @@ package struct RuleExplanation: Sendable {
 
     /// An allow statement that was tried.
     package struct Attempt: Sendable {
+        /// Its number.
         package let allow: Int32
+        /// Whether its condition is true.
         package let isGranting: Bool
+        /// Why it does not grant.
         package let causes: [Cause]
     }
 
+    /// What was decided.
     package let decision: RuleDecision
+    /// The statements that were tried, in order.
     package let attempts: [Attempt]
     /// Whether some match has the request's path.
     package let isMatched: Bool

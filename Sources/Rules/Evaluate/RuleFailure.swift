@@ -3,6 +3,7 @@
 
 /// An expression that can't be evaluated.
 package struct RuleFailure: Error, Sendable {
+    /// What can be wrong.
     package enum Reason: Sendable {
         case undefinedProperty(String)
         case nullValue

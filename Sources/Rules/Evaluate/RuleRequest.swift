@@ -6,11 +6,14 @@ package import BSON
 package struct RuleRequest: Sendable {
     /// What shapes a query.
     package struct Query: Sendable {
+        /// Most documents; nil for all.
         package var limit: Int64?
+        /// How many are left out at the front.
         package var offset: Int64?
         /// Names of fields.
         package var orderBy: [String]
 
+        /// A query; all documents without arguments.
         package init(limit: Int64? = nil, offset: Int64? = nil, orderBy: [String] = []) {
             self.limit = limit
             self.offset = offset
@@ -72,6 +75,7 @@ package protocol RuleDocuments: Sendable {
 
 /// No documents at all.
 package struct NoRuleDocuments: RuleDocuments {
+    /// No documents.
     package init() {}
 
     /// Nil.

@@ -27,7 +27,9 @@ package enum RuleValue: Sendable {
 
 /// A key of a map with its value.
 package struct RuleMapEntry: Sendable {
+    /// The key.
     package let key: String
+    /// Its value.
     package let value: RuleValue
 }
 

@@ -84,9 +84,6 @@ package struct StoredDocument: Sendable {
         return nil
     }
 
-    /// The bytes as an owned document.
-    var document: Document { Document(unchecked: Array(bytes[start..<end])) }
-
     /// A value as rules see it: an ObjectId is its hexadecimal digits, a decimal128 a float, a
     /// date a timestamp, a GeoJSON point a latlng.
     private func value(_ view: ValueView, endingAt end: Int) -> RuleValue {

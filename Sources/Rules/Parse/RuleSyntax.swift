@@ -134,17 +134,25 @@ package struct Expression: Sendable {
 
 /// `let NAME = E`.
 package struct LetSyntax: Sendable {
+    /// Its name.
     package let name: TextID
+    /// Where the name stands.
     package let nameRange: SourceRange
+    /// What the name stands for.
     package let value: ExpressionID
 }
 
 /// `function NAME(…) { let … return … }`.
 package struct FunctionSyntax: Sendable {
+    /// Its name.
     package let name: TextID
+    /// Where the name stands.
     package let nameRange: SourceRange
+    /// Names of the parameters.
     package let parameters: [TextID]
+    /// Values by name, in the order of the source.
     package let lets: [LetSyntax]
+    /// What it returns.
     package let result: ExpressionID
     /// How many locals a call needs: parameters, `let`s and loop variables.
     package internal(set) var localCount: Int32
@@ -152,77 +160,15 @@ package struct FunctionSyntax: Sendable {
     package let isShared: Bool
 }
 
-/// The methods of requests.
-package enum RuleMethod: String, Sendable, CaseIterable {
-    case get
-    case list
-    case create
-    case update
-    case delete
-}
-
-/// A set of methods.
-package struct RuleMethods: OptionSet, Sendable, Hashable {
-    package let rawValue: UInt8
-
-    package init(rawValue: UInt8) {
-        self.rawValue = rawValue
-    }
-
-    package static let get = RuleMethods(rawValue: 1)
-    package static let list = RuleMethods(rawValue: 2)
-    package static let create = RuleMethods(rawValue: 4)
-    package static let update = RuleMethods(rawValue: 8)
-    package static let delete = RuleMethods(rawValue: 16)
-    package static let read: RuleMethods = [.get, .list]
-    package static let write: RuleMethods = [.create, .update, .delete]
-
-    /// The set of one method.
-    package init(_ method: RuleMethod) {
-        self =
-            switch method {
-            case .get: .get
-            case .list: .list
-            case .create: .create
-            case .update: .update
-            case .delete: .delete
-            }
-    }
-
-    /// The set that a word of an `allow` means; nil for other words.
-    init?(word: String) {
-        switch word {
-        case "read": self = .read
-        case "write": self = .write
-        default:
-            guard let method = RuleMethod(rawValue: word) else { return nil }
-            self.init(method)
-        }
-    }
-
-    /// `read, create`: the fewest words that mean the set.
-    package var text: String {
-        var rest = self
-        var words: [String] = []
-        for (word, set) in [("read", RuleMethods.read), ("write", .write)]
-        where rest.isSuperset(of: set) {
-            words.append(word)
-            rest.subtract(set)
-        }
-        for method in RuleMethod.allCases where rest.contains(RuleMethods(method)) {
-            words.append(method.rawValue)
-        }
-        return words.joined(separator: ", ")
-    }
-}
-
 /// `allow METHODS: if E hide [...]`.
 package struct AllowSyntax: Sendable {
+    /// What it allows.
     package let methods: RuleMethods
     /// Nil where nothing is asked.
     package let condition: ExpressionID?
     /// Paths of fields that what is read lacks; beyond Firestore.
     package let hidden: [String]
+    /// Its stretch of source.
     package let range: SourceRange
     /// The match that it stands in.
     package let match: Int32
@@ -247,25 +193,33 @@ package enum MatchItem: Sendable {
 
 /// `match PATH { … }`.
 package struct MatchSyntax: Sendable {
+    /// The path, without that of the matches around.
     package let segments: [MatchSegment]
+    /// Its stretch of source.
     package let range: SourceRange
     /// The match around; -1 for those of a service.
     package let parent: Int32
     /// The service that it stands in.
     package let service: Int32
+    /// Statements and matches in it.
     package internal(set) var items: [MatchItem] = []
+    /// Functions declared in it, by number.
     package internal(set) var functions: [Int32] = []
+    /// Options set in it.
     package internal(set) var options: [OptionSyntax] = []
 }
 
 /// `option NAME = 'VALUE';`; beyond Firestore.
 package struct OptionSyntax: Sendable {
+    /// What is set.
     package enum Value: Sendable, Hashable {
         /// Whether queries leave out what is not allowed rather than being refused.
         case filters(Bool)
         case limit(RateLimit)
     }
+    /// What is set.
     package let value: Value
+    /// Its stretch of source.
     package let range: SourceRange
 }
 
@@ -278,35 +232,53 @@ package struct RateLimit: Sendable, Hashable {
         case all
     }
 
+    /// How many requests.
     package let requests: Int64
+    /// In how many seconds.
     package let seconds: Int64
+    /// Whom they are counted for.
     package let scope: Scope
 }
 
 /// `service NAME { … }`.
 package struct ServiceSyntax: Sendable {
+    /// Its name, such as `cloud.firestore`.
     package let name: String
+    /// Its stretch of source.
     package let range: SourceRange
+    /// Its outermost matches, by number.
     package internal(set) var matches: [Int32] = []
+    /// Functions declared in it, by number.
     package internal(set) var functions: [Int32] = []
+    /// Options set in it.
     package internal(set) var options: [OptionSyntax] = []
 }
 
 /// A parsed rules file with what it imports.
 package struct RuleSyntax: Sendable {
+    /// The texts: the first file, then what it imports.
     package internal(set) var files: [RulesFile] = []
     /// 1 or 2: how `{x=**}` matches.
     package internal(set) var version = 1
+    /// Where the version is set; nil where it is not.
     package internal(set) var versionRange: SourceRange?
+    /// Names and strings, each once.
     package internal(set) var texts: [String] = []
+    /// `b'…'`.
     package internal(set) var byteLiterals: [[UInt8]] = []
+    /// All nodes; operands come before what needs them.
     package internal(set) var expressions: [Expression] = []
+    /// Operands of nodes that have any number.
     package internal(set) var operands: [ExpressionID] = []
+    /// Functions, wherever they are declared.
     package internal(set) var functions: [FunctionSyntax] = []
     /// Functions outside services.
     package internal(set) var globalFunctions: [Int32] = []
+    /// Services in the order of the source.
     package internal(set) var services: [ServiceSyntax] = []
+    /// Matches, in the order in which they begin.
     package internal(set) var matches: [MatchSyntax] = []
+    /// Allow statements.
     package internal(set) var allows: [AllowSyntax] = []
 
     /// The expression of a number.

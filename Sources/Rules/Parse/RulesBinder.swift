@@ -22,6 +22,8 @@ struct RulesBinder {
     private var locals: [TextID] = []
     private var localCount = 0
     private var currentFunction: Int32 = -1
+    /// Guesses that may still be made: each looks at all names.
+    private var hintsLeft = 50
     private var namespaces: Set<TextID> = []
     private var textNumbers: [String: TextID] = [:]
 
@@ -221,11 +223,12 @@ struct RulesBinder {
 
     private mutating func warnUnknown(_ name: TextID, at range: SourceRange) {
         let known = ["request", "resource"] + (locals + captures).map { syntax[$0] }
+        hintsLeft -= 1
         problems.append(
             RulesProblem(
                 .warning, .unknownName, at: range,
                 "there is nothing named '\(syntax[name])' here, so this is always an error"
-                    + Spelling.hint(syntax[name], among: known)))
+                    + (hintsLeft > 0 ? Spelling.hint(syntax[name], among: known) : "")))
     }
 
     private mutating func warnUnknown(function name: String, at range: SourceRange) {
@@ -233,7 +236,8 @@ struct RulesBinder {
         var message = "there is no function '\(name)', so this is always an error"
         if BuiltinFunction.absent.contains(name) {
             message += "; it is documented, but Firestore has none either"
-        } else {
+        } else if hintsLeft > 0 {
+            hintsLeft -= 1
             let known =
                 BuiltinFunction.allCases.map(\.rawValue)
                 + scopes.flatMap { $0.keys.map { syntax[$0] } }.sorted()

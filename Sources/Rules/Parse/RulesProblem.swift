@@ -16,11 +16,6 @@ package struct SourceRange: Sendable, Hashable {
         self.start = Int32(clamping: start)
         self.end = Int32(clamping: end)
     }
-
-    /// From the start of this one to the end of another.
-    func joined(to other: SourceRange) -> SourceRange {
-        SourceRange(file: file, Int(start), max(Int(start), Int(other.end)))
-    }
 }
 
 /// A finding about a rules file.

@@ -46,7 +46,7 @@ enum BulkWrite {
         let answer = Answer(
             kinds: kinds, errorsOnly: call.truth("errorsOnly") == true,
             batchSize: try call.cursorBatchSize(), core: call.core, owner: call.cursorOwner,
-            concern: call.special.writeConcern)
+            concern: call.special.writeConcern, retry: request.retry)
         let interrupt = request.prepareInterrupt(call.core.engine)
         let ticket = call.ticket()
         if let interrupt { call.mayEnd(interrupt) }
@@ -198,6 +198,7 @@ enum BulkWrite {
         let core: ServerCore
         let owner: CursorOwner
         let concern: WriteConcern
+        let retry: RetryIdentity?
 
         func write(_ outcome: WriteOutcome, _ reply: inout ReplyWriter) throws(DBError) {
             var counts = Counts()
@@ -216,6 +217,7 @@ enum BulkWrite {
             reply.append("nModified", count: counts.modified)
             reply.append("nUpserted", count: counts.upserted)
             reply.append("nDeleted", count: counts.deleted)
+            WriteReply.appendRetried(outcome, retry, &reply)
             WriteReply.appendConcern(concern, &reply)
         }
 

@@ -41,15 +41,20 @@ enum FindAndModify {
         let ticket = call.ticket()
         let concern = call.special.writeConcern
         let core = call.core
+        let retry = request.retry
         call.mayEnd(interrupt)
         core.engine.findAndModify(request) { outcome in
             let isNew = (try? outcome.get())?.result.isReplayed == false
             if ticket.losesAnswer(core, statements: isNew ? 1 : 0) { return }
             let answer = { @Sendable () in
                 ticket.answer { reply throws(DBError) in
+                    let outcome = try outcome.get()
                     try write(
-                        try outcome.get(), projection, isRemove: isRemove, concern, interrupt,
-                        &reply)
+                        outcome, projection, isRemove: isRemove, interrupt, &reply)
+                    if let retry, outcome.result.isReplayed {
+                        reply.append("retriedStmtId", Int32(clamping: retry.statement(0)))
+                    }
+                    WriteReply.appendConcern(concern, &reply)
                 }
             }
             // The writer thread evaluates nothing that may last.
@@ -114,7 +119,7 @@ enum FindAndModify {
 
     private static func write(
         _ outcome: FindAndModifyOutcome, _ projection: Projection?, isRemove: Bool,
-        _ concern: WriteConcern, _ interrupt: Interrupt, _ reply: inout ReplyWriter
+        _ interrupt: Interrupt, _ reply: inout ReplyWriter
     ) throws(DBError) {
         if let error = outcome.result.error { throw error }
         let last = reply.openDocument("lastErrorObject")
@@ -134,7 +139,6 @@ enum FindAndModify {
         } else {
             reply.appendNull("value")
         }
-        WriteReply.appendConcern(concern, &reply)
     }
 
     private static func projected(

@@ -2,6 +2,7 @@ import BSON
 import Client
 import Foundation
 import Storage
+import Synchronization
 import TestSupport
 import Testing
 
@@ -10,16 +11,20 @@ import Testing
 /// Live equals run again: 500 random live queries of every kind, and what a client makes of their
 /// events compared with the query's result after each commit.
 ///
-/// `ROOST_LIVE_COMMITS` and `ROOST_LIVE_SEED` make the run longer: tools/live-oracle.
+/// `ROOST_LIVE_COMMITS`, `ROOST_LIVE_SEED` and `ROOST_LIVE_BURST` make the run longer:
+/// tools/live-oracle.
 @Suite(.serialized) struct LiveOracleTests {
     private static let environment = ProcessInfo.processInfo.environment
     private static let commits = environment["ROOST_LIVE_COMMITS"].flatMap(Int.init) ?? 600
     private static let seeds: [UInt64] =
         environment["ROOST_LIVE_SEED"].flatMap(UInt64.init).map { [$0] } ?? [1, 2]
 
+    private static let burst = environment["ROOST_LIVE_BURST"].flatMap(Int.init) ?? 40
+
     @Test(arguments: seeds)
     func clientsHoldWhatTheQueryGives(_ seed: UInt64) throws {
         let oracle = try LiveOracle(seed: seed, queries: 500)
+        oracle.burstMax = Self.burst
         try oracle.run(commits: Self.commits)
     }
 
@@ -48,7 +53,10 @@ final class LiveOracle {
 
     /// How many of the queries are compared at each stop.
     var comparedShare = 0.02
+    /// Most commits between two stops.
+    var burstMax = 6
 
+    private let clock = SteppedClock()
     private let database: Database
     private let writer: LiveOracleWriter
     private let reader: Reader
@@ -67,6 +75,8 @@ final class LiveOracle {
         options.transactions.secondsMax = 1_800
         options.durability = .relaxed
         options.quotaBytes = 4 << 30
+        let clock = clock
+        options.wallSeconds = { clock.seconds }
         database = try Database(at: path, options: options)
         writer = LiveOracleWriter(database, seed: seed)
         reader = try database.engine.store.makeReader()
@@ -91,7 +101,8 @@ final class LiveOracle {
     func run(commits: Int) throws {
         var isDropping = 0
         while counts.commits < commits {
-            for _ in 0...(random.oneIn(3) ? random.below(6) : 0) {
+            if random.oneIn(50) { note(clock.step(&random)) }
+            for _ in 0..<burst() {
                 isDropping += 1
                 if isDropping.isMultiple(of: 4_000) {
                     try writer.drop()
@@ -110,6 +121,16 @@ final class LiveOracle {
         try waitForMatcher()
         for place in followers.indices { try compare(place) }
         print("seed \(seed): \(counts)")
+    }
+
+    /// How many commits come before the next stop: mostly one; some come while the matcher is at
+    /// those before.
+    private func burst() -> Int {
+        switch random.below(10) {
+        case 0: 1 + random.below(burstMax)
+        case 1..<4: 1 + random.below(6)
+        default: 1
+        }
     }
 
     private func note(_ text: String) {
@@ -208,6 +229,20 @@ final class LiveOracle {
             description:
                 "seed \(seed), \(counts.commits) commits: \(text)\n  the last writes:\n    "
                 + history.joined(separator: "\n    "))
+    }
+}
+
+/// A wall clock that is set forward and back.
+private final class SteppedClock: Sendable {
+    private let offset = Atomic<Int64>(0)
+
+    var seconds: Int64 { Int64(time(nil)) + offset.load(ordering: .relaxed) }
+
+    /// Sets it up to an hour forward or back; says so.
+    func step(_ random: inout RandomSource) -> String {
+        let seconds = Int64(random.below(7_200)) - 3_600
+        offset.wrappingAdd(seconds, ordering: .relaxed)
+        return "the clock is set by \(seconds) s"
     }
 }
 

@@ -68,6 +68,18 @@ import Testing
         newest.abort()
     }
 
+    /// A tenth of the quota, at least 1 GiB, but never more than half of the quota: what is kept
+    /// must leave room for what is written.
+    @Test(
+        arguments: [
+            (nil, 1 << 30), (64 << 30, (64 << 30) / 10), (10 << 30, 1 << 30), (4 << 30, 1 << 30),
+            (2 << 30, 1 << 30), (1 << 30, 1 << 29), (100 << 20, 50 << 20),
+        ] as [(UInt64?, UInt64)])
+    func keepsNoMoreThanHalfOfTheQuota(quota: UInt64?, most: UInt64) {
+        let transactions = OpenTransactions(TransactionLimits(), quotaBytes: quota)
+        #expect(transactions.keptBytesMax == most)
+    }
+
     @Test func namesTheSizeThatAWriteSetMayHave() async throws {
         let fixture = try ReadFixture { $0.transactions.bytesMax = 10_000 }
         try await fixture.create(Self.namespace, [:])

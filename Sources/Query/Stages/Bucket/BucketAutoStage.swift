@@ -11,6 +11,7 @@ struct BucketAutoSpecification: StagePlan {
     /// The outputs, over a constant key.
     let group: GroupSpecification
 
+    var dependsOnOrder: Bool { group.outputs.contains { $0.accumulator.kind.dependsOnOrder } }
     var multiplies: Bool { groupBy.loops || group.loops }
 
     func execution(_ next: StageExecution, _ resources: ExecutionResources) -> StageExecution {

@@ -203,6 +203,11 @@ package final class MaintainedGroups {
         return .present
     }
 
+    /// Forgets groups that changed, of those that have no documents.
+    package func forgetEmptyTouched() {
+        for (number, _) in takeTouched() { forgetEmpty(number) }
+    }
+
     /// Forgets a group without documents.
     package func forgetEmpty(_ number: Int) {
         guard let group = groups[number], group.documents <= 0 else { return }

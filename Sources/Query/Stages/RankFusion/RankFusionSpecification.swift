@@ -31,6 +31,8 @@ struct RankFusionSpecification: StagePlan {
     let carriesScore: Bool
     let carriesDetails: Bool
 
+    /// Documents that are equal in an input's order have ranks by it.
+    var dependsOnOrder: Bool { true }
     var multiplies: Bool { true }
     var foreign: [SubPipeline] { inputs.map(\.source) }
 

@@ -19,6 +19,19 @@ enum WindowFunction: Sendable {
     /// The last value that is not null.
     case lastObserved(Expression)
 
+    /// Whether documents that sort equal are told apart by their order.
+    var dependsOnOrder: Bool {
+        switch self {
+        case .rank: false
+        case .accumulate(let accumulator, let bounds):
+            accumulator.kind.dependsOnOrder || !bounds.isWhole
+        case .covariance(_, _, let bounds), .scale(_, let bounds): !bounds.isWhole
+        case .documentNumber, .shift, .derivative, .integral, .expMovingAverage, .linearFill,
+            .lastObserved:
+            true
+        }
+    }
+
     private static let ranks: Set<String> = ["$rank", "$denseRank", "$documentNumber"]
 
     /// Compiles `{$name: argument, window: …}`.

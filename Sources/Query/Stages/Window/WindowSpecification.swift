@@ -19,6 +19,13 @@ struct WindowSpecification: StagePlan {
 
     var multiplies: Bool { true }
 
+    var dependsOnOrder: Bool {
+        // No two documents of a collection, nor groups, have one _id.
+        let id = FieldPath("_id")
+        if let sortBy, sortBy.parts.contains(where: { $0.path == id }) { return false }
+        return outputs.contains { $0.function.dependsOnOrder }
+    }
+
     func execution(_ next: StageExecution, _ resources: ExecutionResources) -> StageExecution {
         WindowStage(self, resources, next)
     }
