@@ -60,8 +60,10 @@ enum ServerStatus {
             reply.append(
                 "live", document: core.engine.live.statistics(newest: core.engine.clock.newest))
         }
-        if wants("trash", call) {
-            let totals = try core.engine.trashTotals(call.connection.loop.reader)
+        // The command answers, whatever the store can't do any more.
+        if wants("trash", call),
+            let totals = try? core.engine.trashTotals(call.connection.loop.reader)
+        {
             let trash = reply.openDocument("trash")
             reply.append("documents", totals.count)
             reply.append("bytes", totals.bytes)
