@@ -1,6 +1,7 @@
 // Commands of sessions: retried writes, transactions' waits, snapshots by time.
 
 import BSON
+import Glibc
 import Testing
 
 @testable import Server
@@ -98,18 +99,20 @@ import Testing
         }
     }
 
-    /// The number of the operation that runs such a command, when it is there.
-    private static func operation(
-        _ client: WireClient, _ name: String
-    ) async throws -> Value {
-        while true {
+    /// The number of the operation that runs such a command, when it is there. It does not give its
+    /// thread to other tests meanwhile: those may take longer than a transaction lasts.
+    private static func operation(_ client: WireClient, _ name: String) throws -> Value {
+        let end = ContinuousClock.now + .seconds(50)
+        while ContinuousClock.now < end {
             let running = try client.run(["currentOp": 1], database: "admin")
             for operation in running.documents("inprog")
             where operation.nested("command")[name] != nil {
                 return try #require(operation["opid"])
             }
-            try await Task.sleep(for: .milliseconds(2))
+            usleep(2_000)
         }
+        Issue.record("no operation runs \(name)")
+        return .int32(0)
     }
 
     /// A write that waits for a transaction's end is ended by killOp, and has changed nothing.
@@ -142,7 +145,7 @@ import Testing
             }
             client.post(write)
             let name = write.view.first?.nameString ?? ""
-            let number = try await Self.operation(other, name)
+            let number = try Self.operation(other, name)
             _ = try other.run(["killOp": 1, "op": number], database: "admin")
             #expect(try client.receive()?.document.errorCode == 11601)
             let commit = Self.command(["commitTransaction": 1], fields)
@@ -172,7 +175,7 @@ import Testing
             client.post([
                 "getMore": .int64(id), "collection": .string(name), "maxTimeMS": 600_000,
             ])
-            _ = try await Self.operation(other, "getMore")
+            _ = try Self.operation(other, "getMore")
             let killed = try other.run(["killCursors": .string(name), "cursors": [.int64(id)]])
             #expect(killed["cursorsKilled"] == [.int64(id)])
             #expect(try client.receive()?.document.errorCode == 237)
