@@ -94,7 +94,8 @@ let package = Package(
         .executableTarget(
             name: "RoostCLI",
             dependencies: [
-                "Server", "Roost", "Rules", "Query", "Client", "BSON", "CEditLine",
+                "Server", "Roost", "Rules", "Query", "Client", "BSON", "CEditLine", "CZlib",
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
