@@ -110,7 +110,11 @@ class File:
         for page in [page for page, pieces in self.newer.items() if pieces[0][0] < number]:
             pieces = self.newer.pop(page)
             kept = [piece for piece in pieces if piece[0] >= number]
-            self.pages[page] = self.version(page, [p for p in pieces if p[0] < number])
+            found = self.version(page, [p for p in pieces if p[0] < number])
+            if found is not ZEROS:
+                self.pages[page] = found
+            else:
+                self.pages.pop(page, None)
             if kept:
                 self.newer[page] = kept
         while self.sizes and self.sizes[0][0] < number:
@@ -135,12 +139,13 @@ class File:
                 break
         else:
             whole = self.pages.get(page, ZEROS)
-        if not pieces:
-            return whole
-        changed = bytearray(whole)
-        for _, start, end, data in pieces:
-            changed[start:end] = bytes(end - start) if data is None else data
-        return bytes(changed)
+        if pieces:
+            changed = bytearray(whole)
+            for _, start, end, data in pieces:
+                changed[start:end] = bytes(end - start) if data is None else data
+            whole = bytes(changed)
+        # One object for all pages of zeros: preallocated files have many.
+        return ZEROS if whole == ZEROS else whole
 
     def cut(self, policy):
         """A state after a power cut: ({page: bytes}, size)."""
@@ -316,6 +321,8 @@ def _store(path, pages, size):
     for page in sorted(pages):
         if page * PAGE >= size:
             break
+        if pages[page] is ZEROS:
+            continue
         if start is None or page != start + len(run):
             if run:
                 os.pwrite(descriptor, b"".join(run), start * PAGE)
