@@ -149,7 +149,14 @@ struct FolderDump {
             guard let names = event.value("ns")?.document else { return }
             let name = FolderDump.text(names, "db") + "." + FolderDump.text(names, "coll")
             guard let key = event.value("documentKey")?.document else {
-                if FolderDump.text(event, "operationType") == "drop" { live[name] = nil }
+                switch FolderDump.text(event, "operationType") {
+                case "drop": live[name] = nil
+                case "rename":
+                    guard let to = event.value("to")?.document else { return }
+                    let target = FolderDump.text(to, "db") + "." + FolderDump.text(to, "coll")
+                    live[target] = live.removeValue(forKey: name)
+                default: break
+                }
                 return
             }
             let id = FolderDump.text(key, "_id")

@@ -7,6 +7,7 @@ since the last sync; sizes and names likewise, each name of a folder only certai
 was synced. Pages are 4096 bytes, as the kernel writes them; a sector is never torn.
 """
 
+import copy
 import os
 import struct
 
@@ -85,7 +86,7 @@ class File:
         for page in range(offset // PAGE, (end + PAGE - 1) // PAGE):
             first = max(offset, page * PAGE)
             last = min(end, (page + 1) * PAGE)
-            piece = None if data is None else data[first - offset:last - offset]
+            piece = None if data is None else bytes(data[first - offset:last - offset])
             self.newer.setdefault(page, []).append(
                 (number, first - page * PAGE, last - page * PAGE, piece))
         if end > self.newest_size:
@@ -134,7 +135,7 @@ class File:
         """The page with these pieces over what is durable."""
         for at in range(len(pieces) - 1, -1, -1):
             if pieces[at][1] == 0 and pieces[at][2] == PAGE:
-                whole = ZEROS if pieces[at][3] is None else bytes(pieces[at][3])
+                whole = pieces[at][3] or ZEROS
                 pieces = pieces[at + 1:]
                 break
         else:
@@ -170,7 +171,10 @@ class File:
 
 
 class Folder:
-    """A folder's durable names, and the changes since: [(number, name, node or None, needed)]."""
+    """A folder's durable names, and the changes since: [(number, name, node or None, target)].
+
+    `target` is the folder into which a file was renamed whose name goes here.
+    """
 
     def __init__(self):
         self.names, self.changes = {}, []
@@ -186,11 +190,16 @@ class Folder:
             _, name, node, _ = self.changes.pop(0)
             self.names[name] = node
 
+    def has(self, number, policy):
+        """Whether the change of that number is there."""
+        is_open = any(change[0] == number for change in self.changes)
+        return policy.takes(number) if is_open else True
+
     def cut(self, policy):
         names = dict(self.names)
-        for number, name, node, needed in self.changes:
+        for number, name, node, target in self.changes:
             # A renamed file is never gone from both folders.
-            if policy.takes(number) and (needed is None or needed(policy)):
+            if policy.takes(number) and (target is None or target.has(number, policy)):
                 names[name] = node
         return {name: node for name, node in names.items() if node}
 
@@ -200,7 +209,7 @@ class Disk:
 
     def __init__(self, root):
         """Takes the folder as it stands for durable."""
-        self.number, self.unseen = 0, set()
+        self.number, self.base, self.unseen = 0, 0, set()
         # Syncs that are taken for lies, to test the test: of "files", of "folders".
         self.lies = ()
         self.root, self.nodes = Folder(), {}
@@ -226,9 +235,19 @@ class Disk:
 
     def follow(self, trace, end):
         """Goes on to the record number `end`."""
-        while self.number < end:
+        while self.number < self.base + end:
             self.number += 1
-            self._take(self.number, *trace.records[self.number - 1])
+            self._take(self.number, *trace.records[self.number - self.base - 1])
+
+    def after_kill(self, path):
+        """The same disk, now as the folder `path`, in which a new process goes on with a trace of
+        its own: what wasn't durable still isn't."""
+        disk = copy.deepcopy(self)
+        disk.base = disk.number
+        disk.nodes = {os.stat(path).st_ino: disk.root}
+        for name, node in disk.names().items():
+            disk.nodes[os.stat(os.path.join(path, name)).st_ino] = node
+        return disk
 
     def _take(self, number, kind, flags, inode, offset, length, result, data):
         if kind in (WRITE, DURABLE, TRUNCATE, ALLOCATE):
@@ -237,7 +256,7 @@ class Disk:
             node.write(number, offset, length, data)
         elif kind == DURABLE:
             if "files" not in self.lies:
-                node.force(offset)
+                node.force(self.base + offset)
         elif kind == TRUNCATE:
             node.resize(number, offset)
         elif kind == ALLOCATE:
@@ -249,7 +268,7 @@ class Disk:
             node = self.nodes[inode]
             is_lie = ("folders" if isinstance(node, Folder) else "files") in self.lies
             if result == 0 and not is_lie:
-                node.sync(offset)
+                node.sync(self.base + offset)
         elif kind in (CREATE, MAKE_FOLDER):
             folder, name = self._place(str(data, "utf-8"))
             self.nodes[inode] = node = Folder() if kind == MAKE_FOLDER else File()
@@ -264,9 +283,7 @@ class Disk:
             node = source.current()[old]
             target.changes.append((number, new, node, None))
             if kind == RENAME:
-                def arrived(policy):
-                    return target.names.get(new) is node or policy.takes(number)
-                source.changes.append((number, old, None, arrived))
+                source.changes.append((number, old, None, target))
         elif kind == UNSEEN:
             self.unseen.add((inode, str(data, "utf-8")))
 
@@ -348,6 +365,9 @@ class Everything:
 
     def takes(self, number):
         return True
+
+    def whatever(self, size):
+        return {}
 
 
 ALL = Everything()

@@ -25,7 +25,7 @@ import tempfile
 import time
 
 from checker import Checker
-from disk import Policy, Trace
+from disk import ALL, Policy, Trace
 from history import Expectation
 from recording import Recording
 from workloads import WORKLOADS, Setup
@@ -88,9 +88,9 @@ class Examination:
             expectation.advance(point)
             state_seed = f"{seed}/{number}"
             policy = make_state(disk, state_seed, scratch)
-            is_recovery = not outer and number % RECOVERIES == 1 and not self.options.lies
+            is_recovery = not outer and number % RECOVERIES == 1
             if is_recovery:
-                problems = self.recover(name, scratch, expectation, state_seed)
+                problems = self.recover(name, disk, scratch, expectation, state_seed)
             else:
                 lines, problems = self.checker.lines(
                     os.path.join(scratch, "data"), works=number % WORKS == 0)
@@ -102,14 +102,22 @@ class Examination:
                           outer)
         shutil.rmtree(scratch, ignore_errors=True)
 
-    def recover(self, name, folder, expectation, seed):
-        """Opens a state under the recorder, then cuts that; answers the opening's problems."""
+    def recover(self, name, disk, folder, expectation, seed):
+        """Opens a state under the recorder, then cuts that; answers the opening's problems.
+
+        The state is that of a cut, or that of a process that was killed.
+        """
         base = os.path.join(self.base, "recovery")
         shutil.rmtree(base, ignore_errors=True)
         recording = Recording(base, self.options.recorder, sync_micros=0)
         shutil.rmtree(recording.root)
-        shutil.copytree(folder, recording.root)
-        recording.begin()
+        if random.Random(seed).random() < 0.5:
+            os.makedirs(recording.root)
+            disk.cut(ALL, recording.root)
+            recording.begin_after_kill(disk)
+        else:
+            shutil.copytree(folder, recording.root)
+            recording.begin(is_new=True)
         lines, problems = self.checker.lines_recorded(recording.data, recording.environment)
         problems = problems or expectation.problems(lines)
         if not problems:
@@ -149,7 +157,8 @@ def run_round(name, number, count, options, kept):
     try:
         WORKLOADS[name](Setup(recording, options.roost, options.old_roost, seed))
         trace = recording.finish()
-        examination.run(name, recording.initial, trace, Expectation(recording.clients), count, seed)
+        expectation = Expectation(recording.clients, recording.may_lose)
+        examination.run(name, recording.initial, trace, expectation, count, seed)
     finally:
         recording.remove()
         examination.close()
@@ -251,7 +260,7 @@ def main():
     violations = table(rows)
     if options.lies:
         print(f"syncs of {options.lies} were taken for lies: "
-              + ("found" if violations else "NOT FOUND, the test is blind"))
+              + ("found" if violations else "NOT FOUND: the test is blind"))
         sys.exit(not violations)
     sys.exit(violations > 0)
 

@@ -8,13 +8,13 @@ import struct
 import sys
 import threading
 
-from pymongo.errors import AutoReconnect, ConnectionFailure, OperationFailure
+from pymongo.errors import AutoReconnect, ConnectionFailure
 
 import history
 from disk import Disk, Trace
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "Tests", "EndToEnd"))
-from server import Server  # noqa: E402
+from server import Server  # noqa: E402, beside the end-to-end tests
 
 
 class Control:
@@ -66,6 +66,8 @@ class Recording:
         os.makedirs(self.root, exist_ok=True)
         self.control = Control(base, sync_micros)
         self.clients, self.server, self.initial = [], None, b""
+        # Whether the last acknowledged operations may be lost.
+        self.may_lose = False
 
     @property
     def environment(self):
@@ -78,6 +80,10 @@ class Recording:
         if not is_new:
             os.makedirs(self.data, exist_ok=True)
         self.initial = pickle.dumps(Disk(self.root))
+
+    def begin_after_kill(self, disk):
+        """Goes on in the folder that a killed process left, where `disk` knows what is durable."""
+        self.initial = pickle.dumps(disk.after_kill(self.root))
 
     def start(self, binary, *options, replica_set=False):
         self.server = Server(binary, *options, folder=self.data, environment=self.environment)
@@ -173,5 +179,3 @@ def run_together(clients, work):
     if errors:
         raise errors[0]
 
-
-__all__ = ["Control", "OperationFailure", "Recording", "run_together"]

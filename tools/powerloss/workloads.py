@@ -42,6 +42,11 @@ class Writer:
     def line(self, document):
         return doc(self.namespace, document)
 
+    def all_lines(self, *indexes):
+        """What a folder says of the collection."""
+        return {f"collection {self.namespace}", *map(self.line, self.live.values()),
+                *(f"index {self.namespace} {name}" for name in indexes)}
+
     def step(self):
         """One write of one document; False once the server is gone."""
         collection = self.client.db[self.name]
@@ -52,6 +57,8 @@ class Writer:
             new = self.live[key] = self.document(key)
             return self.client.do(f"insert {key}", [((), (self.line(new),))],
                                   lambda: collection.insert_one(new))
+        if choice < 0.08:
+            return self.insert_many()
         if choice < 0.25:
             del self.live[key]
             return self.client.do(f"delete {key}", [((self.line(old),), ())],
@@ -65,6 +72,16 @@ class Writer:
             call = lambda: collection.update_one(  # noqa: E731
                 {"_id": key}, {"$set": {"n": self.made}})
         return self.client.do(f"change {key}", [((self.line(old),), (self.line(new),))], call)
+
+    def insert_many(self):
+        """Inserts of one command: each is a step."""
+        free = [key for number in range(self.documents)
+                if (key := f"{self.client.number}-{number}") not in self.live]
+        new = [self.document(key) for key in free[:4]]
+        self.live.update((document["_id"], document) for document in new)
+        return not new or self.client.do(
+            f"insert {free[:4]}", [((), (self.line(document),)) for document in new],
+            lambda: self.client.db[self.name].insert_many(new))
 
     def steps(self, count):
         return all(self.step() for _ in range(count))
@@ -142,7 +159,7 @@ def indexes(setup):
 
 
 def drops(setup):
-    """Collections are made, filled and dropped."""
+    """Collections are made, filled, renamed and dropped."""
     recording = setup.recording
     recording.begin()
     recording.start(setup.binary)
@@ -151,13 +168,18 @@ def drops(setup):
     def work(client):
         for turn in range(4):
             name = f"w{client.number}_turn{turn % 2}"
-            namespace = client.namespace(name)
             make_collection(client, name, "tags")
             writer = Writer(client, name, f"{seed}/{turn}", documents=60)
             writer.steps(40)
-            lines = {writer.line(document) for document in writer.live.values()}
-            lines |= {f"collection {namespace}", f"index {namespace} tags_1"}
-            client.do(f"drop {name}", [(lines, ())], client.db[name].drop)
+            lines = writer.all_lines("tags_1")
+            if turn % 2:
+                writer.name = f"w{client.number}_moved"
+                writer.namespace = client.namespace(writer.name)
+                moved = writer.all_lines("tags_1")
+                client.do(f"rename {name}", [(lines, moved)],
+                          lambda name=name: client.db[name].rename(writer.name))
+                lines = moved
+            client.do(f"drop {writer.name}", [(lines, ())], client.db[writer.name].drop)
 
     run_together(setup.clients(3), work)
     recording.end(kill=setup.random.random() < 0.5)
@@ -296,6 +318,25 @@ def upgrade(setup):
         recording.end(kill=setup.random.random() < 0.5)
 
 
+def relaxed(setup):
+    """Writes that are acknowledged before they are durable: the last may go, in order."""
+    recording = setup.recording
+    recording.may_lose = True
+    recording.begin()
+    seed, writers = setup.random.random(), []
+    for life in range(3):
+        recording.start(setup.binary, "--durability", "relaxed")
+        for number in range(2):
+            client = recording.client(number if life else None)
+            if life:
+                writers[number].client = client
+            else:
+                make_collection(client, f"w{number}_docs", "unique", "tags")
+                writers.append(Writer(client, f"w{number}_docs", seed))
+        run_together(writers, lambda writer: writer.steps(80))
+        recording.end(kill=setup.random.random() < 0.5)
+
+
 def load(setup):
     """Many writes of large documents over some seconds: checkpoints and new segments."""
     recording = setup.recording
@@ -316,4 +357,5 @@ def load(setup):
 
 
 WORKLOADS = {function.__name__: function for function in (
-    creation, updates, indexes, drops, transactions, trash, restarts, upgrade, load)}
+    creation, updates, indexes, drops, transactions, trash, restarts, upgrade,
+    relaxed, load)}
