@@ -224,7 +224,7 @@ def kills(roost, rng, count):
             [roost.binary, "import", "big", name, "--uri", roost.uri, *resume],
             cwd=roost.folder, stderr=subprocess.PIPE)
         try:
-            said = process.communicate(timeout=rng.uniform(0.05, 0.6) if kills < 12 else 120)[1]
+            said = process.communicate(timeout=rng.uniform(0.05, 0.4) if kills < 12 else 120)[1]
         except subprocess.TimeoutExpired:
             kills += 1
             if rng.random() < 0.3:
