@@ -69,7 +69,7 @@ struct CSVCell: Equatable {
 
 /// What a column holds.
 enum CSVType: String, CaseIterable {
-    /// A number where it looks like one, else a text.
+    /// A number where it is written as JSON has numbers, else a text: `007` and `+49` stay texts.
     case auto
     case string, int32, int64, double, decimal
     /// `true`, `false`, `1` or `0`.
@@ -87,12 +87,10 @@ enum CSVType: String, CaseIterable {
         let text = cell.text
         switch self {
         case .auto:
-            if cell.isQuoted { return .string(text) }
+            guard !cell.isQuoted, Self.isNumber(text) else { return .string(text) }
             if let number = Int32(text) { return .int32(number) }
             if let number = Int64(text) { return .int64(number) }
-            guard text.utf8.first.map({ "+-.0123456789".utf8.contains($0) }) ?? false,
-                let number = Double(text), number.isFinite
-            else { return .string(text) }
+            guard let number = Double(text), number.isFinite else { return .string(text) }
             return .double(number)
         case .string: return .string(text)
         case .int32: return Int32(text).map { .int32($0) }
@@ -109,6 +107,32 @@ enum CSVType: String, CaseIterable {
         case .date: return ISODate.parse(text).map { .date($0) }
         case .json: return try? ExtendedJSON.parseValue(text)
         }
+    }
+
+    /// Whether a text is a number in JSON (RFC 8259, section 6).
+    private static func isNumber(_ text: String) -> Bool {
+        var rest = Array(text.utf8)[...]
+        func takeDigits() -> Int {
+            let count = rest.prefix { 48...57 ~= $0 }.count
+            rest = rest.dropFirst(count)
+            return count
+        }
+        if rest.first == UInt8(ascii: "-") { rest = rest.dropFirst() }
+        let startsWithZero = rest.first == UInt8(ascii: "0")
+        let whole = takeDigits()
+        guard whole == 1 || whole > 1 && !startsWithZero else { return false }
+        if rest.first == UInt8(ascii: ".") {
+            rest = rest.dropFirst()
+            guard takeDigits() > 0 else { return false }
+        }
+        if let letter = rest.first, letter | 0x20 == UInt8(ascii: "e") {
+            rest = rest.dropFirst()
+            if rest.first == UInt8(ascii: "+") || rest.first == UInt8(ascii: "-") {
+                rest = rest.dropFirst()
+            }
+            guard takeDigits() > 0 else { return false }
+        }
+        return rest.isEmpty
     }
 
     /// The Extended JSON of a typed text.
