@@ -126,7 +126,7 @@ let package = Package(
             exclude: ["Resources"], swiftSettings: swift),
         .testTarget(
             name: "RoostTests",
-            dependencies: ["Roost", "Client", "Query", "Storage", "BSON", "TestSupport"],
+            dependencies: ["Roost", "Rules", "Client", "Query", "Storage", "BSON", "TestSupport"],
             swiftSettings: swift),
         .testTarget(name: "WireTests", dependencies: ["Wire", "BSON"], swiftSettings: swift),
         .testTarget(
