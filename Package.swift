@@ -59,7 +59,7 @@ let package = Package(
         .target(
             name: "Roost",
             dependencies: [
-                "Storage", "Query", "BSON", "CChecksum", "CZlib",
+                "Storage", "Query", "Rules", "BSON", "CChecksum", "CZlib",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],

@@ -13,7 +13,7 @@ import Testing
 
     /// Cases of one run: `ROOST_RULES_CASES` for more (200,000 before a release).
     private static let casesCount =
-        ProcessInfo.processInfo.environment["ROOST_RULES_CASES"].flatMap(Int.init) ?? 3_000
+        ProcessInfo.processInfo.environment["ROOST_RULES_CASES"].flatMap(Int.init) ?? 1_000
 
     private struct Members: RuleDocuments {
         let documents: [String: Document]
@@ -90,7 +90,7 @@ import Testing
                 }
             }
         }
-        #expect(served > 100 && refused > 20, "\(served) served, \(refused) refused")
+        #expect(served > 50 && refused > 10, "\(served) served, \(refused) refused")
     }
 
     private func bruteForce(
