@@ -94,7 +94,8 @@ let package = Package(
         .executableTarget(
             name: "RoostCLI",
             dependencies: [
-                "Server", "Roost", "Rules", "Query", "Client", "BSON", "CEditLine",
+                "Server", "Roost", "Rules", "Query", "Client", "BSON", "CEditLine", "CZlib",
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -159,4 +160,16 @@ if Context.environment["ROOST_FUZZ"] != nil {
         .executableTarget(
             name: "FuzzDriver", dependencies: ["FuzzTargets", "BSON"], path: "Tests/Fuzz/Driver",
             swiftSettings: swift + [.unsafeFlags(["-parse-as-library"])]))
+}
+
+// What the tests of power loss look into folders with: only tools/powerloss builds it.
+if Context.environment["ROOST_POWERLOSS"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "FolderDump",
+            dependencies: [
+                "Roost", "Query", "Storage", "BSON", "CZlib",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/FolderDump", swiftSettings: swift))
 }

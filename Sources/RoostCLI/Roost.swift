@@ -21,7 +21,10 @@ struct Roost: AsyncParsableCommand {
             folder.
             """,
         version: "roost \(Version.roost) (speaks as MongoDB \(Version.compatible))",
-        subcommands: [Serve.self, Shell.self, Verify.self, RulesCommand.self, PrintVersion.self])
+        subcommands: [
+            Serve.self, Shell.self, ImportCommand.self, ExportCommand.self, Verify.self,
+            RulesCommand.self, PrintVersion.self,
+        ])
 }
 
 /// `roost version`.

@@ -13,7 +13,7 @@ private let allowedImports: [String: Set<String>] = [
     "Wire": ["BSON", "CZlib", "CChecksum"],
     "Server": ["BSON", "CPlatform", "Query", "Roost", "Storage", "Wire"],
     "Client": ["BSON", "Wire"],
-    "RoostCLI": ["BSON", "CEditLine", "Client", "Query", "Roost", "Rules", "Server"],
+    "RoostCLI": ["BSON", "CEditLine", "CZlib", "Client", "Query", "Roost", "Rules", "Server"],
 ]
 
 /// Modules from outside that a module must not see.
