@@ -59,7 +59,7 @@ let package = Package(
         .target(
             name: "Roost",
             dependencies: [
-                "Storage", "Query", "BSON", "CChecksum", "CZlib",
+                "Storage", "Query", "Rules", "BSON", "CChecksum", "CZlib",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
@@ -127,7 +127,7 @@ let package = Package(
             exclude: ["Resources"], swiftSettings: swift),
         .testTarget(
             name: "RoostTests",
-            dependencies: ["Roost", "Client", "Query", "Storage", "BSON", "TestSupport"],
+            dependencies: ["Roost", "Rules", "Client", "Query", "Storage", "BSON", "TestSupport"],
             swiftSettings: swift),
         .testTarget(name: "WireTests", dependencies: ["Wire", "BSON"], swiftSettings: swift),
         .testTarget(

@@ -34,6 +34,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     let id: Int32
     /// What the client has said about itself.
     var client = ClientInfo()
+    /// Who asks.
+    var principal = Principal.trusted {
+        didSet { repeatedRead = nil }
+    }
 
     /// What the last command was about; the next one mostly is about the same.
     var lastNamespace: Namespace?
@@ -263,6 +267,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             let call = CommandCall(
                 command: command, request: request, arguments: arguments, special: special,
                 connection: self)
+            if principal.isUnderRules { try AppUserCommands.check(call) }
             if command.options.contains(.adminOnly) { try call.checkIsAdmin() }
             outcome = try command.run(call, &out)
         } catch {

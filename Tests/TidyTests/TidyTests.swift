@@ -9,7 +9,7 @@ private let allowedImports: [String: Set<String>] = [
     "Storage": ["CLMDB", "CChecksum"],
     "Query": ["BSON", "CICU", "CPCRE2", "CS2", "CStemmer"],
     "Rules": ["BSON", "Query"],
-    "Roost": ["BSON", "Storage", "Query", "CChecksum", "CZlib"],
+    "Roost": ["BSON", "Storage", "Query", "CChecksum", "CZlib", "Rules"],
     "Wire": ["BSON", "CZlib", "CChecksum"],
     "Server": ["BSON", "CPlatform", "Query", "Roost", "Storage", "Wire"],
     "Client": ["BSON", "Wire"],

@@ -3,6 +3,7 @@
 /// Every command that the server knows.
 let allCommands: [CommandDefinition] =
     documentCommands + schemaCommands + handshakeCommands + diagnosticCommands + sessionCommands
+    + rulesCommands
 
 /// Documents.
 private let documentCommands: [CommandDefinition] = [
@@ -40,6 +41,11 @@ private let diagnosticCommands: [CommandDefinition] = [
     SetFeatureCompatibilityVersion.definition, AutoCompact.definition, LogRotate.definition,
     DropConnections.definition, ConnPoolStats.definition, FsyncUnlock.definition,
     GetClusterParameter.definition, SetClusterParameter.definition,
+]
+
+/// Security rules.
+private let rulesCommands: [CommandDefinition] = [
+    RulesCommands.deploy, RulesCommands.show, RulesCommands.why, RulesCommands.actAs,
 ]
 
 /// Sessions.
