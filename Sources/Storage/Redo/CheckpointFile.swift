@@ -1,5 +1,7 @@
+import Glibc
+
 /// The file `checkpoint`: two slots written in turn, each holding a generation twice. Its blocks
-/// are there from the beginning, so a full disk doesn't stop checkpoints.
+/// are there from the first checkpoint on, so a full disk doesn't stop later ones.
 ///
 /// Guarantees: after a power cut at any instant each slot has a whole copy, or was never used: the
 /// second copy is written when the first is durable. A slot with neither is damage.
@@ -7,32 +9,44 @@ final class CheckpointFile {
     static let name = "checkpoint"
     private static let slots = 2
     private static let copies = 2
+    private static let byteCount = slots * copies * Checkpoint.copyBytes
 
-    private let file: File
+    private let folder: String
+    /// Nil until the first checkpoint.
+    private var file: File?
     /// The newest durable one; nil before the first.
     private(set) var newest: Checkpoint?
     /// What is wrong with single copies, in words.
     private(set) var faults: [String] = []
 
-    /// Opens the file of a folder, or makes it. Throws `cannotOpen` where a slot is damaged.
+    /// Reads the file of a folder, if there is one. Throws `cannotOpen` where a slot is damaged.
     init(folder: String) throws(StorageError) {
-        let path = "\(folder)/\(Self.name)"
-        file = try File(path, create: true)
-        let byteCount = Self.slots * Self.copies * Checkpoint.copyBytes
-        if try file.byteCount() < byteCount {
-            // New, or the power failed while it was being made: nothing was ever stored.
-            try file.write([UInt8](repeating: 0, count: byteCount), at: 0)
-            try file.sync()
-            try FileSystem.sync(folder)
-        }
+        self.folder = folder
+        guard access(Self.path(folder), F_OK) == 0 else { return }
+        let file = try File(Self.path(folder))
+        // Shorter where the power failed while it was being made: nothing was ever stored.
+        guard try file.byteCount() >= Self.byteCount else { return }
+        self.file = file
         for slot in 0..<Self.slots {
-            let found = try read(slot: slot, folder)
+            let found = try read(file, slot: slot)
             if let found, found.generation > newest?.generation ?? 0 { newest = found }
         }
     }
 
-    /// Whether a folder has a whole checkpoint.
-    private func read(slot: Int, _ folder: String) throws(StorageError) -> Checkpoint? {
+    private static func path(_ folder: String) -> String { "\(folder)/\(name)" }
+
+    /// Makes the file, durable and empty.
+    private func make() throws(StorageError) -> File {
+        let made = try File(Self.path(folder), create: true)
+        try made.write([UInt8](repeating: 0, count: Self.byteCount), at: 0)
+        try made.sync()
+        try FileSystem.sync(folder)
+        file = made
+        return made
+    }
+
+    /// The newest checkpoint in a slot; nil where there never was one.
+    private func read(_ file: File, slot: Int) throws(StorageError) -> Checkpoint? {
         var raw: [[UInt8]] = []
         for copy in 0..<Self.copies {
             raw.append(try file.read(Checkpoint.copyBytes, at: Self.offset(slot, copy)))
@@ -62,6 +76,7 @@ final class CheckpointFile {
     func store(_ checkpoint: Checkpoint) throws(StorageError) {
         let bytes = checkpoint.encoded
         let slot = Int(checkpoint.generation % UInt64(Self.slots))
+        let file = if let file { file } else { try make() }
         for copy in 0..<Self.copies {
             try file.write(bytes, at: Self.offset(slot, copy))
             try file.sync()

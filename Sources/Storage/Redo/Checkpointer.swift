@@ -11,6 +11,8 @@ final class Checkpointer: @unchecked Sendable {
 
     private struct State {
         var job: Checkpoint?
+        /// Bytes of log between the one before and this.
+        var jobLogBytes: UInt64 = 0
         /// Whether a checkpoint is under way, from its begin to its end.
         var isBusy = false
         var isClosing = false
@@ -139,12 +141,14 @@ final class Checkpointer: @unchecked Sendable {
             let commit = try redo.pins.take()
             let job = try redo.makeCheckpoint(of: commit, identity: environment.identity)
             begunCommit = commit
+            let jobLogBytes = logBytes
             bytesBefore = bytes
             logBytes = 0
             pagesAtBegin = environment.info().pages
             begunAt = Clock.nanos()
             state.withLock { state in
                 state.job = job
+                state.jobLogBytes = jobLogBytes
                 state.isBusy = true
             }
             state.wake()
@@ -204,6 +208,7 @@ final class Checkpointer: @unchecked Sendable {
 
     private func run(_ checkpoint: Checkpoint) {
         let began = Clock.nanos()
+        let bytes = state.withLock { $0.jobLogBytes }
         do throws(StorageError) {
             try writeBack()
             try redo.store(checkpoint)
@@ -214,6 +219,7 @@ final class Checkpointer: @unchecked Sendable {
         environment.statistics.withLock { statistics in
             statistics.redo.checkpointMicros.record((ended - began) / 1000)
             statistics.redo.checkpointedAt = ended
+            statistics.redo.checkpointLogBytes = bytes
             statistics.redo.segmentBytes = UInt64(redo.log.byteCount)
         }
         state.withLock { $0.isBusy = false }

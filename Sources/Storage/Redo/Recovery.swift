@@ -24,7 +24,6 @@ struct Recovery {
         checkpoint = checkpoints.newest
         var faults = checkpoints.faults
         let logFolder = LogFolder(of: folder)
-        try logFolder.make(in: folder)
         var found: [LogSegment] = []
         var unused: [String] = []
         if let checkpoint {
@@ -33,8 +32,6 @@ struct Recovery {
                 if let fault = file.fault { faults.append("the file \(path): \(fault)") }
                 if let segment = file.segment { found.append(segment) } else { unused.append(path) }
             }
-        } else {
-            logFolder.clear()
         }
         segments = found
         self.unused = unused
@@ -65,8 +62,12 @@ struct Recovery {
             let commit = try pins.hold()
             let replayed = try replay(environment, identity: identity, commit: commit)
             let limits = options.redoLimits ?? RedoLimits(diskBytes: LMDBCode.diskBytes(folder))
+            let logFolder = LogFolder(of: folder)
+            try logFolder.make(in: folder)
+            // Without a checkpoint they are what an opening left that was cut short.
+            if checkpoint == nil { logFolder.clear() }
             let log = try RedoLog(
-                LogFolder(of: folder), identity: identity, limits: limits,
+                logFolder, identity: identity, limits: limits,
                 needed: replayed.needed,
                 free: segments.filter { segment in
                     !replayed.needed.contains { $0 === segment }
