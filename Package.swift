@@ -161,3 +161,15 @@ if Context.environment["ROOST_FUZZ"] != nil {
             name: "FuzzDriver", dependencies: ["FuzzTargets", "BSON"], path: "Tests/Fuzz/Driver",
             swiftSettings: swift + [.unsafeFlags(["-parse-as-library"])]))
 }
+
+// What the tests of power loss look into folders with: only tools/powerloss builds it.
+if Context.environment["ROOST_POWERLOSS"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "FolderDump",
+            dependencies: [
+                "Roost", "Query", "Storage", "BSON", "CZlib",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/FolderDump", swiftSettings: swift))
+}

@@ -178,6 +178,8 @@ final class Environment: @unchecked Sendable {
         unlink("\(draft)/lock.mdb")
         rmdir(draft)
         try FileSystem.sync(path)
+        // The folder may have been made by a process that was killed before it was durable.
+        try FileSystem.sync(FileSystem.parent(of: path))
     }
 
     /// Opens LMDB on a folder with the largest map that the system grants.

@@ -56,8 +56,12 @@ extension FuzzTarget {
         guard !hasDollar(.document(document)) else { return }
         let again = ExtendedJSON.string(of: parsed.view, canonical: true)
         try check(again == text, "canonical text changes: \(text) to \(again)")
+        // Decimal128 has many encodings of NaN and infinity; text has one.
+        let isInexact =
+            text.contains("NaN") || text.contains("Decimal\":\"Infinity")
+            || text.contains("Decimal\":\"-Infinity")
         try check(
-            parsed.bytes == document.bytes || text.contains("NaN"),
+            isInexact || parsed.bytes == document.bytes,
             "canonical text makes another document: \(text)")
         _ = ExtendedJSON.string(of: document.view)
     }
