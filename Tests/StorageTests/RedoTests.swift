@@ -40,7 +40,8 @@ import Testing
             var kinds: [RedoOperation.Kind] = []
             while offset < RedoHeader.byteCount + header.bodyBytes {
                 guard
-                    let operation = RedoOperation(UnsafeRawBufferPointer(rebasing: record[offset...]))
+                    let operation = RedoOperation(
+                        UnsafeRawBufferPointer(rebasing: record[offset...]))
                 else { break }
                 kinds.append(operation.kind)
                 offset += operation.byteCount

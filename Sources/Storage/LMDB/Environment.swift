@@ -68,7 +68,8 @@ final class Environment: @unchecked Sendable {
         // Without a checkpoint nothing says that the file is whole.
         if recovery.checkpoint == nil { checks.checksAllPages = true }
         pageReport = try FileCheck.checkPages(folder: path, checks)
-        let hasLock = FileCheck.reserveLock(folder: path, readersMax: options.readersMax + SnapshotPins.count)
+        let hasLock = FileCheck.reserveLock(
+            folder: path, readersMax: options.readersMax + SnapshotPins.count)
         (handle, mapBytes) = try Self.open(
             path, options, hasLock: hasLock, syncs: recovery.checkpoint == nil)
         self.path = path
@@ -134,6 +135,7 @@ final class Environment: @unchecked Sendable {
         }
         let number = UInt64(mdb_txn_id(transaction))
         let cost = try redo.commit(transaction, operations)
+        guard cost.recordBytes > 0 else { return }
         committed = (number, (committed?.recordBytes ?? 0) + cost.recordBytes)
         statistics.withLock { statistics in
             statistics.redo.logBytes += UInt64(cost.recordBytes)
@@ -155,12 +157,15 @@ final class Environment: @unchecked Sendable {
     private static func create(
         in path: String, _ options: LMDBStore.Options
     ) throws(StorageError) {
-        unlink("\(path)/\(CheckpointFile.name)")
         LogFolder(of: path).clear()
+        if unlink("\(path)/\(CheckpointFile.name)") == 0 { try FileSystem.sync(path) }
         let draft = "\(path)/new"
         try FileSystem.makeFolder(draft)
         for name in [dataName, "lock.mdb"] { unlink("\(draft)/\(name)") }
-        guard FileCheck.reserveLock(folder: draft, readersMax: options.readersMax + SnapshotPins.count) else {
+        guard
+            FileCheck.reserveLock(
+                folder: draft, readersMax: options.readersMax + SnapshotPins.count)
+        else {
             throw .diskFull
         }
         let (handle, _) = try open(draft, options, hasLock: true, syncs: true)

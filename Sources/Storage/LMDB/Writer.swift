@@ -59,6 +59,7 @@ final class Writer: @unchecked Sendable {
             }, argument.toOpaque())
         guard code == 0 else {
             argument.release()
+            checkpointer?.stop()
             throw .ioError(operation: "pthread_create", errno: code)
         }
         thread.withLock { $0 = id }

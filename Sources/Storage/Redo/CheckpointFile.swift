@@ -56,7 +56,8 @@ final class CheckpointFile {
             // Unused, or not reached yet, when the power failed.
             guard raw[copy].contains(where: { $0 != 0 }) else { continue }
             let twin = raw[1 - copy]
-            let isFlipped = zip(raw[copy], twin).reduce(0) { $0 + ($1.0 ^ $1.1).nonzeroBitCount } < 8
+            let isFlipped =
+                zip(raw[copy], twin).reduce(0) { $0 + ($1.0 ^ $1.1).nonzeroBitCount } < 8
             if isFlipped || copy == 1 && found[0] == nil {
                 faults.append(
                     "the file checkpoint: copy \(copy + 1) in slot \(slot + 1) is damaged")

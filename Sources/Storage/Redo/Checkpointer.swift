@@ -189,12 +189,7 @@ final class Checkpointer: @unchecked Sendable {
 
     private func doChores() {
         guard environment.writesStopped == nil else { return }
-        do throws(StorageError) {
-            try redo.log.makeSpare()
-        } catch {
-            // The writer says so when it needs the room.
-            usleep(20_000)
-        }
+        redo.log.makeSpare()
         guard redo.log.hasUnsynced else { return }
         if state.withLock({ !$0.isClosing }) {
             usleep(UInt32(redo.limits.relaxedSyncMillis) * 1000)
@@ -232,6 +227,7 @@ final class Checkpointer: @unchecked Sendable {
         let slice = max(Self.sliceBytesMin, byteCount / Self.slicesMax)
         for offset in stride(from: 0, to: byteCount, by: slice) {
             // What this doesn't do, the sync does.
+            if redo.log.hasUnsynced { try redo.log.sync() }
             _ = roost_write_back(redo.data.descriptor, Int64(offset), Int64(slice))
         }
     }

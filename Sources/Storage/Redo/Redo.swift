@@ -48,6 +48,11 @@ final class Redo {
     func commit(
         _ transaction: OpaquePointer, _ operations: RedoBuffer
     ) throws(StorageError) -> Cost {
+        // What is undone may count as a change; LMDB gives a commit without one no number.
+        guard operations.bodyBytes > 0 else {
+            mdb_txn_abort(transaction)
+            return Cost()
+        }
         let commit = UInt64(mdb_txn_id(transaction))
         let began = Clock.nanos()
         do throws(StorageError) {

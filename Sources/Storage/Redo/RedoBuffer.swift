@@ -94,7 +94,8 @@ final class RedoBuffer {
     private func reserve(_ count: Int) {
         guard count > bytes.count else { return }
         let larger = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: max(count, bytes.count * 2, Self.startBytes), alignment: RedoHeader.alignment)
+            byteCount: max(count, bytes.count * 2, Self.startBytes), alignment: RedoHeader.alignment
+        )
         larger.copyMemory(from: UnsafeRawBufferPointer(bytes))
         bytes.deallocate()
         bytes = larger

@@ -20,6 +20,8 @@ final class RedoLog: @unchecked Sendable {
         /// Found at opening: to be used again after the first checkpoint.
         var found: [LogSegment] = []
         var nextNumber: UInt64
+        /// Whether there was no room for a spare segment since the last checkpoint.
+        var hasNoRoom = false
         /// Segments with records that are not synced, and the newest such record.
         var unsynced: [LogSegment] = []
         var writtenSequence: UInt64 = 0
@@ -213,6 +215,7 @@ final class RedoLog: @unchecked Sendable {
         let free = shared.withLock { state in
             let free = state.found + state.live.filter { $0.number < segment }
             state.found = []
+            state.hasNoRoom = false
             state.live.removeAll { $0.number < segment }
             state.unsynced.removeAll { $0.number < segment }
             return free
@@ -233,12 +236,19 @@ final class RedoLog: @unchecked Sendable {
 
     /// Whether the next segment is still to be made.
     var needsSpare: Bool {
-        shared.withLock { $0.ready.isEmpty }
+        shared.withLock { $0.ready.isEmpty && !$0.hasNoRoom }
     }
 
     /// Makes sure that there is a segment to go on in.
-    func makeSpare() throws(StorageError) {
-        if needsSpare { _ = try makeSegment() }
+    /// Where there is no room it is for the next checkpoint to give one back, and for the writer to
+    /// say so when it needs one.
+    func makeSpare() {
+        guard needsSpare else { return }
+        do throws(StorageError) {
+            _ = try makeSegment()
+        } catch {
+            shared.withLock { $0.hasNoRoom = true }
+        }
     }
 
     /// Whether records wait to be synced.
