@@ -47,7 +47,8 @@ let package = Package(
         .target(name: "CEditLine", linkerSettings: [.linkedLibrary("edit")]),
 
         .target(name: "BSON", dependencies: ["CDecimal"], swiftSettings: swift),
-        .target(name: "Storage", dependencies: ["CLMDB", "CChecksum"], swiftSettings: swift),
+        .target(
+            name: "Storage", dependencies: ["CLMDB", "CChecksum", "CPlatform"], swiftSettings: swift),
         .target(
             name: "Query",
             dependencies: ["BSON", "CPCRE2", "CICU", "CS2", "CStemmer"],

@@ -6,7 +6,7 @@ import Testing
 /// Which of our modules a module may import; SwiftPM itself does not guard these arrows.
 private let allowedImports: [String: Set<String>] = [
     "BSON": ["CDecimal"],
-    "Storage": ["CLMDB", "CChecksum"],
+    "Storage": ["CLMDB", "CChecksum", "CPlatform"],
     "Query": ["BSON", "CICU", "CPCRE2", "CS2", "CStemmer"],
     "Rules": ["BSON", "Query"],
     "Roost": ["BSON", "Storage", "Query", "CChecksum", "CZlib", "Rules"],

@@ -110,6 +110,7 @@ class Expectation:
                         return []
         last = client.operations[done - 1].what if done else "nothing"
         return [
-            f"client {client.number}, acknowledged last: {last}; under way: {under_way or 'nothing'}",
+            f"client {client.number}, acknowledged last: {last}; "
+            f"under way: {under_way or 'nothing'}",
             *(f"    {'not expected' if line in found else 'missing'}: {line}"
               for line in sorted(difference)[:10])]

@@ -33,10 +33,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-// Kinds of records; trace.py has the same numbers.
+// Kinds of records; disk.py has the same numbers.
 enum kind {
     WRITE = 1, DURABLE, TRUNCATE, ALLOCATE, SYNC_BEGIN, SYNC_END, CREATE, MAKE_FOLDER, RENAME,
-    UNLINK, LINK, UNSEEN, RANGE_SYNC, FAULT
+    UNLINK, LINK, UNSEEN, FAULT
 };
 
 // Calls that can fail, as bits of control->calls; faults.py has the same.
