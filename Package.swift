@@ -48,7 +48,8 @@ let package = Package(
 
         .target(name: "BSON", dependencies: ["CDecimal"], swiftSettings: swift),
         .target(
-            name: "Storage", dependencies: ["CLMDB", "CChecksum", "CPlatform"], swiftSettings: swift),
+            name: "Storage", dependencies: ["CLMDB", "CChecksum", "CPlatform"], swiftSettings: swift
+        ),
         .target(
             name: "Query",
             dependencies: ["BSON", "CPCRE2", "CICU", "CS2", "CStemmer"],
@@ -64,7 +65,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
-            exclude: ["Live/Events.md", "Trash/SoftDeletes.md"],
+            exclude: ["Access/Access.md", "Live/Events.md", "Trash/SoftDeletes.md"],
             swiftSettings: swift),
         .target(
             name: "Wire",

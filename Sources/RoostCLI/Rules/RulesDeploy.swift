@@ -9,9 +9,9 @@ struct RulesDeploy: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "deploy", abstract: "Put security rules in force on a running server.",
         discussion: """
-            What runs under the rules before them is ended. A file with errors is refused and
-            the rules in force stay. Each deploy has a number; --roll-back-to puts the rules of
-            an older number in force again.
+            What runs under the rules before them is ended. A file with errors is
+            refused, and the rules in force stay. Each deploy has a number;
+            --roll-back-to puts the rules of an older number in force again.
 
             EXAMPLES
               roost rules deploy firestore.rules
@@ -53,8 +53,8 @@ struct RulesWhy: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "why", abstract: "Say why the security rules denied a request.",
         discussion: """
-            ID is what the user's error names. The server keeps the last 1,000 denials since
-            its start.
+            ID is what the user's error names. The server keeps the last 1,000 denials
+            since its start.
             """)
 
     @Argument(help: "The denial's id.")

@@ -10,16 +10,18 @@ struct ImportCommand: AsyncParsableCommand {
         commandName: "import",
         abstract: "Put a file's documents into a collection.",
         discussion: """
-            Reads Extended JSON (a document a line, an array, or documents behind each
-            other), CSV with a header, or BSON; gzipped files as well. Records that can't be
-            stored are left out and written, with line and reason, to FILE.errors.ndjson;
-            then the status is 1.
+            Reads Extended JSON (a document a line, an array, or documents behind
+            each other), CSV with a header, or BSON; gzipped files as well. Records
+            that can't be stored are left out and written, with line and reason, to
+            FILE.errors.ndjson; then the status is 1. An import that was broken off
+            goes on with --resume. Types of CSV stand in its header with
+            --columns-have-types: number.int32(),at.date(),tags.json()
 
             EXAMPLES
               roost import orders orders.ndjson
               roost import orders orders.csv.gz --upsert-by number
-              roost import orders typed.csv --columns-have-types   # header: n.int32(),at.date()
-              roost import orders big.ndjson --resume              # after it was broken off
+              roost import orders typed.csv --columns-have-types
+              roost import orders big.ndjson --resume
               zcat x.gz | roost import orders - --uri mongodb://db:27017/shop
             """)
 
