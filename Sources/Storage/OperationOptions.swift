@@ -30,7 +30,7 @@ package struct OperationOptions: Sendable {
     }
 }
 
-/// What the engine does once a group. All run on the writer's thread.
+/// What the engine does once a group. All run on the writer's thread, but for `didStopWrites`.
 package struct GroupHooks<Transaction: ~Copyable>: Sendable {
     /// After the last operation of a group that changed something, before its commit; what it
     /// writes is part of the commit. An error undoes the group, whose operations run again singly.
@@ -39,7 +39,7 @@ package struct GroupHooks<Transaction: ~Copyable>: Sendable {
     package var didCommit: (@Sendable (UInt64) -> Void)?
     /// After a group was undone: forget what was derived from it.
     package var didAbort: (@Sendable () -> Void)?
-    /// After a failure that stops all writes for good; gets the reason.
+    /// After a failure that stops all writes for good; gets the reason. On any thread.
     package var didStopWrites: (@Sendable (String) -> Void)?
     /// Runs the completions of a group that belong to a place there, on another thread, so that
     /// the writer goes on with the next group; nil: the writer runs them itself.

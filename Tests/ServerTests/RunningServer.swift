@@ -3,6 +3,7 @@
 import Glibc
 import Logging
 import Roost
+import TestSupport
 
 @testable import Server
 
@@ -40,19 +41,5 @@ enum RunningServer {
             await server.stop()
             throw error
         }
-    }
-
-    private static func removeFolder(_ path: String) {
-        if let folder = opendir(path) {
-            while let entry = readdir(folder) {
-                let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-                    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-                }
-                if name == "." || name == ".." { continue }
-                if unlink("\(path)/\(name)") != 0 { removeFolder("\(path)/\(name)") }
-            }
-            closedir(folder)
-        }
-        rmdir(path)
     }
 }

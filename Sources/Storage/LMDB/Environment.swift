@@ -43,6 +43,7 @@ final class Environment: @unchecked Sendable {
     let readers: ReaderList
     let statistics = Mutex(StoreStatistics())
     private let stopReason = Mutex<String?>(nil)
+    private let stopNotice = Mutex<(@Sendable (String) -> Void)?>(nil)
     private let lock: FolderLock
 
     /// The most tables that LMDB may have open: own ones, shared, registry, and dropped ones whose
@@ -106,9 +107,18 @@ final class Environment: @unchecked Sendable {
         stopReason.withLock { $0 }
     }
 
-    /// Refuses all writes from now on; the first reason stays.
+    /// Refuses all writes from now on; the first reason stays, and is told to who wants to know.
     func stopWrites(_ reason: String) {
-        stopReason.withLock { if $0 == nil { $0 = reason } }
+        let isFirst = stopReason.withLock { stopReason in
+            defer { stopReason = stopReason ?? reason }
+            return stopReason == nil
+        }
+        if isFirst { stopNotice.withLock { $0 }?(reason) }
+    }
+
+    /// Sets what is told why writes stop; it runs on the thread where they did.
+    func setStopNotice(_ notice: (@Sendable (String) -> Void)?) {
+        stopNotice.withLock { $0 = notice }
     }
 
     /// The newest commit, and the pages of the file up to the last ever used.

@@ -114,7 +114,9 @@ package final class LMDBStore: OrderedStore, Sendable {
 
     /// Sets what runs once a group, from the next one on.
     package func setGroupHooks(_ hooks: GroupHooks<WriteTransaction>) {
-        running.withLock { $0 }?.writer.hooks.withLock { $0 = hooks }
+        guard let running = running.withLock({ $0 }) else { return }
+        running.writer.hooks.withLock { $0 = hooks }
+        running.environment.setStopNotice(hooks.didStopWrites)
     }
 
     /// Queues an operation; see `OrderedStore.submit`.

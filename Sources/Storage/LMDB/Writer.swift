@@ -291,7 +291,6 @@ final class Writer: @unchecked Sendable {
         hooks.withLock { $0 }.didAbort?()
         if let error = error as? StorageError, LMDBCode.stopsWrites(error) {
             environment.stopWrites(error.reason)
-            hooks.withLock { $0 }.didStopWrites?(error.description)
         } else if jobs.count > 1 {
             return false
         } else if mayMakeRoom, LMDBCode.isFull(error) {

@@ -11,11 +11,9 @@ struct LogFolder {
         path = "\(folder)/\(Self.name)"
     }
 
-    /// Makes the folder where there is none, durably.
-    func make(in parent: String) throws(StorageError) {
-        if access(path, F_OK) == 0 { return }
+    /// Makes the folder where there is none.
+    func make() throws(StorageError) {
         try FileSystem.makeFolder(path)
-        try FileSystem.sync(parent)
     }
 
     /// The path of a segment's file, named by the number under which it was made.

@@ -63,7 +63,11 @@ struct Recovery {
             let replayed = try replay(environment, identity: identity, commit: commit)
             let limits = options.redoLimits ?? RedoLimits(diskBytes: LMDBCode.diskBytes(folder))
             let logFolder = LogFolder(of: folder)
-            try logFolder.make(in: folder)
+            try logFolder.make()
+            // A process that was killed may have made any of the files and not their names durable.
+            for path in [logFolder.path, folder, FileSystem.parent(of: folder)] {
+                try FileSystem.sync(path)
+            }
             // Without a checkpoint they are what an opening left that was cut short.
             if checkpoint == nil { logFolder.clear() }
             let log = try RedoLog(

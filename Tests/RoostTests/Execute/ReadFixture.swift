@@ -26,9 +26,7 @@ final class ReadFixture {
 
     deinit {
         engine.close()
-        for name in ["data.mdb", "lock.mdb", "LOCK", "roost.lock"] { unlink("\(path)/\(name)") }
-        rmdir("\(path)/tmp")
-        rmdir(path)
+        removeFolder(path)
     }
 
     /// Inserts documents, leaving out those that are refused.
