@@ -1,7 +1,7 @@
 """Failing system calls: makes the n-th call of each kind fail while clients write.
 
-For each kind of call and each error, first while the server makes or opens its folder (`start`),
-then while clients write (`write`): the server acknowledges nothing that failed, goes on, refuses
+For each kind of call and each error, while the server makes its folder (`create`), while it opens
+one that a kill left (`open`), and while clients write (`write`): the server acknowledges nothing that failed, goes on, refuses
 writes and says why, or ends and says why; it never crashes. Reads go on wherever the server does.
 Afterwards the folder opens, `verify` finds no fault and every acknowledged write is there; so it is
 when the power is cut, too, after the failure: {cuts} crash states of each trace are opened.
@@ -118,7 +118,7 @@ class Case:
         return f"{self.phase}: {name_of(self.error)} at {self.call} number {self.skip + 1}"
 
     def run(self, base, template=None):
-        """`template` is a folder with data, for `start` with something to open."""
+        """`template` is a folder with data, to be opened; without it one is made."""
         self.recording = Recording(base, self.options.recorder, sync_micros=0)
         if template:
             shutil.copytree(template, self.recording.data)

@@ -3,8 +3,9 @@
 Each round runs a workload against a server under the recorder, then makes crash states from random
 points of the trace and opens each: it must open, `verify` must find no fault, every acknowledged
 write must be there, nothing else that was not sent, and the change log must say the same as the
-documents. One state in {works} is written to, closed and checked once more; of one in {recoveries}
-the opening itself is recorded, and cut in its turn.
+documents. One state in {works} is written to, closed and checked once more. At one point in
+{recoveries} the opening after the cut, or after a kill instead of the cut, is recorded, and cut in
+its turn.
 
 A round depends on its seed and on how threads happened to run, so what is found is kept: the line
 of a violation names a folder under .build/powerloss, and --again FOLDER makes that state again and
