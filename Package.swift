@@ -63,7 +63,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
-            exclude: ["Live/Events.md", "Trash/SoftDeletes.md"],
+            exclude: ["Access/Access.md", "Live/Events.md", "Trash/SoftDeletes.md"],
             swiftSettings: swift),
         .target(
             name: "Wire",
