@@ -33,7 +33,8 @@ struct Serve: AsyncParsableCommand {
               ROOST_CHANGE_LOG_SIZE, ROOST_MAX_CONNECTIONS, ROOST_TLS_CERT, ROOST_TLS_KEY,
               ROOST_TLS_CA, ROOST_REPLICA_SET, ROOST_ADVERTISE, ROOST_SERIALIZABLE=1,
               ROOST_LOG_LEVEL, ROOST_RULES,
-              ROOST_EXPLAIN_DENIALS=1, ROOST_TEST_COMMANDS=1. A flag wins over its variable.
+              ROOST_EXPLAIN_DENIALS=1, ROOST_TEST_COMMANDS=1. A flag wins over its
+              variable.
 
             EXIT STATUS
               0 after a graceful stop; 64 for a wrong option or variable; 1 where the
