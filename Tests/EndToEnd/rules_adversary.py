@@ -158,6 +158,10 @@ for name, function in {
         db, "box", {"_id": 1}, [{"$set": {"copy": "$text"}}]),
     "an unreadable document by its filter": lambda db: expect_unmatched(update(
         db, "box", {"_id": 1, "text": "SECRET"}, {"$set": {"a": 1}})),
+    "an error of an update": lambda db: expect_no_word("string", update_error(
+        db, "notes", {"_id": "v1"}, {"$inc": {"text": 1}})),
+    "an error of an update of a hidden field": lambda db: expect_no_word("object", update_error(
+        db, "people", {"_id": 1}, {"$inc": {"inner.pin.x": 1}})),
     "a unique hidden value": lambda db: run(
         db, insert="people", documents=[{"_id": 9, "salary": 4242}]),
     "updating the victim's note": lambda db: update(
@@ -241,6 +245,19 @@ def expect_unmatched(replies):
     if any(reply.get("n") for reply in replies):
         raise Leak(f"matched: {replies}")
     return replies
+
+
+def update_error(db, *arguments):
+    try:
+        return str(update(db, *arguments))
+    except PyMongoError as error:
+        return str(error)
+
+
+def expect_no_word(word, answer):
+    if word in answer:
+        raise Leak(f"the error tells a type: {answer}")
+    return answer
 
 
 def expect_alive(replies):

@@ -162,6 +162,8 @@ final class Sight: @unchecked Sendable {
         guard !isOpen else { return }
         question.filter = planned(filter)
         question.distinctPath = nil
+        // A sparse index that lacks the document would tell that it lacks a field.
+        if method == .get { question.hint = nil }
         if looksAtEach { question.sort = nil }
     }
 

@@ -135,6 +135,17 @@ struct WriteAccess {
         return seen.isAllowed ? change : .changed
     }
 
+    /// Why an update doesn't fit a document, for whoever may read all of it.
+    func told<T: ReadableTransaction & ~Copyable>(
+        _ error: DBError, of document: [UInt8], _ entry: CollectionEntry,
+        _ transaction: borrowing T
+    ) throws -> DBError {
+        let stored = Document(copying: DocumentView(document.span.bytes))
+        let seen = try reading(stored, as: .get, entry.namespace, transaction)
+        if seen.isAllowed, seen.hidden.isEmpty { return error }
+        return request.denial("the update doesn't fit the document: \(error.message)")
+    }
+
     // MARK: Delete
 
     /// Whether the filter may ask about the document; refuses what the rules don't allow.

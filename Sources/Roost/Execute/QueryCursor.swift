@@ -290,7 +290,8 @@ package final class QueryCursor: @unchecked Sendable {
         } else {
             chosen = .nothing
         }
-        if !source.readsNothing { heldReads?.note(namespace, filter) }
+        // A guard can't be asked at the commit: any change of the collection is a conflict then.
+        if !source.readsNothing { heldReads?.note(namespace, sight == nil ? filter : .everything) }
         if heldReads != nil, source.scope != .live {
             throw DBError(
                 .operationNotSupportedInTransaction,

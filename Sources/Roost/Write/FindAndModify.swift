@@ -147,6 +147,8 @@ extension WriterState {
                     [outcome.result], from: 0, document: outcome.document, &transaction)
             }
             return outcome
+        } catch let error as DBError {
+            throw request.access?.told(error) ?? error
         } catch let error as BlockedByTransaction {
             try finishOperation(&transaction)
             return FindAndModifyOutcome(result: StatementResult(blockedBy: error.owner))

@@ -181,10 +181,14 @@ struct RecordWriter: ~Copyable {
         if let access, try !access.mayMatch(oldDocument, statement.target, entry, transaction) {
             return .notMatched
         }
-        let change = try Self.apply(
-            statement, of: entry, to: oldDocument, time: time, images: &images, into: &newDocument,
-            &scratch,
-            &updateScratch)
+        let change: Change
+        do {
+            change = try Self.apply(
+                statement, of: entry, to: oldDocument, time: time, images: &images,
+                into: &newDocument, &scratch, &updateScratch)
+        } catch let error as DBError {
+            throw try access?.told(error, of: oldDocument, entry, transaction) ?? error
+        }
         if let access {
             let told = try access.checkUpdate(
                 oldDocument, change, newDocument.bytes, statement, entry, &images, transaction)

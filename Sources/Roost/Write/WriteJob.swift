@@ -339,7 +339,7 @@ extension WriterState {
                 total = try upsert(update, namespace, time: time, images: &images, &transaction)
             }
         } catch let error as DBError {
-            total.error = error
+            total.error = access?.told(error) ?? error
         } catch let error as BlockedByTransaction {
             total.blockedBy = error.owner
         }
