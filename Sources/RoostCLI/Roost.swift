@@ -21,7 +21,9 @@ struct Roost: AsyncParsableCommand {
             folder.
             """,
         version: "roost \(Version.roost) (speaks as MongoDB \(Version.compatible))",
-        subcommands: [Serve.self, Shell.self, Verify.self, RulesCommand.self, PrintVersion.self])
+        subcommands: [
+            Serve.self, Shell.self, Verify.self, RulesCommand.self, Admin.self, PrintVersion.self,
+        ])
 }
 
 /// `roost version`.

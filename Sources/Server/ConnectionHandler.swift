@@ -35,6 +35,19 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// What the client has said about itself.
     var client = ClientInfo()
 
+    /// What the client may do.
+    var access = ConnectionAccess()
+    /// The sign-in that is under way.
+    var exchange: SignInExchange?
+    /// The number of the last sign-in that was begun.
+    var lastConversation: Int32 = 0
+    /// Whether the client is on this machine.
+    private(set) var isLocal = false
+    /// The client's address without its port, for counting failed sign-ins.
+    private(set) var clientIP = "local"
+    /// Ends what an app user follows when the token ends.
+    var endOfAuthority: Scheduled<Void>?
+
     /// What the last command was about; the next one mostly is about the same.
     var lastNamespace: Namespace?
     /// Whether cursors were opened without a session, which end with the connection.
@@ -97,6 +110,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
         isWritable = context.channel.isWritable
         client.remoteAddress = context.remoteAddress.map(Self.describe) ?? "unix socket"
         operation.client.address = client.remoteAddress
+        if let ip = context.remoteAddress?.ipAddress {
+            clientIP = ip
+            isLocal = Self.isLoopback(ip)
+        } else {
+            isLocal = true
+        }
         core.operations.add(operation)
         loop.add(self)
     }
@@ -117,6 +136,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard !end.hasEnded else { return }
         directOutput = DirectOutput()
         waitingHello?.cancel()
+        endOfAuthority?.cancel()
         exhausting = nil
         end.note()
         abandonLive()
@@ -248,7 +268,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         do throws(DBError) {
             let command = try definition(of: request)
             try arguments.read(request, command)
+            try authorize(command, request, arguments)
             special = try SpecialFields(arguments, request, command, core)
+            special.session?.owner = access.sessionOwner
             if let failure {
                 if let error = failure.error { throw error }
                 if let error = failure.writeConcernError { special.writeConcern.failure = error }
@@ -346,6 +368,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         epilogue.fail(error, &out)
         epilogue.end(&out, responseTo: requestID, moreToCome: false)
     }
+
+    /// Whether something runs or waits that goes on without a further request.
+    var hasRunningWork: Bool { running != nil || exhausting != nil || isFollowing }
 
     // MARK: Answers that come later
 
@@ -460,6 +485,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
             "connection closed: no whole message came in time",
             metadata: ["connection": "\(id)", "remote": "\(client.remoteAddress)"])
         abort()
+    }
+
+    /// Whether an address is this machine's own.
+    private static func isLoopback(_ ip: String) -> Bool {
+        ip.hasPrefix("127.") || ip == "::1" || ip.lowercased().hasPrefix("::ffff:127.")
     }
 
     private static func describe(_ address: SocketAddress) -> String {
