@@ -50,7 +50,9 @@ let package = Package(
             name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
 
         .target(name: "BSON", dependencies: ["CDecimal"], swiftSettings: swift),
-        .target(name: "Storage", dependencies: ["CLMDB", "CChecksum"], swiftSettings: swift),
+        .target(
+            name: "Storage", dependencies: ["CLMDB", "CChecksum", "CPlatform"], swiftSettings: swift
+        ),
         .target(
             name: "Query",
             dependencies: ["BSON", "CPCRE2", "CICU", "CS2", "CStemmer"],
@@ -62,13 +64,13 @@ let package = Package(
         .target(
             name: "Roost",
             dependencies: [
-                "Storage", "Query", "BSON", "CArgon2", "CChecksum", "CZlib",
+                "Storage", "Query", "Rules", "BSON", "CArgon2", "CChecksum", "CZlib",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
-            exclude: ["Live/Events.md", "Trash/SoftDeletes.md"],
+            exclude: ["Access/Access.md", "Live/Events.md", "Trash/SoftDeletes.md"],
             swiftSettings: swift),
         .target(
             name: "Wire",
@@ -103,7 +105,8 @@ let package = Package(
         .executableTarget(
             name: "RoostCLI",
             dependencies: [
-                "Server", "Roost", "Rules", "Query", "Client", "BSON", "CEditLine",
+                "Server", "Roost", "Rules", "Query", "Client", "BSON", "CEditLine", "CZlib",
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -136,7 +139,7 @@ let package = Package(
         .testTarget(
             name: "RoostTests",
             dependencies: [
-                "Roost", "Client", "Query", "Storage", "BSON", "TestSupport",
+                "Roost", "Rules", "Client", "Query", "Storage", "BSON", "TestSupport",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: swift),
@@ -171,4 +174,16 @@ if Context.environment["ROOST_FUZZ"] != nil {
         .executableTarget(
             name: "FuzzDriver", dependencies: ["FuzzTargets", "BSON"], path: "Tests/Fuzz/Driver",
             swiftSettings: swift + [.unsafeFlags(["-parse-as-library"])]))
+}
+
+// What the tests of power loss look into folders with: only tools/powerloss builds it.
+if Context.environment["ROOST_POWERLOSS"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "FolderDump",
+            dependencies: [
+                "Roost", "Query", "Storage", "BSON", "CZlib",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/FolderDump", swiftSettings: swift))
 }

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "platform.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <sched.h>
 
@@ -12,4 +13,10 @@ int roost_allowed_processors(void) {
 
 int roost_map_blocks_from(int bytes) {
     return mallopt(M_MMAP_THRESHOLD, bytes);
+}
+
+int roost_write_back(int descriptor, int64_t offset, int64_t count) {
+    return sync_file_range(
+        descriptor, offset, count,
+        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
 }

@@ -76,18 +76,6 @@ package enum MetadataField {
         return .location(
             40218, "query requires \(kind) metadata, but it is not available" + reason)
     }
-
-    /// An expression that gives the field of a document under way.
-    static func expression(_ field: String) -> Document {
-        Document { writer in
-            let call = writer.openDocument("$getField")
-            let name = writer.openDocument("field")
-            writer.append("$literal", field)
-            writer.close(name)
-            writer.append("input", "$$ROOT")
-            writer.close(call)
-        }
-    }
 }
 
 extension DocumentView {

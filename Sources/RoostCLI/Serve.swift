@@ -32,8 +32,9 @@ struct Serve: AsyncParsableCommand {
               separated by commas), ROOST_DURABILITY, ROOST_QUOTA, ROOST_CHANGE_LOG_HOURS,
               ROOST_CHANGE_LOG_SIZE, ROOST_MAX_CONNECTIONS, ROOST_TLS_CERT, ROOST_TLS_KEY,
               ROOST_TLS_CA, ROOST_REPLICA_SET, ROOST_ADVERTISE, ROOST_SERIALIZABLE=1,
-              ROOST_LOG_LEVEL, ROOST_TEST_COMMANDS=1, ROOST_AUTH, ROOST_JWT_ISSUER,
-              ROOST_JWT_AUDIENCE, ROOST_JWT_JWKS. A flag wins over its variable.
+              ROOST_LOG_LEVEL, ROOST_RULES, ROOST_EXPLAIN_DENIALS=1, ROOST_AUTH,
+              ROOST_JWT_ISSUER, ROOST_JWT_AUDIENCE, ROOST_JWT_JWKS,
+              ROOST_TEST_COMMANDS=1. A flag wins over its variable.
 
             EXIT STATUS
               0 after a graceful stop; 64 for a wrong option or variable; 1 where the
@@ -127,6 +128,14 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The issuer's keys, a JSON Web Key Set.", valueName: "file"))
     var jwtJwks: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Put these security rules in force: what app users may do.", valueName: "file"))
+    var rules: String?
+
+    @Flag(help: "Tell app users why the security rules deny a request; for development.")
+    var explainDenials = false
+
     @Flag(help: "Offer configureFailPoint, for drivers' own test suites.")
     var testCommands = false
 
@@ -188,6 +197,7 @@ struct Serve: AsyncParsableCommand {
             logger.error("only reads are possible", metadata: ["reason": "\(reason)"])
         }
         if settings.server.authentication == .required { try makeFirstAdministrator(engine) }
+        try deploy(settings, engine)
         let server = try await Server(options: settings.server, engine: engine, logger: logger)
         recentLog.connect(server.recentLog)
         let group = ServiceGroup(
@@ -202,6 +212,22 @@ struct Serve: AsyncParsableCommand {
             throw FailureMessage(description: "\(error)")
         }
         logger.info("stopped")
+    }
+}
+
+extension Serve {
+    /// Puts the rules in force that the settings name, if they aren't yet.
+    private func deploy(_ settings: ServeSettings, _ engine: RoostEngine) throws {
+        engine.rules.denials.tellsUsers = settings.explainsDenials
+        guard let path = settings.rulesFile else { return }
+        let texts = try RulesFiles.texts(path)
+        let current = engine.rules.current?.files.map { [$0.name, $0.text] }
+        if current == texts.map({ [$0.name, $0.text] }) { return }
+        do throws(DBError) {
+            _ = try engine.deployRules(texts, by: "serve --rules")
+        } catch {
+            throw FailureMessage(description: error.message)
+        }
     }
 }
 

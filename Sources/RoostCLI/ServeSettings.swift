@@ -35,8 +35,8 @@ struct Environment {
     static let names = [
         "DIR", "LISTEN", "DURABILITY", "QUOTA", "CHANGE_LOG_HOURS", "CHANGE_LOG_SIZE",
         "MAX_CONNECTIONS", "TLS_CERT", "TLS_KEY", "TLS_CA", "REPLICA_SET", "ADVERTISE",
-        "SERIALIZABLE", "LOG_LEVEL", "TEST_COMMANDS", "AUTH", "JWT_ISSUER", "JWT_AUDIENCE",
-        "JWT_JWKS",
+        "SERIALIZABLE", "LOG_LEVEL", "RULES", "EXPLAIN_DENIALS", "TEST_COMMANDS", "AUTH",
+        "JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS",
     ].map { "ROOST_\($0)" }
 }
 
@@ -54,6 +54,10 @@ struct ServeSettings {
     /// How long changes are kept.
     var changeLog = LogLimits()
     var logLevel = Logger.Level.info
+    /// The security rules to put in force; nil for those that the folder holds.
+    var rulesFile: String?
+    /// Whether errors tell app users why they are denied.
+    var explainsDenials = false
     var server = ServerOptions()
 
     /// The least that makes sense.
@@ -62,6 +66,8 @@ struct ServeSettings {
     init(_ flags: Serve, _ environment: Environment) throws(SettingError) {
         let given = Given(environment)
         folder = flags.folder ?? environment["ROOST_DIR"] ?? "./data"
+        rulesFile = flags.rules ?? environment["ROOST_RULES"]
+        explainsDenials = flags.explainDenials || environment["ROOST_EXPLAIN_DENIALS"] == "1"
         try readAddresses(flags, given)
         if let text = given(flags.durability, "durability") {
             guard ["full", "relaxed"].contains(text.value) else {

@@ -66,6 +66,11 @@ struct CommandCall: ~Copyable {
         command.fields.place(of: RawSpan(name)) == nil ? nil : ownedDocument(name)
     }
 
+    /// The field's truth, where the command has such a field at all.
+    func truthIfKnown(_ name: StaticString) -> Bool? {
+        command.fields.place(of: RawSpan(name)) == nil ? nil : truth(name)
+    }
+
     /// The field's value, copied.
     func ownedValue(_ name: StaticString) -> Value? {
         guard let view = value(name) else { return nil }

@@ -34,6 +34,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     let id: Int32
     /// What the client has said about itself.
     var client = ClientInfo()
+    /// Who asks.
+    var principal: Principal { access.principal }
 
     /// What the client may do.
     var access = ConnectionAccess()
@@ -285,6 +287,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             let call = CommandCall(
                 command: command, request: request, arguments: arguments, special: special,
                 connection: self)
+            if access.isAppUser { try AppUserCommands.check(call) }
             if command.options.contains(.adminOnly) { try call.checkIsAdmin() }
             outcome = try command.run(call, &out)
         } catch {

@@ -18,6 +18,13 @@ enum CursorContent: Sendable {
     /// A live query.
     case live(LiveCursor)
 
+    /// Whether a principal may ask for more: app users only of what they opened themselves.
+    func mayBeUsed(by principal: Principal) -> Bool {
+        guard case .app(let user) = principal else { return true }
+        guard case .query(let cursor) = self else { return false }
+        return cursor.user == user
+    }
+
     /// Memory held, in bytes; roughly.
     var memoryBytes: Int {
         switch self {
@@ -128,10 +135,12 @@ final class CursorTable: Sendable {
 
     /// Takes a cursor out to read from it; `putBack` or `remove` must follow.
     func take(
-        _ id: Int64, _ namespace: Namespace, session: SessionID?
+        _ id: Int64, _ namespace: Namespace, session: SessionID?, for principal: Principal
     ) throws(DBError) -> OpenCursor {
         let taken: Result<OpenCursor, DBError> = state.withLock { state in
-            guard let slot = state.slots[id], !slot.isKilled else {
+            guard let slot = state.slots[id], !slot.isKilled,
+                slot.cursor.content.mayBeUsed(by: principal)
+            else {
                 return .failure(DBError(.cursorNotFound, "cursor id \(id) not found"))
             }
             guard slot.cursor.namespace == namespace else {
@@ -195,9 +204,11 @@ final class CursorTable: Sendable {
     }
 
     /// Ends a cursor; false where there is none of that number and namespace.
-    func kill(_ id: Int64, _ namespace: Namespace) -> Bool {
+    func kill(_ id: Int64, _ namespace: Namespace, for principal: Principal) -> Bool {
         state.withLock { state in
-            guard state.slots[id]?.cursor.namespace == namespace else { return false }
+            guard let cursor = state.slots[id]?.cursor, cursor.namespace == namespace,
+                cursor.content.mayBeUsed(by: principal)
+            else { return false }
             return Self.kill(id, &state)
         }
     }

@@ -91,6 +91,7 @@ enum ViewRead {
     ) throws(DBError) -> AggregateRequest {
         let pipeline = try pipeline(stages, view, try QueryCompiler(call), call)
         var request = AggregateRequest(view.namespace, pipeline: pipeline)
+        request.access = try call.access()
         request.hint = call.ownedValue("hint")
         request.deadline = call.special.deadline
         request.view = call.special.view

@@ -73,6 +73,11 @@ extension StorageError: CustomStringConvertible {
         }
     }
 
+    /// The reason for which writes are stopped, or what the error says.
+    var reason: String {
+        if case .writesStopped(let reason) = self { reason } else { description }
+    }
+
     private func hexadecimal(_ bytes: [UInt8]) -> String {
         bytes.reduce(into: "") { text, byte in
             text += byte < 16 ? "0" : ""

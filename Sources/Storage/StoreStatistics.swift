@@ -22,8 +22,10 @@ package struct StoreStatistics: Sendable {
 
     /// Operations in each commit.
     package internal(set) var groupSizes = Histogram()
-    /// Time in the commit call, the disk's sync included, in microseconds.
+    /// Time of a commit, the log's sync included, in microseconds.
     package internal(set) var commitMicros = Histogram()
+    /// The redo log and its checkpoints.
+    package internal(set) var redo = RedoStatistics()
     /// Operations that threw.
     package internal(set) var operationsFailed: UInt64 = 0
     /// Groups undone, whose operations then ran one by one; above 0, look for an operation that

@@ -87,7 +87,7 @@ def one(binary, sound, expected, chance, base, counts):
     what = damage(data, chance)
     folder = os.path.join(base, "damaged")
     shutil.rmtree(folder, ignore_errors=True)
-    os.mkdir(folder)
+    shutil.copytree(os.path.join(base, "sound"), folder)
     with open(os.path.join(folder, "data.mdb"), "wb") as file:
         file.write(data)
     found = subprocess.run([binary, "verify", folder], capture_output=True, text=True, timeout=120)
@@ -125,10 +125,8 @@ def one(binary, sound, expected, chance, base, counts):
 def cut_while_serving(binary, base, sound):
     """The file loses its end under a running server: a clear end, then a clear refusal."""
     folder = os.path.join(base, "cut")
-    os.mkdir(folder)
+    shutil.copytree(os.path.join(base, "sound"), folder)
     path = os.path.join(folder, "data.mdb")
-    with open(path, "wb") as file:
-        file.write(sound)
     server = Server(binary, folder=folder)
     try:
         server.start()

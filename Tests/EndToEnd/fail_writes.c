@@ -1,12 +1,13 @@
 // Makes system calls on the data file fail when told to: loaded by LD_PRELOAD.
 //
 // ROOST_FAULTS names a file of five int32, shared with the test:
-//     kinds   bits: 1 writes of data, 2 writes of the header, 4 syncs
+//     kinds   bits: 1 writes of data, 2 writes of the header, 4 syncs; 8 writes and 16 syncs of the
+//             redo log; 32 writes and 64 syncs of the file checkpoint
 //     skip    so many calls go through before the first that fails
 //     times   so many fail; 0 is off
 //     error   errno of those; 0: only half of the bytes are written
 //     hits    how many failed so far
-// Only calls on descriptors of files called data.mdb count.
+// Only calls on descriptors of files called data.mdb, *.log and checkpoint count.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -21,7 +22,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { DATA = 1, HEADER = 2, SYNC = 4 };
+enum { DATA = 1, HEADER = 2, SYNC = 4, LOG = 8, CHECKPOINT = 32, SYNC_OF = 2 };
 
 struct control {
     _Atomic int32_t kinds, skip, times, error, hits;
@@ -38,11 +39,14 @@ __attribute__((constructor)) static void attach(void) {
     close(fd);
 }
 
-static int is_data(int fd) {
+// What a file's calls are counted as: DATA, LOG, CHECKPOINT, or 0.
+static int kind_of_file(int fd) {
     char link[64], path[4096];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t count = readlink(link, path, sizeof path);
-    return count >= 8 && !memcmp(path + count - 8, "data.mdb", 8);
+    if (count >= 8 && !memcmp(path + count - 8, "data.mdb", 8)) return DATA;
+    if (count >= 10 && !memcmp(path + count - 10, "checkpoint", 10)) return CHECKPOINT;
+    return count >= 4 && !memcmp(path + count - 4, ".log", 4) ? LOG : 0;
 }
 
 // The header is written through a descriptor of its own, or at the file's beginning.
@@ -52,9 +56,10 @@ static int kind_of_write(int fd, off_t offset) {
 
 // Whether this call is to fail: -1 for no, else the errno.
 static int failure(int fd, int kind) {
-    if (!control || atomic_load(&control->times) <= 0 || !(atomic_load(&control->kinds) & kind)
-        || !is_data(fd))
-        return -1;
+    if (!control || atomic_load(&control->times) <= 0) return -1;
+    int file = kind_of_file(fd);
+    if (file != DATA) kind = kind == SYNC ? file * SYNC_OF : file;
+    if (!(atomic_load(&control->kinds) & kind)) return -1;
     if (atomic_fetch_sub(&control->skip, 1) > 0) return -1;
     if (atomic_fetch_sub(&control->times, 1) <= 0) return -1;
     atomic_fetch_add(&control->hits, 1);

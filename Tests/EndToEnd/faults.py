@@ -22,13 +22,16 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from server import Server
 
-DATA, HEADER, SYNC = 1, 2, 4
+DATA, HEADER, SYNC, LOG, LOG_SYNC, CHECKPOINT, CHECKPOINT_SYNC = 1, 2, 4, 8, 16, 32, 64
 # Kind, errno (0: half written), calls before the first that fails, and whether writes stop for good.
 CASES = [
     (DATA, errno.EIO, 0, True), (DATA, errno.EIO, 7, True), (DATA, errno.ENOSPC, 0, False),
     (DATA, errno.ENOSPC, 5, False), (DATA, 0, 3, True),
-    (SYNC, errno.EIO, 0, True), (SYNC, errno.EIO, 5, True), (SYNC, errno.ENOSPC, 2, False),
+    (SYNC, errno.EIO, 0, True), (SYNC, errno.EIO, 3, True), (SYNC, errno.ENOSPC, 2, True),
     (HEADER, errno.EIO, 0, True), (HEADER, errno.ENOSPC, 3, True), (HEADER, 0, 1, True),
+    (LOG, errno.EIO, 4, True), (LOG, errno.ENOSPC, 4, False), (LOG, 0, 4, False),
+    (LOG_SYNC, errno.EIO, 0, True), (LOG_SYNC, errno.EIO, 7, True),
+    (CHECKPOINT, errno.EIO, 1, True), (CHECKPOINT_SYNC, errno.EIO, 0, True),
 ]
 
 

@@ -69,8 +69,10 @@ import Testing
                 Substring(target.name)) ?? true
         else { return }
         let end = ContinuousClock.now + .seconds(wanted)
-        let seed = UInt64.random(in: 0 ... .max)
+        let seed =
+            environment["ROOST_FUZZ_SEED"].flatMap(UInt64.init) ?? .random(in: 0 ... .max)
         print("\(target): seed \(seed)")
-        try target.runMutations(seed: seed, count: .max) { ContinuousClock.now < end }
+        let inputs = try target.runMutations(seed: seed, count: .max) { ContinuousClock.now < end }
+        print("\(target): \(inputs) inputs")
     }
 }

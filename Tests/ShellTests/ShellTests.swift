@@ -127,7 +127,8 @@ import Testing
     @Test func helpFitsEightyColumns() {
         let commands: [any ParsableCommand.Type] = [
             Roost.self, Serve.self, Shell.self, Verify.self, RulesCommand.self, RulesCheck.self,
-            RulesTest.self,
+            RulesTest.self, RulesDeploy.self, RulesWhy.self, ImportCommand.self,
+            ExportCommand.self,
         ]
         for command in commands {
             for line in command.configuration.discussion.split(separator: "\n") {

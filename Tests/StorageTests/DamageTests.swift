@@ -45,7 +45,7 @@ import Testing
         for page in pages {
             for offset in 16..<4096 { bytes[page * 4096 + offset] = 0xFF }
         }
-        let folder = try sound.place(bytes)
+        let folder = sound.place(bytes)
         let store = try LMDBStore.open(path: folder.path)
         defer { store.close() }
         #expect(store.pageReport.faults.first?.table == first.key)
@@ -100,6 +100,7 @@ import Testing
 private final class SoundFile {
     let bytes: [UInt8]
     let tables: [TableID: [Pair]]
+    private let image: FolderImage
 
     init(seed: UInt64) throws {
         let folder = TemporaryFolder()
@@ -134,21 +135,20 @@ private final class SoundFile {
         }
         store.close()
         self.tables = tables
-        bytes = try Self.read("\(folder.path)/data.mdb")
+        image = FolderImage(folder.path)
+        bytes = try #require(image.files[FolderImage.data])
     }
 
     /// A folder whose data file has these bytes.
-    func place(_ bytes: [UInt8]) throws -> TemporaryFolder {
-        let folder = TemporaryFolder()
-        let file = try #require(fopen("\(folder.path)/data.mdb", "w"))
-        defer { fclose(file) }
-        #expect(fwrite(bytes, 1, bytes.count, file) == bytes.count)
-        return folder
+    func place(_ bytes: [UInt8]) -> TemporaryFolder {
+        var image = image
+        image.files[FolderImage.data] = bytes
+        return image.place()
     }
 
     /// Opens a folder with these bytes: refused, or every table reads as it was or is refused.
     func check(_ bytes: [UInt8], _ what: String) throws {
-        let folder = try place(bytes)
+        let folder = place(bytes)
         let store: LMDBStore
         do {
             store = try LMDBStore.open(path: folder.path)
@@ -183,18 +183,6 @@ private final class SoundFile {
             // Nodes lie at the page's end; what was deleted still stands before them.
             let nodes = start + Int(bytes[start + 14]) + Int(bytes[start + 15]) << 8
             return nodes < start + 4096 && bytes[nodes..<start + 4096].contains(run: node)
-        }
-    }
-
-    private static func read(_ path: String) throws -> [UInt8] {
-        let file = try #require(fopen(path, "r"))
-        defer { fclose(file) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = fread(&chunk, 1, chunk.count, file)
-            if count == 0 { return bytes }
-            bytes.append(contentsOf: chunk[..<count])
         }
     }
 }

@@ -51,11 +51,13 @@ import Testing
             let environment = try Environment(path: folder.path, options: LMDBStore.Options())
             let handle = try Registry.begin(environment.handle, flags: 0)
             let place = TableMap.Entry(id: 0, handle: environment.registryHandle, isShared: false)
+            let redo = RedoBuffer()
             let (key, newer) = (Registry.formatKey, Registry.value(UInt32(9)))
             let code = storeValue(
-                handle, place, key.span.bytes, newer.span.bytes, flags: 0, scratch: nil)
+                handle, place, key.span.bytes, newer.span.bytes, flags: 0, scratch: nil,
+                redo: redo)
             #expect(code == 0)
-            #expect(Registry.commit(handle) == 0)
+            try environment.commit(handle, redo)
         }
         #expect(throws: StorageError.newerFormat(found: 9, supported: Registry.formatVersion)) {
             try open()

@@ -12,8 +12,13 @@ final class TemporaryFolder: Sendable {
     }
 
     deinit {
+        let log = LogFolder(of: path)
+        log.clear()
+        rmdir(log.path)
         for folder in ["\(path)/new", path] {
-            for name in ["data.mdb", "lock.mdb", "roost.lock"] { unlink("\(folder)/\(name)") }
+            for name in ["data.mdb", "lock.mdb", "roost.lock", CheckpointFile.name] {
+                unlink("\(folder)/\(name)")
+            }
             rmdir(folder)
         }
     }

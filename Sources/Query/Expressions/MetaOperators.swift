@@ -25,8 +25,7 @@ enum MetaOperators {
             throw .location(17308, "Unsupported argument to $meta: \(name)")
         }
         if let field = MetadataField.name(ofMeta: name, program.scope.metadata) {
-            let call = OwnedValue(.document(MetadataField.expression(field)))
-            return try program.parse(call.view)
+            return program.addRootField(FieldPath(field))
         }
         switch name {
         case "textScore", "geoNearDistance", "geoNearPoint", "score", "scoreDetails", "deletedAt",
@@ -34,5 +33,19 @@ enum MetaOperators {
             throw MetadataField.unavailable(name)
         default: return program.add(.missing)
         }
+    }
+
+    /// `$$ROOT` where documents carry metadata: without it.
+    static let bareDocument = StrictOperator(nullRule: .passed) { arguments, context in
+        let document = arguments(0, context)
+        let start = context.stack.count
+        let namesStart = context.names.count
+        var elements = document.nested.makeIterator()
+        while let element = elements.next() {
+            if MetadataField.isOne(element.name) { continue }
+            context.stack.append(ValueRef(element.value))
+            context.names.append(ValueRef(.string, element.name))
+        }
+        return context.makeDocument(fromStack: start, names: namesStart)
     }
 }

@@ -166,7 +166,9 @@ struct ProgramBuilder {
         case "ROOT", "CURRENT":
             guard let rest else {
                 readsWholeDocument = true
-                return add(.root)
+                let root = add(.root)
+                if scope.metadata.isEmpty { return root }
+                return try strict(MetaOperators.bareDocument, [root])
             }
             return addRootField(rest)
         case "REMOVE": return add(.missing)
@@ -284,7 +286,8 @@ struct ProgramBuilder {
         return Int32(paths.count - 1)
     }
 
-    private mutating func addRootField(_ path: FieldPath) -> Int {
+    /// Adds the value at a path of the document.
+    mutating func addRootField(_ path: FieldPath) -> Int {
         if !rootPaths.contains(path) { rootPaths.append(path) }
         return add(.field(path: addPath(path)))
     }

@@ -106,7 +106,7 @@ package indirect enum FilterNode: Sendable, Hashable {
     }
 
     /// The disjunction. Equal branches count once, which lets an upsert take their value.
-    static func any(_ nodes: [FilterNode]) -> FilterNode {
+    package static func any(_ nodes: [FilterNode]) -> FilterNode {
         var flat: [FilterNode] = []
         var seen: Set<FilterNode> = []
         for node in nodes where node != .alwaysFalse && seen.insert(node).inserted {
@@ -118,7 +118,7 @@ package indirect enum FilterNode: Sendable, Hashable {
     }
 
     /// Membership in a list of values and patterns. O(n log n).
-    static func membership(
+    package static func membership(
         _ path: FieldPath, _ values: [OwnedValue], _ patterns: [RegexPredicate]
     ) -> FilterNode {
         var distinct: [OwnedValue] = []

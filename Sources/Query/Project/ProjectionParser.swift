@@ -241,9 +241,8 @@ struct ProjectionParser {
         guard let kind = value.string else {
             throw .location(17307, "$meta only supports string arguments")
         }
-        if let field = MetadataField.name(ofMeta: kind, scope.metadata) {
-            let call = MetadataField.expression(field)
-            let value = OwnedValue(.document(call))
+        if MetadataField.name(ofMeta: kind, scope.metadata) != nil {
+            let value = OwnedValue(.document(["$meta": .string(kind)]))
             trie.expressions.append(try Expression.parse(value.view, scope))
             return try insert(path, .compute(trie.expressions.count - 1))
         }

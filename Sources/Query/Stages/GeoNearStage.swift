@@ -90,6 +90,8 @@ struct GeoNearStage {
         let shown = shownFields
         if !shown.isEmpty {
             let value = OwnedValue(.document(shown))
+            var scope = scope
+            scope.metadata.insert(.distance)
             stages.append(.project(try FieldAddition.parse("$geoNear", value.view, scope)))
         }
         return stages
@@ -99,7 +101,7 @@ struct GeoNearStage {
     private var shownFields: Document {
         Document { writer in
             if let distanceField {
-                let distance = MetadataField.expression(MetadataField.distance)
+                let distance: Document = ["$meta": "geoNearDistance"]
                 if multiplier == 1 {
                     writer.append(distanceField, distance)
                 } else {
@@ -109,7 +111,7 @@ struct GeoNearStage {
                 }
             }
             if let placeField {
-                writer.append(placeField, MetadataField.expression(MetadataField.place))
+                writer.append(placeField, ["$meta": "geoNearPoint"] as Document)
             }
         }
     }

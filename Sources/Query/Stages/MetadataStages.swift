@@ -41,6 +41,68 @@ struct SortKeyAddition: StagePlan {
     }
 }
 
+/// Keeps what documents carry beside their fields, over a stage that makes others of them.
+struct MetadataCarriage: StagePlan {
+    private let stage: PipelineStage
+
+    /// The stage, so that it keeps metadata.
+    static func around(_ stage: PipelineStage) -> PipelineStage {
+        switch stage {
+        case .project, .replaceRoot: .other(StagePlanBox(plan: MetadataCarriage(stage: stage)))
+        default: stage
+        }
+    }
+
+    var isPerDocument: Bool { true }
+
+    func execution(_ next: StageExecution, _ resources: ExecutionResources) -> StageExecution {
+        let after = After(next)
+        return Before(after, stage.execution(after, resources))
+    }
+
+    /// Puts the metadata of the document under way behind what the stage makes of it.
+    private final class After: StageExecution {
+        /// The bytes of the fields.
+        var metadata = DocumentWriter()
+        private var writer = DocumentWriter()
+
+        override func push(_ document: DocumentView, arrayPosition: Int?) throws(DBError) -> Bool {
+            writer.removeAll()
+            let start = writer.openDocument()
+            var elements = document.makeIterator()
+            while let element = elements.next() {
+                if !MetadataField.isOne(element.name) { writer.append(element) }
+            }
+            let carried = metadata.bytes
+            writer.appendFields(of: DocumentView(carried.span.bytes))
+            writer.close(start)
+            let bytes = writer.bytes
+            return try passOn(DocumentView(bytes.span.bytes), arrayPosition: arrayPosition)
+        }
+    }
+
+    /// Takes note of a document's metadata.
+    private final class Before: StageExecution {
+        private let after: After
+
+        init(_ after: After, _ stage: StageExecution) {
+            self.after = after
+            super.init(stage)
+        }
+
+        override func push(_ document: DocumentView, arrayPosition: Int?) throws(DBError) -> Bool {
+            after.metadata.removeAll()
+            let start = after.metadata.openDocument()
+            var elements = document.makeIterator()
+            while let element = elements.next() {
+                if MetadataField.isOne(element.name) { after.metadata.append(element) }
+            }
+            after.metadata.close(start)
+            return try passOn(document, arrayPosition: arrayPosition)
+        }
+    }
+}
+
 /// Takes off what documents carry beside their fields, at the end of a pipeline.
 struct MetadataRemoval: StagePlan {
     func execution(_ next: StageExecution, _ resources: ExecutionResources) -> StageExecution {

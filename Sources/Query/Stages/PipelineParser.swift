@@ -14,6 +14,8 @@ struct PipelineParser {
 
     /// Whether a stage asks for the score of $rankFusion, or how it came about.
     private(set) var mentionsScores = false
+    /// The position of the last stage that asks for metadata; -1 where none does.
+    private var lastMention = -1
     /// Whether a stage asks for the values that documents were sorted by.
     private(set) var mentionsSortKey = false
 
@@ -34,6 +36,7 @@ struct PipelineParser {
         let count = list.count
         guard count <= Self.stagesMax else { throw Self.tooLong }
         try checkFrame(list, count)
+        lastMention = Self.lastMention(in: list)
         mentionsScores = list.mentionsMeta("score")
         mentionsSortKey = list.mentionsMeta("sortKey")
         var elements = list.makeIterator()
@@ -45,7 +48,8 @@ struct PipelineParser {
         }
         try flushFilters()
         let carriesScores = mentionsScores && scope.metadata.contains(.score)
-        if carriesScores || mentionsSortKey && scope.metadata.contains(.sortKey) {
+        let isPart = place.kind == .facet && !scope.metadata.isEmpty
+        if isPart || carriesScores || mentionsSortKey && scope.metadata.contains(.sortKey) {
             stages.append(.other(StagePlanBox(plan: MetadataRemoval())))
         }
         return Pipeline(
@@ -105,7 +109,22 @@ struct PipelineParser {
             return
         }
         try flushFilters()
-        stages += try row.parse(call.value, &self)
+        for stage in try row.parse(call.value, &self) {
+            let isAskedLater = position < lastMention && !scope.metadata.isEmpty
+            stages.append(isAskedLater ? MetadataCarriage.around(stage) : stage)
+        }
+    }
+
+    /// The position of the last stage that asks for metadata; -1 where none does.
+    private static func lastMention(in list: DocumentView) -> Int {
+        var last = -1
+        var elements = list.makeIterator()
+        var position = 0
+        while let element = elements.next() {
+            if element.value.document?.mentionsMeta("") == true { last = position }
+            position += 1
+        }
+        return last
     }
 
     /// Compiles adjacent $match stages as one conjunction.

@@ -95,6 +95,7 @@ enum TextFunctions {
         if TextAccumulators.names.contains(name) {
             return "\(name)() is only known in the braces of 'group', as a whole value"
         }
+        if name == "not" { return "there is no function 'not'; write '!'" }
         let near = names.filter { TextDistance.isNear(name, $0) }
         if near.isEmpty { return "there is no function '\(name)'; Grammar.md lists them" }
         return "there is no function '\(name)'; did you mean \(near.joined(separator: " or "))?"

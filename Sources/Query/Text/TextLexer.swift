@@ -110,7 +110,12 @@ struct TextLexer {
             }
             kind = .parameter(name)
         case 48...57: kind = try number()
-        case let byte where Self.isWord(byte): kind = .word(word())
+        case let byte where Self.isWord(byte):
+            let word = word()
+            if let quote = word.unicodeScalars.first, Self.curlyQuotes.contains(quote) {
+                throw TextError(at: start, "a text stands between straight quotes: \" or '")
+            }
+            kind = .word(word)
         default: kind = .symbol(try symbol())
         }
         return TextToken(kind: kind, offset: start, end: offset)
@@ -126,6 +131,9 @@ struct TextLexer {
             }
         }
     }
+
+    /// What word processors make of quotes.
+    private static let curlyQuotes: Set<Unicode.Scalar> = ["“", "”", "„", "‘", "’", "‚"]
 
     /// Letters, digits, `_`, and everything beyond ASCII.
     private static func isWord(_ byte: UInt8) -> Bool {
@@ -248,6 +256,9 @@ struct TextLexer {
     ]
 
     private mutating func symbol() throws(TextError) -> String {
+        if peek() == UInt8(ascii: "<"), peek(1) == UInt8(ascii: ">") {
+            throw TextError(at: offset, expected: ["'!='"], found: "'<>'")
+        }
         for symbol in Self.symbols where bytes[offset...].starts(with: symbol.utf8) {
             offset += symbol.utf8.count
             return symbol

@@ -62,7 +62,9 @@ struct TextParser {
 
     /// The error that the current token is none of those.
     func unexpected(_ expected: [String]) -> TextError {
-        TextError(at: current.offset, expected: expected, found: current.description)
+        let hint = TextHint.of(current).map { " (\($0))" } ?? ""
+        return TextError(
+            at: current.offset, expected: expected, found: current.description + hint)
     }
 
     // MARK: Names
@@ -167,10 +169,7 @@ struct TextParser {
     /// The condition of a write, which must be there: nobody changes everything by accident.
     private mutating func requiredCondition(_ word: String) throws(TextError) -> TextExpression {
         guard takeWord("where") else {
-            throw TextError(
-                at: current.offset,
-                expected: ["'where' (write `where true` to \(word) all documents)"],
-                found: current.description)
+            throw unexpected(["'where' (write `where true` to \(word) all documents)"])
         }
         let condition = try expression()
         continuations = ["an operator"]

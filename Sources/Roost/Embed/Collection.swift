@@ -8,10 +8,20 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
     private let database: Database
     /// Its name.
     public let namespace: Namespace
+    /// Who reads and writes.
+    private let principal: Principal
 
-    init(_ database: Database, _ namespace: Namespace) {
+    init(_ database: Database, _ namespace: Namespace, _ principal: Principal = .trusted) {
         self.database = database
         self.namespace = namespace
+        self.principal = principal
+    }
+
+    /// Refuses app users what no rule can allow them.
+    private func checkBypassesRules() throws(DBError) {
+        if let access = try database.engine.access(of: principal) {
+            throw access.denial("app users may only read and write documents")
+        }
     }
 
     // MARK: Writes
@@ -83,6 +93,7 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
     /// such as `"30d"`. Makes the collection where it doesn't exist.
     /// - Throws: `DBError`: a bad duration, a capped collection.
     public func keepDeleted(for retention: String? = nil) throws(DBError) {
+        try checkBypassesRules()
         let given = Document { writer in
             if let retention { writer.append("retention", retention) }
         }
@@ -105,6 +116,7 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
     }
 
     private func modify(_ softDelete: SoftDeleteModification) throws(DBError) {
+        try checkBypassesRules()
         var modification = CollectionModification()
         modification.softDelete = softDelete
         let change = modification
@@ -131,6 +143,7 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
     }
 
     private func run(_ action: TrashStatement.Action, _ filter: Document) throws(DBError) -> Int {
+        try checkBypassesRules()
         var request = WriteRequest(namespace, time: database.engine.writeTime)
         let compiled = try Filter.parse(filter.view, filterOptions)
         let target = WriteTarget(
@@ -149,6 +162,7 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
     public func createIndex(
         _ key: Document, name: String? = nil, unique: Bool = false
     ) throws(DBError) {
+        try checkBypassesRules()
         let parts = key.keys.map {
             "\($0)_\(key[$0].map { ShellNotation.string(OwnedValue($0).view) } ?? "")"
         }
@@ -165,6 +179,7 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
 
     /// Removes the collection with its documents and indexes.
     public func drop() throws(DBError) {
+        try checkBypassesRules()
         _ = try database.wait { completion in
             database.engine.dropCollection(namespace, completion: completion)
         }
@@ -199,6 +214,7 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
         var counted = CountRequest(
             namespace, filter: try Filter.parse(filter.view, filterOptions))
         counted.scope = scope
+        counted.access = try database.engine.access(of: principal)
         let request = counted
         return try database.withReader { reader throws(DBError) in
             try database.engine.count(request, reader)
@@ -219,6 +235,7 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
         request.skip = skip
         request.limit = limit
         request.scope = scope
+        request.access = try database.engine.access(of: principal)
         return try database.withReader { reader throws(DBError) in
             let cursor = try database.engine.openCursor(request)
             var sink = DocumentList()
@@ -228,7 +245,10 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
     }
 
     private func run(_ request: WriteRequest) throws(DBError) -> StatementResult {
-        let outcome = try database.wait { database.engine.write(request, completion: $0) }
+        var allowed = request
+        allowed.access = try database.engine.access(of: principal)
+        let asked = allowed
+        let outcome = try database.wait { database.engine.write(asked, completion: $0) }
         if let error = outcome.results.last?.error { throw error }
         return outcome.results.last ?? StatementResult()
     }

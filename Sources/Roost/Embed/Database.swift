@@ -42,6 +42,23 @@ public final class Database: Sendable {
         Collection(self, Namespace(database, name))
     }
 
+    /// The database as someone else: what an app user reads and writes is what the security rules
+    /// allow.
+    public func `as`(_ principal: Principal) -> DatabaseSession {
+        DatabaseSession(self, principal)
+    }
+
+    /// Puts security rules in force, until others are deployed.
+    /// - Returns: their number, by which they can be put in force again.
+    /// - Throws: `DBError` for a text that doesn't compile; the rules in force stay then.
+    @discardableResult
+    public func deployRules(_ text: String, file: String = "app.rules") throws(DBError) -> Int64 {
+        try engine.deployRules([RulesText(name: file, text: text)], by: "embedder")
+    }
+
+    /// Why a request was denied, by the id in its error; nil where it isn't known any more.
+    public func reason(ofDenial id: String) -> String? { engine.rules.denials.account(of: id) }
+
     /// The names of databases that have a collection, sorted.
     public var databaseNames: [String] { engine.catalog.databases }
 

@@ -63,6 +63,24 @@ extension RoostEngine {
         }
     }
 
+    /// The redo log and its checkpoints, for `serverStatus`.
+    package var redoStatistics: Document {
+        let statistics = store.statistics()
+        let redo = statistics.redo
+        return Document { writer in
+            writer.append("logBytes", Int64(clamping: redo.logBytes))
+            writer.append("segmentBytes", Int64(clamping: redo.segmentBytes))
+            writer.append("groupSizes", Self.document(statistics.groupSizes))
+            writer.append("syncMicros", Self.document(redo.syncMicros))
+            writer.append("checkpointMicros", Self.document(redo.checkpointMicros))
+            writer.append("checkpointAgeMillis", Int64(clamping: redo.checkpointAgeMillis))
+            writer.append("checkpointLogBytes", Int64(clamping: redo.checkpointLogBytes))
+            writer.append("replayedCommits", Int64(clamping: redo.replayedCommits))
+            writer.append("replayedBytes", Int64(clamping: redo.replayedBytes))
+            writer.append("replayMillis", Int64(clamping: redo.replayMillis))
+        }
+    }
+
     /// Element i of `powersOfTwo` counts values from 2^i up to twice that.
     private static func document(_ histogram: StoreStatistics.Histogram) -> Document {
         let used = histogram.buckets.lastIndex { $0 > 0 }.map { $0 + 1 } ?? 0

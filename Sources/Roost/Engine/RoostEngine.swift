@@ -48,6 +48,8 @@ package final class RoostEngine: Sendable {
     package let retention: LogRetention
     /// Who waits for capped collections to grow, and for changes.
     package let tails: TailWatch
+    /// The security rules in force.
+    package let rules = RulesStore()
     /// Results that are kept up to date.
     package let live: LiveQueries
     /// What open transactions mean to change.
@@ -104,6 +106,7 @@ package final class RoostEngine: Sendable {
         } catch {
             throw DBError(engineFailure: error)
         }
+        try loadRules()
         mkdir(temporaryFolder, 0o700)
         guard options.tidiesUp else { return }
         removeUnfinishedIndexes()

@@ -22,9 +22,14 @@ final class EngineForeignReader: ForeignReader {
     private let engine: RoostEngine
     private let interrupt: Interrupt
     private let allowsDiskUse: Bool
+    /// What an app user may see; nil for those who bypass the rules.
+    private let access: RequestAccess?
 
-    init(_ engine: RoostEngine, _ interrupt: Interrupt, allowsDiskUse: Bool) {
+    init(
+        _ engine: RoostEngine, _ interrupt: Interrupt, allowsDiskUse: Bool, _ access: RequestAccess?
+    ) {
         self.engine = engine
+        self.access = access
         self.interrupt = interrupt
         self.allowsDiskUse = allowsDiskUse
     }
@@ -35,6 +40,7 @@ final class EngineForeignReader: ForeignReader {
         let namespace = Namespace(collection.database, collection.collection)
         var request = AggregateRequest(namespace, pipeline: pipeline)
         request.allowsDiskUse = allowsDiskUse
+        request.access = access
         let source = ReadSource.aggregate(request, leading: pipeline.leading)
         return Cursor(QueryCursor(engine, source, partOf: interrupt), self)
     }

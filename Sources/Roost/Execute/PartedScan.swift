@@ -187,7 +187,7 @@ extension QueryCursor {
             var foreign: EngineForeignReader?
             if case .pipeline(let execution) = output {
                 foreign = EngineForeignReader(
-                    engine, interrupt, allowsDiskUse: source.allowsDiskUse)
+                    engine, interrupt, allowsDiskUse: source.allowsDiskUse, source.access)
                 twin = execution.twin(memoryBytesMax: bytesMax, foreign: foreign)
                 guard twin != nil else { return false }
             }
@@ -200,7 +200,7 @@ extension QueryCursor {
     /// What parts would do; nil for a scan that must be done in one piece.
     private var partTask: PartTask? {
         guard !isNested, heldCatalog == nil, let plan, let collection, !plan.deduplicates,
-            metadata == nil, !needsArrayPosition
+            metadata == nil, !needsArrayPosition, sight?.isSelfContained ?? true
         else { return nil }
         switch output {
         case .counting:

@@ -25,6 +25,8 @@ struct SliceScope {
     let filter: Filter
     /// Nil where matches don't go to a pipeline.
     let pipeline: PipelineExecution?
+    /// What looks at each document before the filter does; nil where the filter says it all.
+    let sight: Sight?
 }
 
 extension QueryCursor {
@@ -32,7 +34,8 @@ extension QueryCursor {
     func scope(of plan: QueryPlan) -> SliceScope {
         let pipeline: PipelineExecution? =
             if case .pipeline(let execution) = output { execution } else { nil }
-        return SliceScope(plan: plan, filter: filter, pipeline: pipeline)
+        let sight = self.sight.flatMap { $0.looksAtEach ? $0 : nil }
+        return SliceScope(plan: plan, filter: filter, pipeline: pipeline, sight: sight)
     }
 
     /// Scans until the batch is full, the budget spent or the input at its end.
@@ -40,6 +43,7 @@ extension QueryCursor {
         _ transaction: borrowing ReadTransaction, _ meter: inout BudgetMeter, _ sink: inout Sink
     ) throws -> ReadStatus {
         counters.slices += 1
+        try sight?.begin(foreign.reader, heldCatalog ?? engine.catalog, transaction)
         if source.isTailable { return try sliceTail(transaction, &meter, &sink) }
         let status: ReadStatus?
         switch plan?.access {
@@ -58,6 +62,7 @@ extension QueryCursor {
     /// The input is at its end: blocking stages give their results.
     private func endInput<Sink: DocumentSink>(_ sink: inout Sink) throws -> ReadStatus {
         isInputEnded = true
+        try sight?.end()
         if let shapeText, let collection {
             engine.plans.check(
                 collection, shapeText,
@@ -266,10 +271,22 @@ extension QueryCursor {
     ) throws -> Acceptance {
         if scope.filter.stepsMax(byteCount: bytes.byteCount) > stepsMax { return .deferred }
         counters.documentsExamined += 1
+        if let sight = scope.sight { return try examineSlowPath(bytes, scope, sight, &sink) }
         let document = DocumentView(bytes)
         if !scope.plan.impliesMatch || needsArrayPosition {
             guard try scope.filter.matches(document, &scratch) else { return .taken }
         }
+        return try accept(document, scope, &sink)
+    }
+
+    /// One document of which the user may see a part: what is hidden is gone before the filter.
+    @inline(never)
+    private func examineSlowPath<Sink: DocumentSink>(
+        _ bytes: RawSpan, _ scope: SliceScope, _ sight: Sight, _ sink: inout Sink
+    ) throws -> Acceptance {
+        guard let seen = try sight.see(DocumentView(bytes)) else { return .taken }
+        let document = DocumentView(seen.span.bytes)
+        guard try scope.filter.matches(document, &scratch) else { return .taken }
         return try accept(document, scope, &sink)
     }
 
@@ -284,7 +301,9 @@ extension QueryCursor {
     private func countWhole(
         _ collection: CollectionEntry, _ transaction: borrowing ReadTransaction
     ) throws(DBError) -> Bool {
-        guard isCounting, filter.isEmpty, source.scope == .live else { return false }
+        guard isCounting, filter.isEmpty, source.scope == .live, sight?.isOpen ?? true else {
+            return false
+        }
         let total = max(0, Int(try transaction.count(collection.table)) - toSkip)
         counters.matched = min(total, wanted)
         return true

@@ -57,6 +57,8 @@ package final class QueryCursor: @unchecked Sendable {
     var collection: CollectionEntry?
     var plan: QueryPlan?
     var rejectedPlans: [QueryPlan] = []
+    /// What an app user sees of the collection; nil for those who bypass the rules.
+    var sight: Sight?
     /// How many entries were counted of each plan, winner first.
     var estimates: [Int] = []
     var walk = RangeWalk(.all, isBackward: false)
@@ -102,7 +104,7 @@ package final class QueryCursor: @unchecked Sendable {
         let interrupt = interrupt ?? Interrupt(deadline: source.deadline)
         self.interrupt = interrupt
         foreign = EngineForeignReader(
-            engine, interrupt, allowsDiskUse: source.allowsDiskUse)
+            engine, interrupt, allowsDiskUse: source.allowsDiskUse, source.access)
         self.engine = engine
         self.source = source
         namespace = source.namespace
@@ -165,6 +167,9 @@ package final class QueryCursor: @unchecked Sendable {
         }
         return status
     }
+
+    /// The app user that the read is for; nil for those who bypass the rules.
+    package var user: AppUser? { source.access?.user }
 
     /// Whether everything was read.
     package var isAtEnd: Bool { isInputEnded || hasEnough }
@@ -270,11 +275,16 @@ package final class QueryCursor: @unchecked Sendable {
         _ now: CollectionEntry?, _ transaction: borrowing ReadTransaction
     ) throws(DBError) {
         try checkTailable(now)
+        if let access = source.access, !source.isCollectionless {
+            try source.checkMayAsk(access)
+            sight = try Sight(access, source, heldCatalog ?? engine.catalog, transaction)
+        }
         var chosen: QueryPlan
         if let now, !source.readsNothing {
             collection = now
             if filter.needsIndexes, source.scope != .live { throw Planner.deletedHaveNoIndexes }
             filter = try filter.bound(to: now)
+            if let sight { filter = sight.joined(filter) }
             nearSearch = NearSearch(filter, source)
             chosen = try choosePlan(now, transaction)
         } else {
@@ -287,11 +297,11 @@ package final class QueryCursor: @unchecked Sendable {
                 "A serializable transaction can't read deleted documents: use a transaction with "
                     + "the read concern 'snapshot'")
         }
-        if case .index(let index) = chosen.access, let collection {
+        if case .index(let index) = chosen.access, let collection, sight?.isOpen ?? true {
             covered = CoveredKeys(index, of: collection, source, chosen)
             chosen.coversProjection = covered != nil
         }
-        distinctSkip = DistinctSkip(source, chosen)
+        if sight?.isOpen ?? true { distinctSkip = DistinctSkip(source, chosen) }
         chosen.leaps = distinctSkip != nil
         plan = chosen
         start(chosen)
@@ -307,9 +317,11 @@ package final class QueryCursor: @unchecked Sendable {
         metadata = ResultMetadata(source, filter)
         var question = try source.question()
         question.filter = filter.root
+        sight?.restrict(&question, filter)
         var planner = Planner(now, question)
         if !isExplained, source.scope == .live { planner.cache = engine.plans }
-        let outcome = try planner.plan(transaction)
+        var outcome = try planner.plan(transaction)
+        if sight?.looksAtEach == true { outcome.winner.providesSort = false }
         shapeText = outcome.shape
         rejectedPlans = outcome.rejected
         estimates = outcome.estimates

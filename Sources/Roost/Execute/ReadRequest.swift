@@ -37,6 +37,8 @@ package struct FindRequest: Sendable {
     package var view: ReadView?
     /// When the request gives up with `maxTimeMSExpired`, on the monotonic clock.
     package var deadline: ContinuousClock.Instant?
+    /// What an app user may see; nil for those who bypass the rules.
+    package var access: RequestAccess?
 
     package init(_ namespace: Namespace, filter: Filter) {
         self.namespace = namespace
@@ -56,6 +58,8 @@ package struct AggregateRequest: Sendable {
     /// The snapshot to read; nil for the newest at each slice.
     package var view: ReadView?
     package var deadline: ContinuousClock.Instant?
+    /// What an app user may see; nil for those who bypass the rules.
+    package var access: RequestAccess?
     /// Whether sorts and groups may use temporary files.
     package var allowsDiskUse = true
     /// Whether $out and $merge store results without asking the collection's validator.
@@ -80,6 +84,8 @@ package struct CountRequest: Sendable {
     /// Whether the filter asks when and by whom a document was deleted.
     package var showsDeletion = false
     package var deadline: ContinuousClock.Instant?
+    /// What an app user may see; nil for those who bypass the rules.
+    package var access: RequestAccess?
 
     package init(_ namespace: Namespace, filter: Filter) {
         self.namespace = namespace
@@ -101,6 +107,8 @@ package struct DistinctRequest: Sendable {
     /// The snapshot to read; nil for the newest at each slice.
     package var view: ReadView?
     package var deadline: ContinuousClock.Instant?
+    /// What an app user may see; nil for those who bypass the rules.
+    package var access: RequestAccess?
 
     package init(_ namespace: Namespace, path: FieldPath, filter: Filter) {
         self.namespace = namespace

@@ -80,6 +80,26 @@ indirect enum ReadSource {
         }
     }
 
+    /// What an app user may see; nil for those who bypass the rules.
+    var access: RequestAccess? {
+        switch self {
+        case .find(let request): request.access
+        case .aggregate(let request, _): request.access
+        case .count(let request): request.access
+        case .distinct(let request): request.access
+        case .changes: nil
+        }
+    }
+
+    /// Whether no collection is read.
+    var isCollectionless: Bool {
+        if case .aggregate(let request, _) = self {
+            request.pipeline.isCollectionless
+        } else {
+            false
+        }
+    }
+
     var skip: Int {
         switch self {
         case .find(let request): request.skip

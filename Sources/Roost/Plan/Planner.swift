@@ -27,7 +27,7 @@ struct Planner {
 
     /// What was chosen, and what else was possible.
     struct Outcome {
-        let winner: QueryPlan
+        var winner: QueryPlan
         let rejected: [QueryPlan]
         /// How many entries were counted of each, winner first; empty where none were.
         var estimates: [Int] = []

@@ -30,7 +30,7 @@ struct QueryPlan: Sendable {
     /// Whether to scan from the end.
     var isBackward: Bool
     /// Whether documents come in the order that the query asks for (or it asks for none).
-    let providesSort: Bool
+    var providesSort: Bool
     /// Whether every document within the ranges matches, so that the filter needn't be applied.
     var impliesMatch: Bool
     /// Whether a document may have several entries in the ranges.

@@ -115,7 +115,8 @@ package final class Transaction: @unchecked Sendable {
         run(completion) { reader in
             try self.checkMayWrite([request.namespace])
             let keys = try self.keys(
-                of: target, request.namespace, isMulti: false, interrupt: request.interrupt, reader)
+                of: target, request.namespace, isMulti: false, interrupt: request.interrupt,
+                for: request.access, reader)
             return try self.edit(request.namespace, reader, request.statement) { transaction in
                 try self.writer.findAndModify(request, keys, mayUpsert: true, &transaction)
             }
@@ -215,11 +216,11 @@ package final class Transaction: @unchecked Sendable {
         }
         let keys = try keys(
             of: target, namespace, isMulti: isMulti, among: statement.trash,
-            interrupt: request.interrupt, reader)
+            interrupt: request.interrupt, for: request.access, reader)
         return try edit(namespace, reader, statement) { transaction in
             try self.writer.runScan(
                 statement, keys, namespace, time: request.time, mayUpsert: keys.isEmpty,
-                interrupt: request.interrupt, timeMax: nil, &transaction
+                interrupt: request.interrupt, timeMax: nil, for: request.access, &transaction
             ).result
         }
     }
@@ -228,7 +229,8 @@ package final class Transaction: @unchecked Sendable {
     /// change.
     private func keys(
         of target: WriteTarget, _ namespace: Namespace, isMulti: Bool,
-        among trash: TrashStatement? = nil, interrupt: Interrupt?, _ reader: Reader
+        among trash: TrashStatement? = nil, interrupt: Interrupt?, for access: RequestAccess?,
+        _ reader: Reader
     ) throws -> [[UInt8]] {
         if let point = target.point {
             view.reads?.note(namespace, key: point)
@@ -236,7 +238,7 @@ package final class Transaction: @unchecked Sendable {
         }
         let search = try DocumentSearch(
             engine, namespace, target, isMulti: isMulti, interrupt: interrupt, chunkMax: .max,
-            view: view, among: trash)
+            view: view, among: trash, for: access)
         return try search.all(reader)
     }
 

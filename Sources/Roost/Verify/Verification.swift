@@ -161,6 +161,7 @@ extension RoostEngine {
         for fault in store.pageReport.faults {
             report.add(fault.table.flatMap { places[$0] } ?? "data file", fault.description)
         }
+        for fault in store.redoFaults { report.add("redo log", fault) }
         for fault in found.faults {
             report.add(places[fault.table] ?? "\(fault.table)", fault.description)
         }

@@ -24,12 +24,13 @@ final class DocumentSearch: @unchecked Sendable {
     ///   - interrupt: what ends the search; nil for nothing.
     ///   - chunkMax: most documents found at once.
     ///   - view: the snapshot to search; nil for the newest at each slice.
+    ///   - access: what an app user may see.
     ///   - trash: the statement, where it is about deleted documents; nil for live ones.
     /// - Throws: what planning throws.
     init(
         _ engine: RoostEngine, _ namespace: Namespace, _ target: WriteTarget, isMulti: Bool,
         interrupt: Interrupt?, chunkMax: Int, view: ReadView? = nil,
-        among trash: TrashStatement? = nil
+        among trash: TrashStatement? = nil, for access: RequestAccess?
     ) throws(DBError) {
         var find = FindRequest(namespace, filter: target.filter)
         find.sort = target.sort
@@ -41,6 +42,7 @@ final class DocumentSearch: @unchecked Sendable {
             find.showsDeletion = trash.readsDeletion
         }
         find.view = view
+        find.access = access
         sink = RecordKeySink(engine.collection(namespace)?.traits)
         cursor = try engine.openCursor(find, partOf: interrupt)
         limits = BatchLimits(documentsMax: chunkMax)

@@ -21,6 +21,8 @@ package struct FindAndModifyRequest: Sendable {
     package var retry: RetryIdentity?
     /// The transaction that the request belongs to.
     package var transaction: Transaction?
+    /// What an app user may do; nil for those who bypass the rules.
+    package var access: RequestAccess?
     /// The command's time.
     package let time: WriteTime
 
@@ -74,7 +76,7 @@ final class FindAndModifyJob: @unchecked Sendable {
             try request.interrupt.check()
             let search = try DocumentSearch(
                 engine, request.namespace, target, isMulti: false, interrupt: request.interrupt,
-                chunkMax: 1)
+                chunkMax: 1, for: request.access)
             search.next(engine.readerPool) { outcome in
                 switch outcome {
                 case .failure(let error): self.completion(.failure(error))
@@ -156,6 +158,8 @@ extension WriterState {
         _ transaction: inout WriteTransaction
     ) throws -> FindAndModifyOutcome {
         watch(request.interrupt)
+        admit(request.access)
+        defer { admit(nil) }
         var images = DocumentImages.wanted
         var result = StatementResult()
         switch request.statement {
@@ -180,6 +184,7 @@ extension WriterState {
         try finishOperation(&transaction)
         guard result.n > 0 else { return FindAndModifyOutcome(result: result, document: nil) }
         return FindAndModifyOutcome(
-            result: result, document: request.returnsNew ? images.after : images.before)
+            result: result,
+            document: images.shown(request.returnsNew ? images.after : images.before))
     }
 }

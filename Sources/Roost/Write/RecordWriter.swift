@@ -50,6 +50,9 @@ struct RecordWriter: ~Copyable {
         updateScratch.watch(interrupt)
     }
 
+    /// What the app user may do whose request is at hand; nil for those who bypass the rules.
+    var access: WriteAccess?
+
     /// Whether unique indexes are checked by `checkDeferred` and not at each change.
     var defersUniqueness = false
     private var unchecked: [UncheckedEntry] = []
@@ -175,10 +178,18 @@ struct RecordWriter: ~Copyable {
         guard try locate(key, entry, transaction),
             try Self.load(recordKey.bytes, entry, transaction, into: &oldDocument)
         else { return .notMatched }
+        if let access, try !access.mayMatch(oldDocument, statement.target, entry, transaction) {
+            return .notMatched
+        }
         let change = try Self.apply(
             statement, of: entry, to: oldDocument, time: time, images: &images, into: &newDocument,
             &scratch,
             &updateScratch)
+        if let access {
+            let told = try access.checkUpdate(
+                oldDocument, change, newDocument.bytes, statement, entry, &images, transaction)
+            if case .unchanged = change, case .changed = told { return told }
+        }
         guard case .changed = change else {
             if case .unchanged = change, intents == nil {
                 try putUnchanged(entry, &transaction)
@@ -332,6 +343,9 @@ struct RecordWriter: ~Copyable {
         guard try locate(key, entry, transaction),
             try Self.load(recordKey.bytes, entry, transaction, into: &oldDocument)
         else { return false }
+        if let access, try !access.mayDelete(oldDocument, filter, entry, &images, transaction) {
+            return false
+        }
         guard
             try Self.collectAll(
                 of: oldDocument, recordKey.bytes, filter, entry, images: &images, &keys, &removed,
@@ -427,6 +441,8 @@ struct KeyCollector: ~Copyable {
 struct DocumentImages {
     /// Whether anyone wants them.
     var isWanted = false
+    /// Fields that nobody is shown.
+    var hidden: [String] = []
     /// The document as it was.
     private(set) var before: Document?
     /// The document as it is.
@@ -445,5 +461,13 @@ struct DocumentImages {
 
     mutating func keepAfter(_ document: DocumentView) {
         if isWanted { after = Document(copying: document) }
+    }
+
+    /// One of the documents as it may be shown.
+    func shown(_ document: Document?) -> Document? {
+        guard let document, !hidden.isEmpty else { return document }
+        var writer = DocumentWriter()
+        FieldMask.write(document.view, hiding: hidden, into: &writer)
+        return Document(copying: DocumentView(writer.bytes.span.bytes))
     }
 }

@@ -182,7 +182,7 @@ final class WriteJob: @unchecked Sendable {
                 search = try DocumentSearch(
                     engine, request.namespaces[scan.target.collection], scan.target,
                     isMulti: scan.isMulti, interrupt: request.interrupt,
-                    chunkMax: Bounds.chunkMax, among: scan.statement.trash)
+                    chunkMax: Bounds.chunkMax, among: scan.statement.trash, for: request.access)
             }
             scan.search = search
             self.scan = scan
@@ -224,12 +224,13 @@ final class WriteJob: @unchecked Sendable {
         }
         let retry = request.retry.map { ($0, position: next) }
         let interrupt = request.interrupt
+        let access = request.access
         var options = OperationOptions()
         options.mayUseReserve = statement.givesRoom(engine.collection(namespace))
         engine.submit(options) { transaction in
             try writer.runScan(
                 statement, keys, namespace, time: time, mayUpsert: mayUpsert, retry: retry,
-                interrupt: interrupt, &transaction)
+                interrupt: interrupt, for: access, &transaction)
         } completion: { outcome in
             switch outcome {
             case .failure(let error) where error.code == .outOfDiskSpace && keys.count > 1:
@@ -302,12 +303,15 @@ extension WriterState {
         _ statement: WriteStatement, _ keys: [[UInt8]], _ namespace: Namespace, time: WriteTime,
         mayUpsert: Bool, retry: (identity: RetryIdentity, position: Int)? = nil,
         interrupt: Interrupt?, timeMax: Duration? = WriteJob.Bounds.chunkTimeMax,
+        for access: RequestAccess?,
         _ transaction: inout WriteTransaction
     ) throws -> (result: StatementResult, handled: Int) {
         let known = try retry.map { try KnownOutcomes($0.identity, transaction) }
         if let retry, let result = known?.result(retry.position) { return (result, keys.count) }
         let end = timeMax.map { ContinuousClock.now + $0 }
         watch(interrupt)
+        admit(access)
+        defer { admit(nil) }
         var handled = 0
         var total = StatementResult()
         var images = DocumentImages()

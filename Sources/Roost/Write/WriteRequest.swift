@@ -30,6 +30,8 @@ package struct WriteRequest: Sendable {
     package var retry: RetryIdentity?
     /// The transaction that the request belongs to.
     package var transaction: Transaction?
+    /// What an app user may do; nil for those who bypass the rules.
+    package var access: RequestAccess?
     /// The command's time.
     package let time: WriteTime
 

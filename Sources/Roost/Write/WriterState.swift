@@ -194,6 +194,8 @@ final class WriterState: @unchecked Sendable {
     ) throws -> [StatementResult] {
         records.discard()
         records.watch(request.interrupt)
+        admit(request.access)
+        defer { admit(nil) }
         var results: [StatementResult] = []
         results.reserveCapacity(range.count)
         var blocked: StatementResult?
@@ -207,7 +209,7 @@ final class WriterState: @unchecked Sendable {
             do {
                 result = try run(request.statements[position], of: request, &transaction)
             } catch let error as DBError {
-                result = StatementResult(error: error)
+                result = StatementResult(error: request.access?.told(error) ?? error)
             } catch let error as BlockedByTransaction {
                 blocked = StatementResult(blockedBy: error.owner)
                 break
@@ -282,8 +284,10 @@ final class WriterState: @unchecked Sendable {
         switch statement {
         case .refused(let error): throw error
         case .insert(let collection, let document):
-            let entry = try self.collection(request.namespaces[collection], &transaction)
             let bytes = request.documents.bytes.span.bytes.extracting(document)
+            try records.checkCreate(
+                DocumentView(bytes), request.namespaces[collection], catalog, &images, transaction)
+            let entry = try self.collection(request.namespaces[collection], &transaction)
             defer { noteFlags(entry) }
             try records.insert(
                 DocumentView(bytes), into: entry, bypassesValidation: request.bypassesValidation,
@@ -312,6 +316,11 @@ final class WriterState: @unchecked Sendable {
                 &transaction)
         }
         return result
+    }
+
+    /// Lets an app user's request do what the rules allow, and no more; nil for the others.
+    func admit(_ access: RequestAccess?) {
+        records.access = access.map { WriteAccess($0, catalog) }
     }
 
     /// Lets `interrupt` end what the operation at hand evaluates; nil for none.
@@ -383,13 +392,14 @@ final class WriterState: @unchecked Sendable {
     ) throws -> StatementResult {
         let bytes = try records.upsertDocument(of: update, time: time)
         let document = DocumentView(bytes.span.bytes)
+        images.keepAfter(document)
+        try records.checkCreate(document, namespace, catalog, &images, transaction)
         let entry = try collection(namespace, &transaction)
         defer { noteFlags(entry) }
         try records.insert(
             document, into: entry, bypassesValidation: update.bypassesValidation, builds: builds,
             &transaction)
         noteGrowth(entry)
-        images.keepAfter(document)
         var result = StatementResult()
         result.n = 1
         if let id = document.value("_id") { result.upsertedID = OwnedValue(copying: id) }

@@ -2,11 +2,12 @@
 
 import ArgumentParser
 import Glibc
+import Roost
 import Rules
 
-struct RulesCommand: ParsableCommand {
+struct RulesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rules", abstract: "Check and test security rules.",
+        commandName: "rules", abstract: "Check, test and deploy security rules.",
         discussion: """
             Rules are written in Firestore's language and say who may do what with which
             document.
@@ -14,8 +15,10 @@ struct RulesCommand: ParsableCommand {
             EXAMPLES
               roost rules check firestore.rules
               roost rules test ./rules --html coverage.html
+              roost rules deploy firestore.rules mongodb://127.0.0.1:27017
+              roost rules why 6560c2a1f0e2b3c4d5e6f708
             """,
-        subcommands: [RulesCheck.self, RulesTest.self])
+        subcommands: [RulesCheck.self, RulesTest.self, RulesDeploy.self, RulesWhy.self])
 }
 
 /// Reads rules files for the subcommands.
@@ -23,6 +26,12 @@ enum RulesFiles {
     /// Parses a file and what it imports.
     static func parse(_ path: String) throws -> RuleSet.Parsed {
         RuleSet.parse(RulesFile(name: path, text: try text(path)), importer: find)
+    }
+
+    /// A file and what it imports, the file itself first.
+    static func texts(_ path: String) throws -> [RulesText] {
+        let parsed = try parse(path)
+        return parsed.files.map { RulesText(name: $0.name, text: $0.text) }
     }
 
     /// A file that another imports: beside it, with or without its ending.

@@ -41,25 +41,15 @@ struct RowWriter {
         if !hasHeader {
             hasHeader = true
             columns = TextTable.columns(of: rows)
-            text += columns.map(Self.quoted).joined(separator: ",") + "\r\n"
+            text += columns.map { CSVCell.quoted($0) }.joined(separator: ",") + "\r\n"
         }
         let known = Set(columns)
         for row in rows {
             if !row.keys.allSatisfy(known.contains) { incompleteRows += 1 }
-            let cells = columns.map { row[$0].map { Self.quoted(Cell.text($0)) } ?? "" }
+            let cells = columns.map { row[$0].map { CSVCell.quoted(Cell.text($0)) } ?? "" }
             text += cells.joined(separator: ",") + "\r\n"
         }
         return text
-    }
-
-    /// A field as RFC 4180 writes it.
-    private static func quoted(_ text: String) -> String {
-        guard text.utf8.contains(where: { [0x22, 0x2C, 0x0A, 0x0D].contains($0) }) else {
-            return text
-        }
-        return "\""
-            + text.split(separator: "\"", omittingEmptySubsequences: false)
-            .joined(separator: "\"\"") + "\""
     }
 }
 

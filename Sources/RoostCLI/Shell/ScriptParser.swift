@@ -62,6 +62,18 @@ struct ScriptParser {
         return chain
     }
 
+    /// The document that a text holds: Extended JSON with mongosh's freedoms.
+    static func document(_ text: String) throws(ScriptError) -> Document {
+        var parser = ScriptParser(text)
+        let value = try parser.value()
+        parser.skipSpace()
+        guard parser.offset == parser.bytes.count else { throw parser.error("expected the end") }
+        guard case .document(let document) = value else {
+            throw ScriptError(offset: 0, message: "expected a document in braces")
+        }
+        return document
+    }
+
     // MARK: Characters
 
     private var current: UInt8 { offset < bytes.count ? bytes[offset] : 0 }

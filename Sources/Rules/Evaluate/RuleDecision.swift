@@ -67,3 +67,9 @@ extension RuleSet {
         return (decision, evaluator.trace ?? RuleTrace())
     }
 }
+
+extension RuleDecision {
+    /// The denial of what no rule can be about.
+    package static let denied = RuleDecision(
+        isAllowed: false, allow: nil, hidden: [], failure: nil)
+}

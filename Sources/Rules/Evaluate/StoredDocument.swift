@@ -88,33 +88,39 @@ package struct StoredDocument: Sendable {
     /// date a timestamp, a GeoJSON point a latlng.
     private func value(_ view: ValueView, endingAt end: Int) -> RuleValue {
         switch view.type {
-        case .double: return .float(view.double ?? 0)
-        case .int32: return .int(Int64(view.int32 ?? 0))
-        case .int64: return .int(view.int64 ?? 0)
-        case .bool: return .bool(view.bool ?? false)
-        case .null, .undefined, .minKey, .maxKey: return .null
-        case .string, .symbol, .code:
+        case .string, .symbol:
             guard let utf8 = view.utf8 else { return .null }
             return .string(String(utf8: utf8))
-        case .date: return .timestamp(RuleTimestamp(millis: view.dateMillis ?? 0))
-        case .timestamp:
-            return .timestamp(RuleTimestamp(millis: Int64(view.timestamp?.seconds ?? 0) * 1000))
         case .objectID: return .string(view.objectID?.hexString ?? "")
-        case .decimal128: return .float(view.decimal128?.roundedDouble ?? .nan)
         case .binary:
             guard let binary = view.binary else { return .null }
             return .bytes([UInt8](copying: binary.content))
-        case .regex:
-            guard let regex = view.regex else { return .null }
-            return .string(String(utf8: regex.pattern))
         case .array:
             return .storedList(StoredDocument(bytes, end - view.bytes.byteCount..<end))
         case .document:
             if let point = Self.point(DocumentView(view.bytes)) { return .latlng(point) }
             return .storedMap(StoredDocument(bytes, end - view.bytes.byteCount..<end))
-        case .codeWithScope, .dbPointer: return .null
+        default: return Self.scalar(view)
         }
     }
+
+    /// A value without parts that is no text; what the language has no type for is null.
+    static func scalar(_ view: ValueView) -> RuleValue {
+        switch view.type {
+        case .double: .float(view.double ?? 0)
+        case .int32: .int(Int64(view.int32 ?? 0))
+        case .int64: .int(view.int64 ?? 0)
+        case .bool: .bool(view.bool ?? false)
+        case .date: .timestamp(RuleTimestamp(millis: view.dateMillis ?? 0))
+        case .timestamp:
+            .timestamp(RuleTimestamp(millis: Int64(view.timestamp?.seconds ?? 0) * 1000))
+        case .decimal128: .float(view.decimal128?.roundedDouble ?? .nan)
+        default: .null
+        }
+    }
+
+    /// Whether rules see a place in a document.
+    static func isPoint(_ document: DocumentView) -> Bool { point(document) != nil }
 
     /// The place that `{type: 'Point', coordinates: [longitude, latitude]}` means; nil for other
     /// documents.

@@ -67,9 +67,6 @@ struct AccountRights: Sendable {
 }
 
 extension CommandCall {
-    /// Who asks, for rules.
-    var principal: Principal { connection.access.principal }
-
     /// Checks a command that is part of this one, such as the explained one.
     /// - Throws: 13 Unauthorized.
     func authorizeAsPart() throws(DBError) {
@@ -90,11 +87,7 @@ extension CommandCall {
                 throw DBError(
                     .reauthenticationRequired, "The token has ended: sign in with a new one")
             }
-            if case .everyone = command.access { return }
-            throw DBError(
-                .unauthorized,
-                "\(command.name): an app's users may do only what the security rules allow, and "
-                    + "none are in force for this command")
+        // AppUserCommands and the rules decide about the rest.
         case .account(let name, let authority):
             try authorize(AccountRights(account: name, authority: authority))
         }

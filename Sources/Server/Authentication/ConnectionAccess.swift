@@ -61,14 +61,9 @@ struct ConnectionAccess {
     private(set) var allowsEverything = false
 
     /// Who asks, for rules.
-    var principal: Principal {
-        switch grant {
-        case .everything: .trusted
-        case .account(let name, _): .service(name: name.name, database: name.database)
-        case .appUser(let user): .app(user)
-        case .nothing: .app(.anonymous)
-        }
-    }
+    private(set) var principal = Principal.app(.anonymous)
+    /// Whether an app user asks, about whom the rules decide.
+    private(set) var isAppUser = false
 
     /// Takes a sign-in, or with nil a sign-out.
     mutating func set(_ identity: Identity?, _ core: ServerCore, isLocal: Bool) {
@@ -81,10 +76,21 @@ struct ConnectionAccess {
     mutating func refresh(_ core: ServerCore, isLocal: Bool) {
         version = core.accounts.version
         grant = Self.grant(identity, core, isLocal: isLocal)
+        allowsEverything = false
+        repeatableVersion = 0
+        isAppUser = false
         switch grant {
-        case .everything: (allowsEverything, repeatableVersion) = (true, version)
-        case .account: (allowsEverything, repeatableVersion) = (false, version)
-        case .appUser, .nothing: (allowsEverything, repeatableVersion) = (false, 0)
+        case .everything:
+            allowsEverything = true
+            repeatableVersion = version
+            principal = .trusted
+        case .account(let name, _):
+            repeatableVersion = version
+            principal = .service(name: name.name, database: name.database)
+        case .appUser(let user):
+            isAppUser = true
+            principal = .app(user)
+        case .nothing: principal = .app(.anonymous)
         }
     }
 

@@ -166,6 +166,7 @@ enum Aggregate {
             }
         }
         var request = AggregateRequest(namespace, pipeline: pipeline)
+        request.access = try call.access()
         request.hint = call.ownedValue("hint")
         request.scope = scope
         request.showsDeletion = scope != .live && stages.mentionsMeta("deleted")

@@ -3,7 +3,7 @@
 /// Every command that the server knows.
 let allCommands: [CommandDefinition] =
     documentCommands + schemaCommands + handshakeCommands + diagnosticCommands + sessionCommands
-    + accountCommands
+    + rulesCommands + accountCommands
 
 /// Documents.
 private let documentCommands: [CommandDefinition] = [
@@ -50,6 +50,11 @@ private let accountCommands: [CommandDefinition] = [
     RoleCommands.update, RoleCommands.drop, RoleCommands.dropAll, RoleCommands.grantRoles,
     RoleCommands.revokeRoles, RoleCommands.grantPrivileges, RoleCommands.revokePrivileges,
     RolesInfo.definition, UserCommands.invalidate,
+]
+
+/// Security rules.
+private let rulesCommands: [CommandDefinition] = [
+    RulesCommands.deploy, RulesCommands.show, RulesCommands.why, RulesCommands.actAs,
 ]
 
 /// Sessions.

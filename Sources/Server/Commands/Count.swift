@@ -42,6 +42,7 @@ enum Count {
         let scope = try ReadScope(call)
         let compiler = try QueryCompiler(call, namespace, seesDeleted: scope != .live)
         var request = CountRequest(namespace, filter: try compiler.filter(call.document("query")))
+        request.access = try call.access()
         request.scope = scope
         request.showsDeletion = scope != .live && call.asksForDeletion(["query"])
         request.skip = Int(clamping: try Find.nonNegative("skip", call) ?? 0)

@@ -59,6 +59,7 @@ enum Distinct {
         }
         var request = DistinctRequest(
             namespace, path: FieldPath(key), filter: try compiler.filter(call.document("query")))
+        request.access = try call.access()
         request.hint = call.ownedValue("hint")
         request.scope = scope
         request.showsDeletion = scope != .live && call.asksForDeletion(["query"])

@@ -35,8 +35,11 @@ enum Find {
     ) throws(DBError) -> CommandOutcome {
         call.core.counters.queries.wrappingAdd(1, ordering: .relaxed)
         let namespace = try call.namespace()
-        if try runPoint(call, namespace, &reply) { return .done }
-        if let outcome = try OplogRead.run(call, namespace, &reply) { return outcome }
+        let isTrusted = !call.principal.isUnderRules
+        if isTrusted {
+            if try runPoint(call, namespace, &reply) { return .done }
+            if let outcome = try OplogRead.run(call, namespace, &reply) { return outcome }
+        }
         if let view = try call.core.engine.resolveView(namespace) {
             try ReadScope(call).checkIsOfCollection("a view")
             let cursor = try call.core.engine.openCursor(try ViewRead.find(call, view))
@@ -45,7 +48,7 @@ enum Find {
         let request = try findRequest(call, namespace)
         let cursor = try call.core.engine.openCursor(request)
         let outcome = try BatchRun.start(cursor, try plan(call, namespace), call, &reply)
-        if case .done = outcome, cursor.isAtEnd, !call.arguments.hasSpecialCommonFields,
+        if isTrusted, case .done = outcome, cursor.isAtEnd, !call.arguments.hasSpecialCommonFields,
             call.arguments.hasOnly(repeatableFields), call.integer("limit") ?? 0 >= 0
         {
             call.connection.repeatedRead = RepeatedRead(call, cursor, namespace)
@@ -99,6 +102,7 @@ enum Find {
         let scope = try ReadScope(call)
         let compiler = try QueryCompiler(call, namespace, seesDeleted: scope != .live)
         var request = FindRequest(namespace, filter: try compiler.filter(call.document("filter")))
+        request.access = try call.access()
         request.scope = scope
         request.showsDeletion =
             scope != .live && call.asksForDeletion(["filter", "projection", "sort"])

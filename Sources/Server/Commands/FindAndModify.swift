@@ -34,6 +34,7 @@ enum FindAndModify {
             namespace: namespace, statement: try statement(call, compiler, isRemove: isRemove),
             returnsNew: returnsNew, projection: projection, interrupt: interrupt,
             time: call.core.engine.writeTime)
+        request.access = try call.access()
         request.transaction = call.special.transaction
         request.retry = try call.retry(statements: 1)
         request.completionPlace = call.connection.loop.number

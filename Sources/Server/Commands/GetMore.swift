@@ -30,7 +30,8 @@ enum GetMore {
         }
         let batchSize = try Find.nonNegative("batchSize", call).map { Int(clamping: $0) }
         let namespace = Namespace(call.database, collection)
-        let open = try core.cursors.take(id, namespace, session: call.special.session)
+        let open = try core.cursors.take(
+            id, namespace, session: call.special.session, for: call.principal)
         // Zero means no bound here, unlike in find.
         let size = batchSize == 0 ? nil : batchSize ?? open.batchSize
         switch open.content {

@@ -26,7 +26,7 @@ enum KillCursors {
                         "BSON field 'killCursors.cursors.\(element.nameString)' is the wrong "
                             + "type '\(element.value.type.alias)', expected type 'long'")
                 }
-                if call.core.cursors.kill(id, namespace) {
+                if call.core.cursors.kill(id, namespace, for: call.principal) {
                     killed.append(.int64(id))
                 } else {
                     unknown.append(.int64(id))

@@ -57,6 +57,7 @@ enum ServerStatus {
         }
         if wants("metrics", call) { appendMetrics(core, &reply) }
         if wants("store", call) { reply.append("store", document: core.engine.statistics) }
+        if wants("redo", call) { reply.append("redo", document: core.engine.redoStatistics) }
         if wants("live", call) {
             reply.append(
                 "live", document: core.engine.live.statistics(newest: core.engine.clock.newest))

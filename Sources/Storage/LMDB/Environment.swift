@@ -5,8 +5,9 @@ import Synchronization
 /// LMDB's environment with all that readers and the writer share. It lives as long as any of them:
 /// the map is released and the folder unlocked when the last reference goes.
 ///
-/// Rules kept here (each was measured, see lmdb.md): default flags and NOTLS; a map far larger than
-/// the data and never resized; never DUPSORT, WRITEMAP or NOSYNC; opened once.
+/// Rules kept here (each was measured, see lmdb.md): default flags and NOTLS; NOSYNC only under the
+/// redo log's protocol; a map far larger than the data and never resized; never DUPSORT or WRITEMAP;
+/// opened once, and lock.mdb by LMDB only.
 final class Environment: @unchecked Sendable {
     // Sendable: LMDB's environment may be used from all threads; the rest is constant or guarded.
 
@@ -23,6 +24,12 @@ final class Environment: @unchecked Sendable {
 
     /// What was wrong with the file's pages at opening.
     let pageReport: PageReport
+    /// What was wrong with copies of what is stored twice.
+    let redoFaults: [String]
+    /// What commits go through; nil where nothing can be written. The writer's thread uses it.
+    private(set) var redo: Redo?
+    /// What was committed since the writer's thread last asked.
+    private var committed: (number: UInt64, recordBytes: Int)?
     /// Tables that can't be read.
     private(set) var damagedTables: Set<UInt64> = []
 
@@ -55,9 +62,16 @@ final class Environment: @unchecked Sendable {
         if FileSystem.size("\(path)/\(Self.dataName)") == nil {
             try Self.create(in: path, options)
         }
-        pageReport = try FileCheck.checkPages(folder: path, options)
-        let hasLock = FileCheck.reserveLock(folder: path, readersMax: options.readersMax)
-        (handle, mapBytes) = try Self.open(path, options, hasLock: hasLock)
+        let recovery = try Recovery(folder: path)
+        redoFaults = recovery.faults
+        var checks = options
+        // Without a checkpoint nothing says that the file is whole.
+        if recovery.checkpoint == nil { checks.checksAllPages = true }
+        pageReport = try FileCheck.checkPages(folder: path, checks)
+        let hasLock = FileCheck.reserveLock(
+            folder: path, readersMax: options.readersMax + SnapshotPins.count)
+        (handle, mapBytes) = try Self.open(
+            path, options, hasLock: hasLock, syncs: recovery.checkpoint == nil)
         self.path = path
         self.options = options
         readers = ReaderList()
@@ -68,10 +82,11 @@ final class Environment: @unchecked Sendable {
             stopWrites("the data file is damaged (\(pageReport.summary)); restore a backup")
         }
         // Where this throws, deinit closes LMDB: all stored properties are set.
-        try load()
+        try load(recovery)
     }
 
     deinit {
+        redo?.pins.close()
         mdb_env_close(handle)
     }
 
@@ -103,20 +118,57 @@ final class Environment: @unchecked Sendable {
         return (UInt64(info.me_last_txnid), UInt64(info.me_last_pgno) + 1)
     }
 
+    /// The oldest snapshot that a reader or the last durable checkpoint uses.
+    var oldestSnapshot: UInt64 {
+        let reader = readers.summary(overdueMillis: .max).oldestSnapshot ?? .max
+        return min(reader, redo?.pins.heldCommit ?? .max)
+    }
+
+    // MARK: The writer's thread
+
+    /// Commits a transaction, which ends in any case. Throws what failed, and `writesStopped` where
+    /// nobody can know the outcome.
+    func commit(_ transaction: OpaquePointer, _ operations: RedoBuffer) throws(StorageError) {
+        guard let redo else {
+            mdb_txn_abort(transaction)
+            throw .writesStopped(reason: writesStopped ?? "the folder is read only")
+        }
+        let number = UInt64(mdb_txn_id(transaction))
+        let cost = try redo.commit(transaction, operations)
+        guard cost.recordBytes > 0 else { return }
+        committed = (number, (committed?.recordBytes ?? 0) + cost.recordBytes)
+        statistics.withLock { statistics in
+            statistics.redo.logBytes += UInt64(cost.recordBytes)
+            statistics.redo.syncMicros.record(cost.logNanos / 1000)
+        }
+    }
+
+    /// The newest commit, and the bytes of all records since this was last asked; nil for none.
+    func takeCommitted() -> (number: UInt64, recordBytes: Int)? {
+        defer { committed = nil }
+        return committed
+    }
+
     // MARK: Opening
 
     /// Makes a new data file beside its place, durable before it appears there: LMDB's first
-    /// commits to a new file are not safe against a power cut.
+    /// commits to a new file are not safe against a power cut. What an earlier file had beside it
+    /// goes first.
     private static func create(
         in path: String, _ options: LMDBStore.Options
     ) throws(StorageError) {
+        LogFolder(of: path).clear()
+        if unlink("\(path)/\(CheckpointFile.name)") == 0 { try FileSystem.sync(path) }
         let draft = "\(path)/new"
         try FileSystem.makeFolder(draft)
         for name in [dataName, "lock.mdb"] { unlink("\(draft)/\(name)") }
-        guard FileCheck.reserveLock(folder: draft, readersMax: options.readersMax) else {
+        guard
+            FileCheck.reserveLock(
+                folder: draft, readersMax: options.readersMax + SnapshotPins.count)
+        else {
             throw .diskFull
         }
-        let (handle, _) = try open(draft, options, hasLock: true)
+        let (handle, _) = try open(draft, options, hasLock: true, syncs: true)
         do throws(StorageError) {
             try Registry.format(handle)
         } catch {
@@ -131,16 +183,19 @@ final class Environment: @unchecked Sendable {
         unlink("\(draft)/lock.mdb")
         rmdir(draft)
         try FileSystem.sync(path)
+        // The folder may have been made by a process that was killed before it was durable.
+        try FileSystem.sync(FileSystem.parent(of: path))
     }
 
     /// Opens LMDB on a folder with the largest map that the system grants.
     /// Without a lock file the writer doesn't see readers, so nothing may be written.
     private static func open(
-        _ path: String, _ options: LMDBStore.Options, hasLock: Bool
+        _ path: String, _ options: LMDBStore.Options, hasLock: Bool, syncs: Bool
     ) throws(StorageError) -> (OpaquePointer, UInt64) {
         var mapBytes = wantedMapBytes(path, options)
+        let readers = UInt32(options.readersMax + SnapshotPins.count)
         var flags = UInt32(MDB_NOTLS)
-        if options.durability == .relaxed { flags |= UInt32(MDB_NOMETASYNC) }
+        if !syncs { flags |= UInt32(MDB_NOSYNC) }
         if options.randomReads { flags |= UInt32(MDB_NORDAHEAD) }
         if !hasLock { flags |= UInt32(MDB_NOLOCK) }
         while true {
@@ -151,7 +206,7 @@ final class Environment: @unchecked Sendable {
             }
             var code = mdb_env_set_mapsize(handle, Int(mapBytes))
             if code == 0 { code = mdb_env_set_maxdbs(handle, UInt32(handlesMax)) }
-            if code == 0 { code = mdb_env_set_maxreaders(handle, UInt32(options.readersMax)) }
+            if code == 0 { code = mdb_env_set_maxreaders(handle, readers) }
             if code == 0 { code = mdb_env_open(handle, path, flags, 0o600) }
             if code == 0 { return (handle, mapBytes) }
             mdb_env_close(handle)
@@ -189,16 +244,59 @@ final class Environment: @unchecked Sendable {
             ? .damaged(reason: "\(table) has damaged pages") : .noSuchTable(table)
     }
 
-    private func load() throws(StorageError) {
+    private func load(_ recovery: Recovery) throws(StorageError) {
+        let header = try Registry.header(handle, path)
+        if recovery.checkpoint == nil, header.needsRedo {
+            throw .cannotOpen(
+                path: path,
+                reason: "the file checkpoint, without which data.mdb is not whole, is missing; "
+                    + "restore a backup")
+        }
+        identity = header.identity
+        if writesStopped == nil { try recover(recovery, header) }
+        if redo == nil { try recovery.checkNothingToReplay() }
         var loaded = try Registry.load(handle, path)
         damagedTables = Set(loaded.tables.filter { isDamaged($0) }.map(\.id))
-        if writesStopped == nil, pageReport.isSound, try Registry.complete(handle, loaded) {
-            loaded = try Registry.load(handle, path)
+        if let redo {
+            if try Registry.complete(handle, loaded, header) {
+                loaded = try Registry.load(handle, path)
+            }
+            let checkpoint = try redo.makeCheckpoint(of: try redo.pins.take(), identity: identity)
+            try redo.store(checkpoint)
         }
-        identity = loaded.identity
         firstFreeTable = loaded.nextTable
         registryHandle = loaded.registryHandle
         sharedHandle = loaded.sharedHandle
         publish(TableMap(loaded.tables.filter { !damagedTables.contains($0.id) }))
+    }
+
+    /// Replays the log, or begins it in a folder that never had one: the format that older releases
+    /// refuse and the first checkpoint are durable before anything is left unsynced.
+    private func recover(
+        _ recovery: Recovery, _ header: Registry.Header
+    ) throws(StorageError) {
+        let isFirst = recovery.checkpoint == nil
+        if isFirst, header.format < Registry.formatVersion { try Registry.upgrade(handle) }
+        let recovered: (redo: Redo, outcome: Recovery.Outcome)
+        do throws(StorageError) {
+            recovered = try recovery.run(handle, identity: identity, options)
+        } catch {
+            guard case .diskFull = error else { throw error }
+            return stopWrites("the disk had no room for the redo log; make some and open again")
+        }
+        redo = recovered.redo
+        if isFirst {
+            let first = try recovered.redo.makeCheckpoint(
+                of: try recovered.redo.pins.take(), identity: identity)
+            try recovered.redo.store(first)
+            let code = mdb_env_set_flags(handle, UInt32(MDB_NOSYNC), 1)
+            guard code == 0 else { throw LMDBCode.error(code, "mdb_env_set_flags") }
+        }
+        statistics.withLock { statistics in
+            statistics.redo.replayedCommits = recovered.outcome.commits
+            statistics.redo.replayedBytes = recovered.outcome.byteCount
+            statistics.redo.replayMillis = recovered.outcome.nanos / 1_000_000
+            statistics.redo.checkpointedAt = Clock.nanos()
+        }
     }
 }

@@ -71,15 +71,23 @@ enum FileSystem {
         String(cString: strerror(errno))
     }
 
-    /// Makes a folder and those above it.
+    /// Makes a folder and those above it, durably.
     static func makeFolder(_ path: String) throws(StorageError) {
-        if mkdir(path, 0o700) == 0 || errno == EEXIST { return }
-        let slash = path.utf8.lastIndex(of: UInt8(ascii: "/"))
-        if errno == ENOENT, let slash, slash > path.startIndex {
-            try makeFolder(String(path[..<slash]))
-            if mkdir(path, 0o700) == 0 || errno == EEXIST { return }
+        if mkdir(path, 0o700) == 0 { return try sync(parent(of: path)) }
+        if errno == EEXIST { return }
+        if errno == ENOENT, parent(of: path) != "." {
+            try makeFolder(parent(of: path))
+            if mkdir(path, 0o700) == 0 { return try sync(parent(of: path)) }
+            if errno == EEXIST { return }
         }
         throw .cannotOpen(path: path, reason: reason())
+    }
+
+    /// The folder that a path's last part is in.
+    static func parent(of path: String) -> String {
+        guard let last = path.lastIndex(where: { $0 != "/" }) else { return "/" }
+        guard let slash = path[...last].lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
     /// The size of a file; nil if there is none.

@@ -52,6 +52,14 @@ enum LMDBCode {
         }
     }
 
+    /// Whether the error says that there is no room.
+    static func isFull(_ error: any Error) -> Bool {
+        switch error as? StorageError {
+        case .diskFull, .quotaExceeded: true
+        default: false
+        }
+    }
+
     static func text(_ code: Int32) -> String {
         String(cString: mdb_strerror(code))
     }

@@ -8,6 +8,7 @@
 //   of one shared tree. It is immutable and replaced as a whole, so that readers need no lock.
 // - The `Registry` table records format, identity and tables; `StoredBytes` says how bytes lie.
 // - `PageCheck` looks at the pages of a file before LMDB trusts them.
+// - `Redo` makes commits durable, and the folder whole again at opening.
 // - `SpaceBudget` keeps the quota, the `Reclaimer` gives back the space of dropped tables.
 
 import Synchronization
@@ -18,7 +19,8 @@ package final class LMDBStore: OrderedStore, Sendable {
     package enum Durability: Sendable {
         /// A power cut.
         case full
-        /// A crash of the process; a power cut may take back the last commit, and never corrupts.
+        /// A crash of the process; a power cut may take back the commits of the last 50 ms or so,
+        /// and never corrupts.
         case relaxed
     }
 
@@ -52,6 +54,8 @@ package final class LMDBStore: OrderedStore, Sendable {
         package var checksAllPages = false
         /// The data is much larger than memory and read at random: don't read ahead.
         package var randomReads = false
+        /// Sizes and times of the redo log; nil for those that suit the disk.
+        var redoLimits: RedoLimits?
 
         /// The defaults.
         package init() {}
@@ -71,6 +75,8 @@ package final class LMDBStore: OrderedStore, Sendable {
     private let running: Mutex<Running?>
     /// What was wrong with the file's pages at opening.
     package let pageReport: PageReport
+    /// What was wrong at opening with what the redo log and its checkpoints store twice.
+    package let redoFaults: [String]
     /// Whether a folder holds a store.
     package static func exists(at path: String) -> Bool {
         Environment.dataExists(at: path)
@@ -84,6 +90,7 @@ package final class LMDBStore: OrderedStore, Sendable {
         try writer.start()
         identity = environment.identity
         pageReport = environment.pageReport
+        redoFaults = environment.redoFaults
         running = Mutex(Running(environment: environment, writer: writer))
     }
 
@@ -175,6 +182,7 @@ package final class LMDBStore: OrderedStore, Sendable {
             statistics.oldestReaderLag = info.snapshotID - oldest
         }
         statistics.writesStoppedReason = environment.writesStopped
+        statistics.redo.lookAtClock()
         return statistics
     }
 

@@ -52,7 +52,7 @@ final class Reclaimer {
             do throws(StorageError) {
                 progress = try step(entry, context, oldestReader: oldest)
             } catch {
-                if LMDBCode.stopsWrites(error) { environment.stopWrites(error.description) }
+                if LMDBCode.stopsWrites(error) { environment.stopWrites(error.reason) }
                 break
             }
             if progress == .blocked { continue }
@@ -89,6 +89,7 @@ final class Reclaimer {
                 closedHandles.insert(entry.id)
                 let code = mdb_drop(handle, entry.handle, 1)
                 guard code == 0 else { throw LMDBCode.error(code, "mdb_drop") }
+                context.redo.drop(RedoTree(entry))
                 try transaction.forget(entry.id)
             } else if try removeSome(handle, entry, context) == 0, entry.isShared {
                 try transaction.forget(entry.id)
@@ -100,8 +101,7 @@ final class Reclaimer {
             throw error
         }
         let isForgotten = drops || !context.undoable.tables.entries.contains { $0.id == entry.id }
-        let code = mdb_txn_commit(handle)
-        guard code == 0 else { throw LMDBCode.commitError(code, folder: environment.path) }
+        try environment.commit(handle, context.redo)
         guard isForgotten else { return .more }
         closedHandles.remove(entry.id)
         if !drops { environment.publish(context.undoable.tables) }
@@ -138,7 +138,9 @@ final class Reclaimer {
             guard let key = try firstKey(transaction, entry, context) else { break }
             let code = key.withUnsafeBytes { bytes in
                 var view = StoredBytes.view(bytes)
-                return mdb_del(transaction, entry.handle, &view, nil)
+                let code = mdb_del(transaction, entry.handle, &view, nil)
+                if code == 0 { context.redo.delete(RedoTree(entry), key: bytes) }
+                return code
             }
             guard code == 0 else { throw LMDBCode.error(code, "mdb_del") }
             removed += 1

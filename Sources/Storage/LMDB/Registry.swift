@@ -3,24 +3,26 @@
 //   "format"    UInt32, the version; a newer one than ours is refused
 //   "identity"  16 random bytes, made with the data
 //   "next"      UInt64, the next table number; numbers are never reused
+//   "redo"      empty: the file is only whole together with `checkpoint` and the redo log
 //   "t" + id    kind (0 own table, 1 in the shared table), state (0 live, 1 dropped, its contents
 //               are being removed)
 //   "n" + id    Int64, the entries of a table in the shared table
 //
 // Integers are little-endian, ids in keys big-endian; values carry checksums like all others.
 //
-// Formats: 1, the first.
+// Formats: 1, the first. 2, commits go through a redo log and are not synced to the data file.
 
 import CLMDB
 
 enum Registry {
-    static let formatVersion: UInt32 = 1
+    static let formatVersion: UInt32 = 2
     static let registryName = "registry"
     static let sharedName = "shared"
 
     static let formatKey = Array("format".utf8)
     static let identityKey = Array("identity".utf8)
     static let nextTableKey = Array("next".utf8)
+    static let redoKey = Array("redo".utf8)
     static let entryBytes = 2
 
     static func tableKey(_ id: UInt64) -> [UInt8] { key("t", id) }
@@ -72,24 +74,89 @@ enum Registry {
         if code != 0 { throw LMDBCode.error(code, "commit") }
     }
 
-    /// Makes the permanent tables that a folder doesn't have yet.
+    /// What must be known of a folder before its log is replayed.
+    struct Header {
+        var format: UInt32 = 0
+        var identity: [UInt8] = []
+        /// Whether the file is only whole together with `checkpoint` and the redo log.
+        var needsRedo = false
+    }
+
+    /// Reads the header; refuses a newer format.
+    static func header(
+        _ environment: OpaquePointer, _ path: String
+    ) throws(StorageError) -> Header {
+        let transaction = try begin(environment, flags: UInt32(MDB_RDONLY))
+        defer { mdb_txn_abort(transaction) }
+        var header = Header()
+        let registry = try openRegistry(transaction, path)
+        header.format = try format(transaction, registry)
+        header.identity = try get(transaction, registry, identityKey)
+        let place = TableMap.Entry(id: 0, handle: registry, isShared: false)
+        header.needsRedo = try lookUp(transaction, place, redoKey.span.bytes, nil) != nil
+        return header
+    }
+
+    private static func openRegistry(
+        _ transaction: OpaquePointer, _ path: String
+    ) throws(StorageError) -> UInt32 {
+        do throws(StorageError) {
+            return try open(transaction, registryName, create: false)
+        } catch {
+            throw .cannotOpen(path: path, reason: "data.mdb was not made by Roost")
+        }
+    }
+
+    private static func format(
+        _ transaction: OpaquePointer, _ registry: UInt32
+    ) throws(StorageError) -> UInt32 {
+        let format = try get(transaction, registry, formatKey)
+        guard let format = number(format, as: UInt32.self) else {
+            throw .damaged(reason: "no format version")
+        }
+        guard format <= formatVersion else {
+            throw .newerFormat(found: format, supported: formatVersion)
+        }
+        return format
+    }
+
+    /// Marks the data as of this release's format, which earlier ones refuse.
+    static func upgrade(_ environment: OpaquePointer) throws(StorageError) {
+        try change(environment) { transaction, registry throws(StorageError) in
+            try put(transaction, registry, formatKey, value(formatVersion))
+        }
+    }
+
+    /// Makes the permanent tables that a folder doesn't have yet, and notes that the file needs its
+    /// redo log from now on; false where all that was there. The commit is not in the log: a
+    /// checkpoint must follow.
     static func complete(
-        _ environment: OpaquePointer, _ loaded: Loaded
+        _ environment: OpaquePointer, _ loaded: Loaded, _ header: Header
     ) throws(StorageError) -> Bool {
         let missing = TableID.permanent.filter { table in
             !loaded.tables.contains { $0.id == table.rawValue }
         }
-        if missing.isEmpty { return false }
+        if missing.isEmpty, header.needsRedo { return false }
+        try change(environment) { transaction, registry throws(StorageError) in
+            try put(transaction, registry, redoKey, [])
+            for table in missing { try make(table, transaction, registry) }
+        }
+        return true
+    }
+
+    private static func change(
+        _ environment: OpaquePointer,
+        _ body: (OpaquePointer, UInt32) throws(StorageError) -> Void
+    ) throws(StorageError) {
         let transaction = try begin(environment, flags: 0)
         do throws(StorageError) {
-            for table in missing { try make(table, transaction, loaded.registryHandle) }
+            try body(transaction, try open(transaction, registryName, create: false))
         } catch {
             mdb_txn_abort(transaction)
             throw error
         }
         let code = mdb_txn_commit(transaction)
         if code != 0 { throw LMDBCode.error(code, "commit") }
-        return true
     }
 
     private static func make(
@@ -123,20 +190,10 @@ enum Registry {
         in transaction: OpaquePointer, _ path: String
     ) throws(StorageError) -> Loaded {
         var loaded = Loaded()
-        let registry: UInt32
-        do throws(StorageError) {
-            registry = try open(transaction, registryName, create: false)
-        } catch {
-            throw .cannotOpen(path: path, reason: "data.mdb was not made by Roost")
-        }
+        let registry = try openRegistry(transaction, path)
         loaded.registryHandle = registry
-        let format = try get(transaction, registry, formatKey)
-        guard let format = number(format, as: UInt32.self) else {
-            throw .damaged(reason: "no format version")
-        }
-        guard format <= formatVersion else {
-            throw .newerFormat(found: format, supported: formatVersion)
-        }
+        // Again: the replay may have raised it.
+        _ = try format(transaction, registry)
         loaded.sharedHandle = try open(transaction, sharedName, create: false)
         loaded.identity = try get(transaction, registry, identityKey)
         guard
@@ -191,11 +248,6 @@ enum Registry {
         let code = mdb_txn_begin(environment, nil, flags, &transaction)
         guard code == 0, let transaction else { throw LMDBCode.error(code, "mdb_txn_begin") }
         return transaction
-    }
-
-    /// LMDB's code of the commit.
-    static func commit(_ transaction: OpaquePointer) -> Int32 {
-        mdb_txn_commit(transaction)
     }
 
     /// Opens a named table's handle.

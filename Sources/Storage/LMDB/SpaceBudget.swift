@@ -63,6 +63,9 @@ struct SpaceBudget {
         }
     }
 
+    /// Whether pages that a checkpoint would set free matter.
+    var isTight: Bool { isDiskFull || usedBytes + chargedBytes >= softBytes }
+
     /// Why an operation may not start; nil if it may.
     mutating func refusal(mayUseReserve: Bool) -> StorageError? {
         self.mayUseReserve = mayUseReserve
@@ -89,7 +92,7 @@ struct SpaceBudget {
     /// Free pages that a commit may use: those freed before the oldest snapshot in use. Walks
     /// LMDB's free list, whose entries map a commit's number to a count and that many page numbers.
     private static func reusablePages(_ environment: Environment) -> UInt64 {
-        let oldest = environment.readers.summary(overdueMillis: .max).oldestSnapshot ?? .max
+        let oldest = environment.oldestSnapshot
         var transaction: OpaquePointer?
         let flags = UInt32(MDB_RDONLY)
         guard mdb_txn_begin(environment.handle, nil, flags, &transaction) == 0 else { return 0 }

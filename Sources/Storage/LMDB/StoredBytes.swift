@@ -104,14 +104,14 @@ func lookUp(
     }
 }
 
-/// Stores a value with its checksum; answers LMDB's code (0, MDB_KEYEXIST, or a failure).
+/// Stores a value with its checksum, and notes that in `redo`; answers LMDB's code (0, MDB_KEYEXIST, or a failure).
 ///
 /// SAFETY: LMDB reserves the room and the bytes are written at once, before anything else can move
 /// the page; `key` and `value` are never LMDB's own memory, since the transaction is exclusively
 /// held while it is written to.
 func storeValue(
     _ transaction: OpaquePointer, _ entry: TableMap.Entry, _ key: RawSpan, _ value: RawSpan,
-    flags: Int32, scratch: UnsafeMutableRawPointer?
+    flags: Int32, scratch: UnsafeMutableRawPointer?, redo: RedoBuffer? = nil
 ) -> Int32 {
     withStoredKey(key, entry, scratch) { stored, key in
         value.withUnsafeBytes { value in
@@ -127,6 +127,9 @@ func storeValue(
             place.storeBytes(
                 of: StoredBytes.checksum(key, value).littleEndian, toByteOffset: value.count,
                 as: UInt32.self)
+            redo?.put(
+                RedoTree(entry), isAppend: flags & MDB_APPEND != 0, key: StoredBytes.bytes(stored),
+                value: StoredBytes.bytes(room))
             return code
         }
     }

@@ -15,6 +15,8 @@ final class WriteContext {
     var changes: UInt64 = 0
     /// A code that spoils the transaction: it must be undone as a whole.
     var failure: StorageError?
+    /// What the current transaction did, for the redo log.
+    let redo = RedoBuffer()
     /// The space that may still be taken.
     var space: SpaceBudget
     /// What is changed in place of the store's own tables; nil for the writer.
@@ -44,6 +46,7 @@ final class WriteContext {
         undoable = Undoable(tables: environment.tables)
         changes = 0
         failure = nil
+        redo.reset()
     }
 
     /// Whether an insert should first be tried as an append.

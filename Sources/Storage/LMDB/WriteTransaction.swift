@@ -139,9 +139,12 @@ extension LMDBStore {
                 return true
             }
             let handle = handle
+            let redo = context.redo
             let code = withStoredKey(key, entry, context.scratch) { stored, _ in
                 var stored = stored
-                return mdb_del(handle, entry.handle, &stored, nil)
+                let code = mdb_del(handle, entry.handle, &stored, nil)
+                if code == 0 { redo.delete(RedoTree(entry), key: StoredBytes.bytes(stored)) }
+                return code
             }
             if code == MDB_NOTFOUND { return false }
             guard code == 0 else { throw context.spoil(code, "mdb_del", table) }
@@ -171,6 +174,7 @@ extension LMDBStore {
                 let code = mdb_dbi_open(handle, name, UInt32(MDB_CREATE), &entry.handle)
                 if code == 0 {
                     entry.isShared = false
+                    context.redo.create(RedoTree(entry))
                 } else if code != MDB_DBS_FULL {
                     throw context.spoil(code, "mdb_dbi_open", table)
                 }
@@ -209,6 +213,7 @@ extension LMDBStore {
                 throw context.spoil(code, "mdb_txn_begin", .registry)
             }
             let before = context.undoable
+            let redoBytes = context.redo.bodyBytes
             var transaction = WriteTransaction(context, child)
             let result: R
             do {
@@ -216,12 +221,14 @@ extension LMDBStore {
             } catch {
                 mdb_txn_abort(child)
                 context.undoable = before
+                context.redo.truncate(to: redoBytes)
                 throw error
             }
             // After a failed change the parent is not to be trusted with what the child did.
             if let failure = context.failure {
                 mdb_txn_abort(child)
                 context.undoable = before
+                context.redo.truncate(to: redoBytes)
                 throw failure
             }
             let committed = mdb_txn_commit(child)
@@ -248,10 +255,11 @@ extension LMDBStore {
         /// Removes the registry's entries of a table whose contents are gone.
         mutating func forget(_ id: UInt64) throws(StorageError) {
             for key in [Registry.tableKey(id), Registry.countKey(id)] {
-                var view = key.withUnsafeBytes { StoredBytes.view($0) }
                 let code = key.withUnsafeBytes { bytes in
-                    view = StoredBytes.view(bytes)
-                    return mdb_del(handle, context.environment.registryHandle, &view, nil)
+                    var view = StoredBytes.view(bytes)
+                    let code = mdb_del(handle, context.environment.registryHandle, &view, nil)
+                    if code == 0 { context.redo.delete(.registry, key: bytes) }
+                    return code
                 }
                 guard code == 0 || code == MDB_NOTFOUND else {
                     throw context.spoil(code, "mdb_del", .registry)
@@ -294,7 +302,9 @@ extension LMDBStore {
             _ entry: TableMap.Entry, _ key: RawSpan, _ value: RawSpan, flags: Int32
         ) throws(StorageError) -> Bool {
             let entriesBefore = entry.isShared ? try treeStatistics(handle, entry).ms_entries : 0
-            let code = storeValue(handle, entry, key, value, flags: flags, scratch: context.scratch)
+            let code = storeValue(
+                handle, entry, key, value, flags: flags, scratch: context.scratch,
+                redo: context.redo)
             if code == MDB_KEYEXIST { return false }
             guard code == 0 else { throw context.spoil(code, "mdb_put", entry.table) }
             context.changes += 1
@@ -309,7 +319,8 @@ extension LMDBStore {
                 id: TableID.registry.rawValue, handle: context.environment.registryHandle,
                 isShared: false)
             let code = storeValue(
-                handle, place, key.span.bytes, value.span.bytes, flags: 0, scratch: nil)
+                handle, place, key.span.bytes, value.span.bytes, flags: 0, scratch: nil,
+                redo: context.redo)
             if code != 0 { throw context.spoil(code, "mdb_put", .registry) }
         }
     }

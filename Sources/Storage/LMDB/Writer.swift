@@ -26,6 +26,9 @@ final class Writer: @unchecked Sendable {
     let hooks = Mutex(GroupHooks<LMDBStore.WriteTransaction>())
     private let context: WriteContext
     private let reclaimer: Reclaimer
+    private let checkpointer: Checkpointer?
+    /// Whether a group that found no room may be tried once more, after a checkpoint.
+    private var mayMakeRoom = false
     private let thread = Mutex<pthread_t?>(nil)
 
     /// How often slots of dead processes are looked for.
@@ -35,12 +38,14 @@ final class Writer: @unchecked Sendable {
         self.environment = environment
         context = WriteContext(environment)
         reclaimer = Reclaimer(environment)
+        checkpointer = environment.redo.map { Checkpointer(environment, $0) }
     }
 
     // MARK: Any thread
 
     /// Starts the thread.
     func start() throws(StorageError) {
+        try checkpointer?.start()
         var id = pthread_t()
         let argument = Unmanaged.passRetained(self)
         let code = pthread_create(
@@ -54,6 +59,7 @@ final class Writer: @unchecked Sendable {
             }, argument.toOpaque())
         guard code == 0 else {
             argument.release()
+            checkpointer?.stop()
             throw .ioError(operation: "pthread_create", errno: code)
         }
         thread.withLock { $0 = id }
@@ -105,9 +111,14 @@ final class Writer: @unchecked Sendable {
         var jobs: [WriteJob] = []
         while true {
             jobs.removeAll(keepingCapacity: true)
-            let pause = reclaimer.pauseMillis ?? Self.housekeepingMillis
+            let pause = min(
+                reclaimer.pauseMillis ?? Self.housekeepingMillis,
+                checkpointer?.pauseMillis ?? Self.housekeepingMillis)
             let isOpen = queue.wait(timeoutMillis: pause) { takeGroup(&$0, &jobs) }
-            if isOpen == false { return }
+            if isOpen == false {
+                checkpointer?.stop()
+                return
+            }
             if !jobs.isEmpty { run(jobs) }
             housekeep()
         }
@@ -135,16 +146,34 @@ final class Writer: @unchecked Sendable {
         if environment.writesStopped == nil, reclaimer.isDue {
             reclaimer.step(context)
         }
+        noteCommits()
+        checkpointer?.step()
         environment.readers.checkDead(environment, everyMillis: Self.housekeepingMillis)
     }
 
     private func run(_ jobs: [WriteJob]) {
+        mayMakeRoom = true
         if runGroup(jobs) { return complete(jobs) }
         environment.statistics.withLock { $0.groupsRerun += 1 }
         for job in jobs {
-            _ = runGroup([job])
+            mayMakeRoom = true
+            if !runGroup([job]) { _ = runGroup([job]) }
             complete([job])
         }
+    }
+
+    /// Tells the checkpointer of what was committed.
+    private func noteCommits() {
+        guard let commit = environment.takeCommitted() else { return }
+        checkpointer?.note(commit: commit.number, recordBytes: commit.recordBytes)
+    }
+
+    /// Takes a checkpoint, so that pages freed before it can be used again; false where there are
+    /// none.
+    private func makeRoom() -> Bool {
+        noteCommits()
+        guard let checkpointer, checkpointer.keepsPages else { return false }
+        return checkpointer.complete()
     }
 
     /// Hands the jobs' results out. What may complete elsewhere is also freed there: both take as
@@ -176,6 +205,7 @@ final class Writer: @unchecked Sendable {
         }
         context.reset()
         context.space.refresh(environment)
+        if context.space.isTight, makeRoom() { context.space.refresh(environment) }
         let handle: OpaquePointer
         do throws(StorageError) {
             handle = try Registry.begin(environment.handle, flags: 0)
@@ -237,12 +267,13 @@ final class Writer: @unchecked Sendable {
         let began = Clock.nanos()
         let tables = context.undoable.tables
         let snapshot = UInt64(mdb_txn_id(handle))
-        let code = mdb_txn_commit(handle)
-        let micros = (Clock.nanos() - began) / 1000
-        guard code == 0 else {
-            let error = LMDBCode.commitError(code, folder: environment.path)
-            return undone(jobs, code == MDB_MAP_FULL ? context.space.exceeded : error)
+        do throws(StorageError) {
+            try environment.commit(handle, context.redo)
+        } catch {
+            if case .quotaExceeded = error { return undone(jobs, context.space.exceeded) }
+            return undone(jobs, error)
         }
+        let micros = (Clock.nanos() - began) / 1000
         if tables !== environment.tables {
             environment.publish(tables)
             reclaimer.lookForDropped(tables)
@@ -259,10 +290,13 @@ final class Writer: @unchecked Sendable {
     private func undone(_ jobs: [WriteJob], _ error: any Error) -> Bool {
         hooks.withLock { $0 }.didAbort?()
         if let error = error as? StorageError, LMDBCode.stopsWrites(error) {
-            environment.stopWrites(error.description)
+            environment.stopWrites(error.reason)
             hooks.withLock { $0 }.didStopWrites?(error.description)
         } else if jobs.count > 1 {
             return false
+        } else if mayMakeRoom, LMDBCode.isFull(error) {
+            mayMakeRoom = false
+            if makeRoom() { return false }
         }
         for job in jobs { job.fail(error) }
         return true

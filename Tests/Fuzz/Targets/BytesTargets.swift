@@ -56,8 +56,12 @@ extension FuzzTarget {
         guard !hasDollar(.document(document)) else { return }
         let again = ExtendedJSON.string(of: parsed.view, canonical: true)
         try check(again == text, "canonical text changes: \(text) to \(again)")
+        // Text has one form for NaN, and for what decimal128 encodes in many ways.
+        let isSame =
+            text.contains("NaN") || parsed.bytes == document.bytes
+            || text.contains("numberDecimal") && parsed.view.compare(document.view) == 0
         try check(
-            parsed.bytes == document.bytes || text.contains("NaN"),
+            isSame,
             "canonical text makes another document: \(text)")
         _ = ExtendedJSON.string(of: document.view)
     }

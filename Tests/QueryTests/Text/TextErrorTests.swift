@@ -59,6 +59,20 @@ import Testing
         ("create table a", 1, 8, "expected 'index' or 'collection'"),
         ("create index on a (b) where lower(b) == 'x'", 1, 38, "an index's condition"),
         ("from a | join b on c == d", 1, 26, "expected 'as'"),
+        ("from a | where b = 1", 1, 18, "found '=' (write '==' to compare)"),
+        ("from a | where b == 1 and c == 2", 1, 23, "found 'and' (write '&&')"),
+        ("from a | where b == 1 OR c == 2", 1, 23, "found 'OR' (write '||')"),
+        ("from a | where not (b == 1)", 1, 16, "write '!'"),
+        ("from a | where not b", 1, 20, "expected an operator"),
+        ("from a | where b like 'x%'", 1, 18, "startsWith"),
+        ("from a | where b <> 1", 1, 18, "expected '!='"),
+        ("from a | where b == “x”", 1, 21, "straight quotes"),
+        ("from a where b == 1", 1, 8, "(write '| where')"),
+        ("from a | where b limit 3", 1, 18, "(write '| limit')"),
+        ("from a | order by b", 1, 10, "(write '| sort a, -b')"),
+        ("select * from a", 1, 1, "(write 'from COLLECTION"),
+        ("FROM a", 1, 1, "keywords are lower case"),
+        ("update a set b = 2 where c == 1", 1, 10, "where … set"),
     ])
     func isLocated(_ text: String, _ line: Int32, _ column: Int32, _ part: String) throws {
         let error = try #require(Self.error(text), "\(text) compiles")

@@ -1,0 +1,47 @@
+// Why requests were denied: an id for the user, the account for developers.
+
+import BSON
+import Rules
+import Synchronization
+
+/// The last denials of this process, by their id.
+package final class DenialLog: Sendable {
+    private struct State {
+        var accounts: [String: String] = [:]
+        var order: [String] = []
+        var next = 0
+    }
+
+    /// Most denials kept; older ones are forgotten.
+    private static let denialsMax = 1_000
+    private let state = Mutex(State())
+    private let showsReasons = Atomic<Bool>(false)
+
+    /// Whether errors themselves say why: for developers, never for a server that others reach.
+    package var tellsUsers: Bool {
+        get { showsReasons.load(ordering: .relaxed) }
+        set { showsReasons.store(newValue, ordering: .relaxed) }
+    }
+
+    /// Why the denial of that id was; nil for one that isn't known any more.
+    package func account(of id: String) -> String? { state.withLock { $0.accounts[id] } }
+
+    /// Notes a denial and makes its error.
+    func deny(_ account: () -> String) -> DBError {
+        let id = ObjectID.generate().hexString
+        let text = account()
+        state.withLock { state in
+            if state.order.count < Self.denialsMax {
+                state.order.append(id)
+            } else {
+                state.accounts[state.order[state.next]] = nil
+                state.order[state.next] = id
+                state.next = (state.next + 1) % Self.denialsMax
+            }
+            state.accounts[id] = text
+        }
+        let reason = tellsUsers ? "\n\(text)" : ""
+        return DBError(
+            .unauthorized, "The security rules do not allow this (denial \(id)).\(reason)")
+    }
+}

@@ -1,0 +1,80 @@
+// What a request of an app user may do: the rules in force when it began, and who asks.
+//
+// Everything that reads or writes for an app user carries one of these down to where documents are
+// looked at: `Sight` decides what a read sees, `WriteAccess` what a write may do. Requests of
+// trusted principals carry none, and pay nothing.
+
+package import BSON
+import Query
+import Rules
+
+/// An app user's request.
+package final class RequestAccess: Sendable {
+    /// Who asks.
+    package let user: AppUser
+    /// The time of the request, in milliseconds since 1970.
+    let timeMillis: Int64
+    /// The rules; nil where none are deployed.
+    let deployed: DeployedRules?
+    private let store: RulesStore
+
+    init(_ user: AppUser, _ store: RulesStore, timeMillis: Int64) {
+        self.user = user
+        self.store = store
+        self.timeMillis = timeMillis
+        deployed = store.current
+    }
+
+    /// Whether queries leave out what may not be seen, rather than being refused.
+    var filters: Bool { deployed?.rules.filters ?? false }
+
+    /// Refuses a request that outlives its token or the rules that it began under.
+    /// - Throws: `unauthorized`.
+    func checkLasts() throws(DBError) {
+        if (deployed?.version ?? 0) != store.version {
+            throw DBError(
+                .unauthorized, "The security rules changed while this was running: run it again")
+        }
+        if let end = user.expiresAtMillis, LogicalClock.wallMillis >= end {
+            throw DBError(.unauthorized, "The token has ended: sign in again")
+        }
+    }
+
+    /// A request about one document as rules see it; nil where no rule can be about it.
+    func request(
+        _ method: RuleMethod, _ namespace: Namespace, id: ValueView, resource: Document?,
+        newResource: Document? = nil
+    ) -> RuleRequest? {
+        guard let path = CollectionPath(namespace), let segments = path.segments(of: id) else {
+            return nil
+        }
+        return RuleRequest(
+            method, database: path.database, segments, auth: user.auth, timeMillis: timeMillis,
+            resource: resource, newResource: newResource,
+            query: method == .list ? RuleRequest.Query() : nil)
+    }
+
+    /// The error for what the rules don't allow.
+    func denial(_ request: RuleRequest?, _ known: KnownDocuments) -> DBError {
+        guard let rules = deployed?.rules else {
+            return denial("no rules are deployed: app users may do nothing")
+        }
+        guard let request else { return denial("the _id has no path, so no rule can allow it") }
+        return store.denials.deny { RuleExplanation(rules, request, known).text }
+    }
+
+    /// The error for what is refused whatever the rules say.
+    package func denial(_ reason: String) -> DBError {
+        store.denials.deny { "denied: \(reason)" }
+    }
+}
+
+extension RoostEngine {
+    /// What a request of a principal carries; nil for those that bypass the rules.
+    package func access(of principal: Principal) throws(DBError) -> RequestAccess? {
+        guard case .app(let user) = principal else { return nil }
+        let access = RequestAccess(user, rules, timeMillis: LogicalClock.wallMillis)
+        try access.checkLasts()
+        return access
+    }
+}

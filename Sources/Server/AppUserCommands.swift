@@ -1,0 +1,87 @@
+// What app users may run: reading and writing documents, each of which the security rules decide
+// about in the engine. Every other command, stage and option is refused before it is looked at, so
+// that a new one is closed until someone has thought about it.
+
+import BSON
+import Query
+import Roost
+import Wire
+
+extension CommandCall {
+    /// Who asks.
+    var principal: Principal { connection.principal }
+
+    /// What the engine is to be told of who asks; nil for those who bypass the rules.
+    /// - Throws: 13 Unauthorized for a token that has ended.
+    func access() throws(DBError) -> RequestAccess? {
+        guard principal.isUnderRules else { return nil }
+        return try core.engine.access(of: principal)
+    }
+}
+
+enum AppUserCommands {
+    private static let names: Set<String> = [
+        "find", "count", "distinct", "aggregate", "getMore", "killCursors",
+        "insert", "update", "delete", "findAndModify",
+        "hello", "isMaster", "ping", "buildInfo", "logout", "connectionStatus",
+        "saslStart", "saslContinue", "authenticate",
+        "startSession", "endSessions", "refreshSessions", "commitTransaction",
+        "abortTransaction",
+    ]
+
+    /// Stages that read nothing but what comes in, or collections that the engine asks the rules
+    /// about.
+    private static let stages: Set<String> = [
+        "$match", "$project", "$addFields", "$set", "$unset", "$sort", "$limit", "$skip",
+        "$count", "$group", "$unwind", "$replaceRoot", "$replaceWith", "$sortByCount", "$bucket",
+        "$bucketAuto", "$sample", "$redact", "$setWindowFields", "$densify", "$fill", "$geoNear",
+        "$documents", "$facet", "$lookup", "$graphLookup", "$unionWith",
+    ]
+
+    /// Refuses what app users may not run.
+    /// - Throws: 13 Unauthorized.
+    static func check(_ call: borrowing CommandCall) throws(DBError) {
+        let name = "\(call.command.name)"
+        guard names.contains(name) else {
+            throw try refusal("app users may not run \(name)", call)
+        }
+        guard name == "aggregate" else {
+            if call.truthIfKnown("bypassDocumentValidation") == true {
+                throw try refusal("app users may not bypass validators", call)
+            }
+            return
+        }
+        if call.truth("explain") == true || call.truth("bypassDocumentValidation") == true {
+            throw try refusal("app users may neither explain nor bypass validators", call)
+        }
+        if let pipeline = call.value("pipeline")?.array {
+            try check(ViewRead.values(pipeline), call)
+        }
+    }
+
+    private static func check(
+        _ list: [Value], _ call: borrowing CommandCall
+    ) throws(DBError) {
+        for case .document(let stage) in list {
+            for name in stage.keys {
+                guard stages.contains(name) else {
+                    throw try refusal("app users may not use \(name)", call)
+                }
+                guard case .document(let body)? = stage[name] else { continue }
+                if name == "$facet" {
+                    for branch in body.keys {
+                        if case .array(let inner)? = body[branch] { try check(inner, call) }
+                    }
+                } else if case .array(let inner)? = body["pipeline"] {
+                    try check(inner, call)
+                }
+            }
+        }
+    }
+
+    private static func refusal(
+        _ reason: String, _ call: borrowing CommandCall
+    ) throws(DBError) -> DBError {
+        try call.access()?.denial(reason) ?? DBError(.unauthorized, reason)
+    }
+}

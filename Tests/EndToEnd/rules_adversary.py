@@ -1,0 +1,337 @@
+"""Ways around the security rules, each named and tried by an app user over TCP.
+
+    rules_adversary.py ROOST
+
+A server holds documents of two users; the attacker is signed in as one of them and wants what the
+other has: the string SECRET, the number 4242, or to change `victim`. Each attempt must end without
+any of them in an answer, an error or a difference of counts, and without a change.
+"""
+
+import argparse
+import sys
+
+import pymongo
+from bson import Int64, ObjectId
+from pymongo.errors import PyMongoError
+
+from server import Server
+
+RULES = """
+rules_version = '2';
+service cloud.firestore {
+  option mode = '%s';
+  match /databases/{db}/documents {
+    match /notes/{id} {
+      allow read, delete: if resource.data.owner == request.auth.uid;
+      allow create: if request.resource.data.owner == request.auth.uid;
+      allow update: if resource.data.owner == request.auth.uid
+        && request.resource.data.owner == request.auth.uid;
+    }
+    match /people/{id} {
+      allow read, update: if request.auth != null hide ['salary', 'inner.pin'];
+      allow create: if request.auth != null;
+    }
+    match /box/{id} { allow create, update: if request.auth != null; }
+    match /users/{uid}/files/{id} { allow read: if uid == request.auth.uid; }
+  }
+}
+"""
+
+SECRETS = ("SECRET", "4242")
+attempts = []
+
+
+def attempt(function):
+    attempts.append(function)
+    return function
+
+
+def run(db, **command):
+    """A command with its name first, and all batches of its cursor."""
+    reply = db.command(command)
+    found = [reply]
+    cursor = reply.get("cursor")
+    while cursor and cursor.get("id"):
+        reply = db.command({"getMore": cursor["id"], "collection": cursor["ns"].split(".", 1)[1]})
+        found.append(reply)
+        cursor = reply["cursor"]
+    return found
+
+
+def find(db, filter=None, collection="notes", **more):
+    return run(db, find=collection, filter=filter or {}, **more)
+
+
+def pipe(db, *stages, collection="notes"):
+    return run(db, aggregate=collection, pipeline=list(stages), cursor={})
+
+
+def simple(name, function):
+    function.__name__ = name
+    attempts.append(function)
+
+
+for name, function in {
+    "find everything": lambda db: find(db),
+    "find by the victim's name": lambda db: find(db, {"owner": "victim"}),
+    "find by _id": lambda db: find(db, {"_id": "v1"}),
+    "find by _id and a guess": lambda db: find(db, {"_id": "v1", "text": {"$regex": "SEC"}}),
+    "find by $expr": lambda db: find(db, {"$expr": {"$eq": ["$owner", "victim"]}}),
+    "find with $or of mine and all": lambda db: find(db, {"$or": [{"owner": "me"}, {}]}),
+    "find with $nor": lambda db: find(db, {"$nor": [{"owner": "me"}]}),
+    "find with a case-blind collation": lambda db: find(
+        db, {"owner": "ME"}, collation={"locale": "en", "strength": 1}),
+    "find with a hint": lambda db: find(db, hint="_id_"),
+    "find by min and max": lambda db: find(db, hint="_id_", min={"_id": "v"}, max={"_id": "w"}),
+    "find index keys": lambda db: find(db, returnKey=True, hint="text_1"),
+    "find deleted documents": lambda db: find(db, withDeleted=True),
+    "find only deleted documents": lambda db: find(db, onlyDeleted=True),
+    "find tailing": lambda db: find(db, tailable=True),
+    "an error that tells a value": lambda db: find(
+        db, {"$expr": {"$eq": [{"$toInt": "$text"}, 1]}}),
+    "an error of dividing by a hidden value": lambda db: find(
+        db, {"$expr": {"$divide": [1, {"$subtract": ["$salary", 4242]}]}}, "people"),
+    "count": lambda db: expect_count(db, {"count": "notes", "query": {"owner": "victim"}}),
+    "count all": lambda db: expect_count(db, {"count": "notes"}, 1),
+    "distinct": lambda db: run(db, distinct="notes", key="text"),
+    "distinct of a hidden field": lambda db: run(db, distinct="people", key="salary"),
+    "aggregate": lambda db: pipe(db, {"$match": {"owner": "victim"}}),
+    "group": lambda db: pipe(db, {"$group": {"_id": "$text"}}),
+    "$lookup": lambda db: pipe(db, {"$match": {"owner": "me"}}, {"$lookup": {
+        "from": "notes", "pipeline": [], "as": "all"}}),
+    "$lookup by a field": lambda db: pipe(db, {"$match": {"owner": "me"}}, {"$lookup": {
+        "from": "notes", "localField": "friend", "foreignField": "owner", "as": "all"}}),
+    "$graphLookup": lambda db: pipe(db, {"$match": {"owner": "me"}}, {"$graphLookup": {
+        "from": "notes", "startWith": "$friend", "connectFromField": "friend",
+        "connectToField": "owner", "as": "all"}}),
+    "$unionWith": lambda db: pipe(db, {"$match": {"owner": "me"}}, {"$unionWith": "notes"}),
+    "$unionWith in $facet": lambda db: pipe(db, {"$match": {"owner": "me"}}, {"$facet": {
+        "a": [{"$lookup": {"from": "notes", "pipeline": [], "as": "x"}}]}}),
+    "$unionWith of another collection": lambda db: pipe(
+        db, {"$match": {"owner": "me"}}, {"$unionWith": "vault"}),
+    "$out": lambda db: pipe(db, {"$match": {"owner": "me"}}, {"$out": "notes"}),
+    "$merge": lambda db: pipe(db, {"$match": {"owner": "me"}}, {"$merge": "vault"}),
+    "$collStats": lambda db: pipe(db, {"$collStats": {"count": {}}}, collection="vault"),
+    "$indexStats": lambda db: pipe(db, {"$indexStats": {}}),
+    "$planCacheStats": lambda db: pipe(db, {"$planCacheStats": {}}),
+    "$changeStream": lambda db: pipe(db, {"$changeStream": {}}),
+    "$currentOp": lambda db: run(
+        db.client.admin, aggregate=1, pipeline=[{"$currentOp": {"allUsers": True}}], cursor={}),
+    "$listSessions": lambda db: pipe(db, {"$listLocalSessions": {}}),
+    "a view over the victim's notes": lambda db: find(db, collection="spy"),
+    "making a view": lambda db: run(db, create="mine", viewOn="notes", pipeline=[]),
+    "a collection without rules": lambda db: find(db, collection="vault"),
+    "another's files": lambda db: find(db, {"_id": "victim/1"}, "users.files"),
+    "a slash in an id": lambda db: find(db, {"_id": "me/../victim/1"}, "users.files"),
+    "the rules' own collection": lambda db: run(db.client.admin, find="roost.rules"),
+    "the log of changes": lambda db: run(db.client.local, find="oplog.rs"),
+    "explain": lambda db: run(db, explain={"find": "notes", "filter": {"owner": "victim"}}),
+    "explain in aggregate": lambda db: run(db, aggregate="notes", pipeline=[], explain=True),
+    "a text query": lambda db: run(db, query="from notes"),
+    "a live query": lambda db: run(db, live="notes", filter={}),
+    "a hidden field by value": lambda db: expect_none(find(db, {"salary": 4242}, "people")),
+    "a hidden field by range": lambda db: expect_none(find(
+        db, {"salary": {"$gt": 0}}, "people")),
+    "a hidden field by type": lambda db: expect_none(find(
+        db, {"salary": {"$exists": True}}, "people")),
+    "a hidden field by order": lambda db: expect_order(find(
+        db, {}, "people", sort={"salary": -1}, limit=1)),
+    "a hidden field by its index": lambda db: find(db, {}, "people", hint="salary_1"),
+    "a hidden field by $rename": lambda db: update(
+        db, "people", {"_id": 1}, {"$rename": {"salary": "shown"}}),
+    "a hidden field by a pipeline": lambda db: update(
+        db, "people", {"_id": 1}, [{"$set": {"shown": "$salary"}}]),
+    "a hidden field by an update's filter": lambda db: expect_unmatched(
+        update(db, "people", {"salary": 4242}, {"$set": {"seen": 1}})),
+    "a hidden field by no change": lambda db: update(
+        db, "people", {"_id": 1}, {"$set": {"salary": 4242}}),
+    "a hidden field by findAndModify": lambda db: run(
+        db, findAndModify="people", query={"_id": 1}, update={"$set": {"seen": 1}}),
+    "a hidden inner field by $getField": lambda db: pipe(
+        db, {"$project": {"a": {"$getField": {"field": "pin", "input": "$inner"}}}},
+        collection="people"),
+    "a hidden field by $$ROOT": lambda db: pipe(
+        db, {"$project": {"a": {"$objectToArray": "$$ROOT"}}}, collection="people"),
+    "an unreadable document by findAndModify": lambda db: run(
+        db, findAndModify="box", query={"_id": 1}, update={"$set": {"a": 1}}),
+    "an unreadable document by a pipeline": lambda db: update(
+        db, "box", {"_id": 1}, [{"$set": {"copy": "$text"}}]),
+    "an unreadable document by its filter": lambda db: expect_unmatched(update(
+        db, "box", {"_id": 1, "text": "SECRET"}, {"$set": {"a": 1}})),
+    "a unique hidden value": lambda db: run(
+        db, insert="people", documents=[{"_id": 9, "salary": 4242}]),
+    "updating the victim's note": lambda db: update(
+        db, "notes", {"_id": "v1"}, {"$set": {"text": "x"}}),
+    "updating all notes": lambda db: update(
+        db, "notes", {}, {"$set": {"owner": "me"}}, multi=True),
+    "replacing the victim's note": lambda db: update(
+        db, "notes", {"_id": "v1"}, {"owner": "me"}),
+    "an upsert over it": lambda db: update(
+        db, "notes", {"_id": "v1", "owner": "me"}, {"$set": {"text": "x"}}, upsert=True),
+    "inserting as the victim": lambda db: run(
+        db, insert="notes", documents=[{"_id": "n", "owner": "victim"}]),
+    "deleting the victim's note": lambda db: run(
+        db, delete="notes", deletes=[{"q": {"_id": "v1"}, "limit": 1}]),
+    "deleting all notes": lambda db: run(
+        db, delete="notes", deletes=[{"q": {"owner": "victim"}, "limit": 0}]),
+    "giving a note away": lambda db: update(
+        db, "notes", {"_id": "m1"}, {"$set": {"owner": "victim"}}),
+    "findAndModify with remove": lambda db: run(
+        db, findAndModify="notes", query={"_id": "v1"}, remove=True),
+    "bulkWrite": lambda db: run(
+        db.client.admin, bulkWrite=1, ops=[{"delete": 0, "filter": {"_id": "v1"}}],
+        nsInfo=[{"ns": "app.notes"}]),
+    "restoring and purging": lambda db: run(db, purge="notes", deletes=[{"q": {}, "limit": 0}]),
+    "deploying rules": lambda db: run(db.client.admin, deployRules=1, source="service a {}"),
+    "reading a denial": lambda db: run(db.client.admin, whyDenied="0" * 24),
+    "dropping": lambda db: run(db, drop="notes"),
+    "renaming": lambda db: run(db.client.admin, renameCollection="app.notes", to="app.mine"),
+    "making an index": lambda db: run(db, createIndexes="notes", indexes=[
+        {"key": {"owner": 1}, "name": "o", "unique": True}]),
+    "listing collections": lambda db: run(db, listCollections=1),
+    "listing databases": lambda db: run(db.client.admin, listDatabases=1),
+    "statistics": lambda db: run(db, collStats="vault"),
+    "a hash of the database": lambda db: run(db, dbHash=1),
+    "the profile": lambda db: run(db, profile=2),
+    "the log": lambda db: run(db.client.admin, getLog="global"),
+    "operations": lambda db: run(db.client.admin, currentOp=1),
+    "stepping up": lambda db: run(db, actAs={"uid": "victim"}) and find(db, {"owner": "victim"}),
+    "a command in another case": lambda db: run(db, FIND="notes"),
+    "an alias": lambda db: run(db, findandmodify="notes", query={"_id": "v1"}, remove=True),
+    "the bypass of validators": lambda db: run(
+        db, insert="notes", documents=[{"owner": "me"}], bypassDocumentValidation=True),
+    "another's cursor": lambda db: run(db, getMore=Int64(stolen[0]), collection="notes"),
+    "killing another's cursor": lambda db: expect_alive(
+        run(db, killCursors="notes", cursors=[Int64(stolen[0])])),
+    "a repeated read": lambda db: [find(db, {"_id": "v1"}) for _ in range(3)],
+}.items():
+    simple(name, function)
+
+stolen = []
+
+
+class Leak(Exception):
+    pass
+
+
+def update(db, collection, filter, change, **more):
+    return run(db, update=collection, updates=[{"q": filter, "u": change, **more}])
+
+
+def expect_count(db, command, most=0):
+    reply = db.command(command)
+    if reply["n"] > most:
+        raise Leak(f"counted {reply['n']}")
+    return reply
+
+
+def expect_none(replies):
+    if any(reply["cursor"]["firstBatch"] for reply in replies):
+        raise Leak(f"matched: {replies}")
+    return replies
+
+
+def expect_order(replies):
+    if replies[0]["cursor"]["firstBatch"][0]["_id"] != 0:
+        raise Leak("the order tells the value")
+    return replies
+
+
+def expect_unmatched(replies):
+    if any(reply.get("n") for reply in replies):
+        raise Leak(f"matched: {replies}")
+    return replies
+
+
+def expect_alive(replies):
+    if replies[0]["cursorsKilled"]:
+        raise Leak("killed another's cursor")
+    return replies
+
+
+def documents(admin):
+    return {name: list(admin.app[name].find().sort("_id", 1))
+            for name in ("notes", "vault", "users.files")}
+
+
+def fill(admin):
+    admin.drop_database("app")
+    app = admin.app
+    app.notes.insert_many([
+        {"_id": "m1", "owner": "me", "text": "mine", "friend": "victim"},
+        {"_id": "v1", "owner": "victim", "text": "SECRET", "n": 4242},
+        {"_id": "v2", "owner": ["me", "victim"], "text": "SECRET"},
+        {"_id": ObjectId("0123456789abcdef01234567"), "owner": "victim", "text": "SECRET"}])
+    app.notes.create_index("text")
+    app.people.insert_many([
+        {"_id": 0, "name": "zero", "salary": 1, "inner": {"pin": 1, "b": 2}},
+        {"_id": 1, "name": "one", "salary": 4242, "inner": {"pin": 4242, "b": 2}}])
+    app.people.create_index("salary", unique=True)
+    app.box.insert_one({"_id": 1, "text": "SECRET"})
+    app.vault.insert_one({"_id": 1, "text": "SECRET"})
+    app["users.files"].insert_many([
+        {"_id": "me/1", "t": 1}, {"_id": "victim/1", "text": "SECRET"}])
+    admin.app.command({"create": "spy", "viewOn": "notes",
+                       "pipeline": [{"$match": {"owner": "victim"}}]})
+    cursor = admin.app.command({"find": "notes", "batchSize": 1, "filter": {}})["cursor"]
+    stolen[:] = [cursor["id"]]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("roost")
+    arguments = parser.parse_args()
+    server = Server(arguments.roost, "--test-commands", "--log-level", "error")
+    server.start()
+    uri = f"mongodb://{server.address}/?directConnection=true&retryWrites=false"
+    failures = 0
+    allowed = 0
+    try:
+        admin = pymongo.MongoClient(uri)
+        for mode in ("strict", "filter"):
+            admin.admin.command({"deployRules": 1, "source": RULES % mode})
+            fill(admin)
+            before = documents(admin)
+            for function in attempts:
+                # One connection, which the driver doesn't share with its monitoring.
+                client = pymongo.MongoClient(uri, maxPoolSize=1)
+                db = client.app
+                db.command({"actAs": {"uid": "me", "token": {}}})
+                try:
+                    answer = str(function(db))
+                    allowed += 1
+                except Leak as leak:
+                    print(f"LEAK {mode}: {function.__name__}: {leak}")
+                    failures += 1
+                    answer = ""
+                except PyMongoError as error:
+                    answer = str(error)
+                for secret in SECRETS:
+                    if secret in answer:
+                        print(f"LEAK {mode}: {function.__name__}: {answer[:300]}")
+                        failures += 1
+                client.close()
+                now = documents(admin)
+                victims = [d for d in now["notes"] if d["owner"] != "me"]
+                if victims != [d for d in before["notes"] if d["owner"] != "me"] or \
+                        {**now, "notes": 0} != {**before, "notes": 0}:
+                    print(f"CHANGE {mode}: {function.__name__}")
+                    failures += 1
+                    fill(admin)
+            # What is allowed still works.
+            client = pymongo.MongoClient(uri, maxPoolSize=1)
+            client.app.command({"actAs": {"uid": "me", "token": {}}})
+            assert client.app.notes.find_one({"_id": "m1"})["text"] == "mine"
+            assert len(list(client.app.notes.find({"owner": "me"}))) >= 1
+            client.app.notes.insert_one({"owner": "me"})
+            client.close()
+    finally:
+        server.process.terminate()
+        server.process.wait()
+    print(f"{len(attempts)} ways in two modes: {failures} got through "
+          f"({allowed} were answered, without what is hidden)")
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()
