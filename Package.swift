@@ -24,6 +24,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -45,6 +46,8 @@ let package = Package(
         .target(name: "CChecksum"),
         .target(name: "CPlatform"),
         .target(name: "CEditLine", linkerSettings: [.linkedLibrary("edit")]),
+        .systemLibrary(
+            name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
 
         .target(name: "BSON", dependencies: ["CDecimal"], swiftSettings: swift),
         .target(
@@ -61,7 +64,9 @@ let package = Package(
         .target(
             name: "Roost",
             dependencies: [
-                "Storage", "Query", "Rules", "BSON", "CChecksum", "CZlib",
+                "Storage", "Query", "Rules", "BSON", "CArgon2", "CChecksum", "CZlib",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
@@ -70,7 +75,10 @@ let package = Package(
         .target(
             name: "Wire",
             dependencies: [
-                "BSON", "CZlib", "CChecksum", .product(name: "NIOCore", package: "swift-nio"),
+                "BSON", "CICU", "CZlib", "CChecksum",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: swift),
         .target(
@@ -83,6 +91,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
+            exclude: ["Authentication/Authentication.md"],
             swiftSettings: swift),
         .target(
             name: "Client",
@@ -129,7 +138,10 @@ let package = Package(
             exclude: ["Resources"], swiftSettings: swift),
         .testTarget(
             name: "RoostTests",
-            dependencies: ["Roost", "Rules", "Client", "Query", "Storage", "BSON", "TestSupport"],
+            dependencies: [
+                "Roost", "Rules", "Client", "Query", "Storage", "BSON", "TestSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: swift),
         .testTarget(name: "WireTests", dependencies: ["Wire", "BSON"], swiftSettings: swift),
         .testTarget(

@@ -41,6 +41,8 @@ extension DBError.Code {
     public static let indexNotFound = DBError.Code(rawValue: 27)
     /// 28 PathNotViable.
     public static let pathNotViable = DBError.Code(rawValue: 28)
+    /// 31 RoleNotFound.
+    public static let roleNotFound = DBError.Code(rawValue: 31)
     /// 34 CannotBackfillArray.
     public static let cannotBackfillArray = DBError.Code(rawValue: 34)
     /// 40 ConflictingUpdateOperators.
@@ -51,6 +53,8 @@ extension DBError.Code {
     public static let noMatchingDocument = DBError.Code(rawValue: 47)
     /// 48 NamespaceExists.
     public static let namespaceExists = DBError.Code(rawValue: 48)
+    /// 49 InvalidRoleModification.
+    public static let invalidRoleModification = DBError.Code(rawValue: 49)
     /// 50 MaxTimeMSExpired.
     public static let maxTimeMSExpired = DBError.Code(rawValue: 50)
     /// 52 DollarPrefixedFieldName.
@@ -189,6 +193,8 @@ extension DBError.Code {
     public static let collectionUUIDMismatch = DBError.Code(rawValue: 361)
     /// 365 TemporarilyUnavailable.
     public static let temporarilyUnavailable = DBError.Code(rawValue: 365)
+    /// 391 ReauthenticationRequired.
+    public static let reauthenticationRequired = DBError.Code(rawValue: 391)
     /// 10107 NotWritablePrimary.
     public static let notWritablePrimary = DBError.Code(rawValue: 10107)
     /// 10334 BSONObjectTooLarge.
@@ -227,11 +233,13 @@ extension DBError.Code {
         26: "NamespaceNotFound",
         27: "IndexNotFound",
         28: "PathNotViable",
+        31: "RoleNotFound",
         34: "CannotBackfillArray",
         40: "ConflictingUpdateOperators",
         43: "CursorNotFound",
         47: "NoMatchingDocument",
         48: "NamespaceExists",
+        49: "InvalidRoleModification",
         50: "MaxTimeMSExpired",
         52: "DollarPrefixedFieldName",
         53: "InvalidIdField",
@@ -301,6 +309,7 @@ extension DBError.Code {
         359: "CannotConvertIndexToUnique",
         361: "CollectionUUIDMismatch",
         365: "TemporarilyUnavailable",
+        391: "ReauthenticationRequired",
         10107: "NotWritablePrimary",
         10334: "BSONObjectTooLarge",
         11000: "DuplicateKey",

@@ -6,6 +6,7 @@
 #include <unicode/ucol.h>
 #include <unicode/uloc.h>
 #include <unicode/unorm2.h>
+#include <unicode/usprep.h>
 #include <unicode/ustring.h>
 #include <unicode/utf16.h>
 
@@ -142,6 +143,30 @@ int32_t cicu_without_marks(const char *utf8, int32_t count, char *result, int32_
     }
     free(units);
     return U_SUCCESS(status) ? written : 0;
+}
+
+int32_t cicu_saslprep(const char *utf8, int32_t count, char *result, int32_t capacity) {
+    if (count < 0 || count > (1 << 16)) return -1;
+    UErrorCode status = U_ZERO_ERROR;
+    int32_t size = -1;
+    // Compatibility composition may make a character up to 18 times as long.
+    int32_t room = count * 18 + 16;
+    UStringPrepProfile *profile = usprep_openByType(USPREP_RFC4013_SASLPREP, &status);
+    UChar *given = malloc(sizeof(UChar) * (size_t)(count + 1));
+    UChar *prepared = malloc(sizeof(UChar) * (size_t)room);
+    if (U_SUCCESS(status) && given != NULL && prepared != NULL) {
+        int32_t units = 0;
+        u_strFromUTF8(given, count + 1, &units, utf8, count, &status);
+        int32_t length =
+            usprep_prepare(profile, given, units, prepared, room, USPREP_DEFAULT, NULL, &status);
+        int32_t written = 0;
+        u_strToUTF8(result, capacity, &written, prepared, length, &status);
+        if (U_SUCCESS(status)) size = written;
+    }
+    free(given);
+    free(prepared);
+    if (profile != NULL) usprep_close(profile);
+    return size;
 }
 
 int cicu_width(uint32_t scalar) {

@@ -24,11 +24,67 @@ package final class Connection: Sendable {
         waiting = NIOLoopBound(handler, eventLoop: channel.eventLoop)
     }
 
-    /// Connects; `timeoutSeconds` bounds the attempt.
+    /// Connects, and signs in where the string names an account; `timeoutSeconds` bounds the attempt
+    /// to connect.
     ///
-    /// Throws `hostUnreachable` where nobody answers.
+    /// Throws `hostUnreachable` where nobody answers, `authenticationFailed` for a wrong name or
+    /// password.
     package static func open(
         _ target: ConnectionString, timeoutSeconds: Int64 = 5
+    ) async throws(DBError) -> Connection {
+        let connection = try await connect(target, timeoutSeconds)
+        guard let user = target.user else { return connection }
+        do throws(DBError) {
+            try await connection.signIn(
+                user, password: target.password ?? "", source: target.authSource)
+        } catch {
+            connection.close()
+            throw error
+        }
+        return connection
+    }
+
+    /// Signs in by SCRAM-SHA-256.
+    ///
+    /// Throws `authenticationFailed`, also where the server can't show that it knows the password.
+    package func signIn(
+        _ user: String, password: String, source: String
+    ) async throws(DBError) {
+        var scram = ScramClient(user: user, password: password)
+        let first = try await run(
+            [
+                "saslStart": 1, "mechanism": "SCRAM-SHA-256",
+                "payload": .binary(subtype: 0, scram.first),
+                "options": ["skipEmptyExchange": true],
+            ], database: source)
+        guard case .binary(_, let challenge)? = first["payload"],
+            let conversation = first["conversationId"],
+            let proof = scram.final(serverFirst: challenge)
+        else { throw Self.untrustworthy }
+        var reply = try await run(
+            [
+                "saslContinue": 1, "conversationId": conversation,
+                "payload": .binary(subtype: 0, proof),
+            ], database: source)
+        guard case .binary(_, let signature)? = reply["payload"],
+            scram.isProven(by: signature)
+        else { throw Self.untrustworthy }
+        if reply["done"] != .bool(true) {
+            reply = try await run(
+                [
+                    "saslContinue": 1, "conversationId": conversation,
+                    "payload": .binary(subtype: 0, []),
+                ], database: source)
+        }
+        guard reply["done"] == .bool(true) else { throw Self.untrustworthy }
+    }
+
+    private static let untrustworthy = DBError(
+        .authenticationFailed,
+        "the server could not show that it knows the password; is it the right one?")
+
+    private static func connect(
+        _ target: ConnectionString, _ timeoutSeconds: Int64
     ) async throws(DBError) -> Connection {
         do {
             let security =

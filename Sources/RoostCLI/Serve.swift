@@ -32,7 +32,8 @@ struct Serve: AsyncParsableCommand {
               separated by commas), ROOST_DURABILITY, ROOST_QUOTA, ROOST_CHANGE_LOG_HOURS,
               ROOST_CHANGE_LOG_SIZE, ROOST_MAX_CONNECTIONS, ROOST_TLS_CERT, ROOST_TLS_KEY,
               ROOST_TLS_CA, ROOST_REPLICA_SET, ROOST_ADVERTISE, ROOST_SERIALIZABLE=1,
-              ROOST_LOG_LEVEL, ROOST_RULES, ROOST_EXPLAIN_DENIALS=1,
+              ROOST_LOG_LEVEL, ROOST_RULES, ROOST_EXPLAIN_DENIALS=1, ROOST_AUTH,
+              ROOST_JWT_ISSUER, ROOST_JWT_AUDIENCE, ROOST_JWT_JWKS,
               ROOST_TEST_COMMANDS=1. A flag wins over its variable.
 
             EXIT STATUS
@@ -112,6 +113,23 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "'required': everyone signs in, and the first start makes an administrator; 'off': nobody (default: once there is an account; before, only this machine is served).",
+            valueName: "required|off"))
+    var auth: String?
+
+    @Option(
+        help: ArgumentHelp("The issuer of app users' tokens (JWT), their 'iss'.", valueName: "name")
+    )
+    var jwtIssuer: String?
+
+    @Option(help: ArgumentHelp("The 'aud' that app users' tokens must have.", valueName: "name"))
+    var jwtAudience: String?
+
+    @Option(help: ArgumentHelp("The issuer's keys, a JSON Web Key Set.", valueName: "file"))
+    var jwtJwks: String?
+
+    @Option(
+        help: ArgumentHelp(
             "Put these security rules in force: what app users may do.", valueName: "file"))
     var rules: String?
 
@@ -146,6 +164,29 @@ struct Serve: AsyncParsableCommand {
         line.withUTF8 { bytes in _ = write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
     }
 
+    /// Makes the first account, and shows its password this once.
+    private func makeFirstAdministrator(_ engine: RoostEngine) throws {
+        do throws(DBError) {
+            guard try !Administrator.hasAccounts(engine) else { return }
+            let password = Administrator.newPassword()
+            try Administrator.create("admin", password: password, engine)
+            Terminal.write(
+                """
+                This is the first start with --auth required. The administrator was made:
+
+                    user      admin
+                    password  \(password)
+
+                The password is shown only now. Change it with
+                    db.runCommand({updateUser: "admin", pwd: "..."}) on database admin
+
+
+                """)
+        } catch {
+            throw FailureMessage.about(error, "cannot make the administrator")
+        }
+    }
+
     private func serve(
         _ settings: ServeSettings, _ logger: Logger, _ recentLog: LogLines
     ) async throws {
@@ -155,6 +196,7 @@ struct Serve: AsyncParsableCommand {
         if let reason = engine.writesStoppedReason {
             logger.error("only reads are possible", metadata: ["reason": "\(reason)"])
         }
+        if settings.server.authentication == .required { try makeFirstAdministrator(engine) }
         try deploy(settings, engine)
         let server = try await Server(options: settings.server, engine: engine, logger: logger)
         recentLog.connect(server.recentLog)

@@ -3,6 +3,7 @@
 // A wrong value is refused before anything is opened, in one line that names the flag or variable it
 // came from, what is wrong and what would be right.
 
+import BSON
 import Glibc
 import Logging
 import Roost
@@ -34,7 +35,8 @@ struct Environment {
     static let names = [
         "DIR", "LISTEN", "DURABILITY", "QUOTA", "CHANGE_LOG_HOURS", "CHANGE_LOG_SIZE",
         "MAX_CONNECTIONS", "TLS_CERT", "TLS_KEY", "TLS_CA", "REPLICA_SET", "ADVERTISE",
-        "SERIALIZABLE", "LOG_LEVEL", "RULES", "EXPLAIN_DENIALS", "TEST_COMMANDS",
+        "SERIALIZABLE", "LOG_LEVEL", "RULES", "EXPLAIN_DENIALS", "TEST_COMMANDS", "AUTH",
+        "JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS",
     ].map { "ROOST_\($0)" }
 }
 
@@ -85,6 +87,7 @@ struct ServeSettings {
             server.connectionsMax = count
         }
         try readTLS(flags, given)
+        try readAuthentication(flags, given)
         if let text = given(flags.logLevel, "log-level") {
             guard let level = Logger.Level(rawValue: text.value) else {
                 throw text.wrong("one of \(Logger.Level.allCases.map(\.rawValue).listed)")
@@ -125,6 +128,33 @@ struct ServeSettings {
                 throw SettingError(description: "\(text.origin) needs --replica-set NAME")
             }
             server.advertise = text.value
+        }
+    }
+
+    private mutating func readAuthentication(
+        _ flags: Serve, _ given: Given
+    ) throws(SettingError) {
+        if let text = given(flags.auth, "auth") {
+            guard let policy = AuthenticationPolicy(rawValue: text.value),
+                policy != .onceThereIsAnAccount
+            else { throw text.wrong("'required' or 'off'") }
+            server.authentication = policy
+        }
+        let issuer = given(flags.jwtIssuer, "jwt-issuer")
+        let audience = given(flags.jwtAudience, "jwt-audience")
+        let keys = given(flags.jwtJwks, "jwt-jwks")
+        guard let issuer, let audience, let keys else {
+            if issuer == nil, audience == nil, keys == nil { return }
+            throw SettingError(
+                description: "--jwt-issuer, --jwt-audience and --jwt-jwks go together")
+        }
+        try keys.checkReadable()
+        do throws(DBError) {
+            let set = try TokenKeySet(jwks: Array(KeyFile.read(keys.value).utf8))
+            server.tokens = TokenVerifier(
+                issuer: issuer.value, audience: audience.value, keys: set)
+        } catch {
+            throw SettingError(description: "\(keys.origin) '\(keys.value)': \(error.message)")
         }
     }
 

@@ -26,8 +26,8 @@ final class CommandDefinition: Sendable {
             rawValue & other.rawValue == other.rawValue
         }
 
-        /// Answers before the client has signed in.
-        static let beforeAuthentication = Options(rawValue: 1 << 0)
+        /// Its fields hold secrets, which no log, profile or list of operations shows.
+        static let holdsSecrets = Options(rawValue: 1 << 0)
         /// Changes data: takes a write concern and counts as a write.
         static let isWrite = Options(rawValue: 1 << 1)
         /// Part of MongoDB's stable API version 1.
@@ -58,18 +58,21 @@ final class CommandDefinition: Sendable {
     let aliases: [StaticString]
     let options: Options
     let fields: FieldTable
+    /// Who may run it.
+    let access: CommandAccess
     /// One line for `listCommands`.
     let help: StaticString
     let run: Run
 
     init(
         _ name: StaticString, aliases: [StaticString] = [], _ options: Options,
-        fields: [FieldSpec] = [], help: StaticString, run: @escaping Run
+        fields: [FieldSpec] = [], access: CommandAccess, help: StaticString, run: @escaping Run
     ) {
         self.name = name
         self.aliases = aliases
         self.options = options
         self.fields = FieldTable(fields)
+        self.access = access
         self.help = help
         self.run = run
     }

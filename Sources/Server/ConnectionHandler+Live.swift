@@ -39,6 +39,9 @@ struct LiveState {
 }
 
 extension ConnectionHandler {
+    /// Whether a live query's batch waits for events.
+    var isFollowing: Bool { live.batch != nil }
+
     // MARK: Waiting
 
     /// Has `batch` wait for events, or first for the client to take what was written.

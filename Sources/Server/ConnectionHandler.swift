@@ -35,9 +35,20 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// What the client has said about itself.
     var client = ClientInfo()
     /// Who asks.
-    var principal = Principal.trusted {
-        didSet { repeatedRead = nil }
-    }
+    var principal: Principal { access.principal }
+
+    /// What the client may do.
+    var access = ConnectionAccess()
+    /// The sign-in that is under way.
+    var exchange: SignInExchange?
+    /// The number of the last sign-in that was begun.
+    var lastConversation: Int32 = 0
+    /// Whether the client is on this machine.
+    private(set) var isLocal = false
+    /// The client's address without its port, for counting failed sign-ins.
+    private(set) var clientIP = "local"
+    /// Ends what an app user follows when the token ends.
+    var endOfAuthority: Scheduled<Void>?
 
     /// What the last command was about; the next one mostly is about the same.
     var lastNamespace: Namespace?
@@ -101,6 +112,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
         isWritable = context.channel.isWritable
         client.remoteAddress = context.remoteAddress.map(Self.describe) ?? "unix socket"
         operation.client.address = client.remoteAddress
+        if let ip = context.remoteAddress?.ipAddress {
+            clientIP = ip
+            isLocal = Self.isLoopback(ip)
+        } else {
+            isLocal = true
+        }
         core.operations.add(operation)
         loop.add(self)
     }
@@ -121,6 +138,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard !end.hasEnded else { return }
         directOutput = DirectOutput()
         waitingHello?.cancel()
+        endOfAuthority?.cancel()
         exhausting = nil
         end.note()
         abandonLive()
@@ -252,7 +270,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         do throws(DBError) {
             let command = try definition(of: request)
             try arguments.read(request, command)
+            try authorize(command, request, arguments)
             special = try SpecialFields(arguments, request, command, core)
+            special.session?.owner = access.sessionOwner
             if let failure {
                 if let error = failure.error { throw error }
                 if let error = failure.writeConcernError { special.writeConcern.failure = error }
@@ -267,7 +287,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             let call = CommandCall(
                 command: command, request: request, arguments: arguments, special: special,
                 connection: self)
-            if principal.isUnderRules { try AppUserCommands.check(call) }
+            if access.isAppUser { try AppUserCommands.check(call) }
             if command.options.contains(.adminOnly) { try call.checkIsAdmin() }
             outcome = try command.run(call, &out)
         } catch {
@@ -351,6 +371,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         epilogue.fail(error, &out)
         epilogue.end(&out, responseTo: requestID, moreToCome: false)
     }
+
+    /// Whether something runs or waits that goes on without a further request.
+    var hasRunningWork: Bool { running != nil || exhausting != nil || isFollowing }
 
     // MARK: Answers that come later
 
@@ -465,6 +488,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
             "connection closed: no whole message came in time",
             metadata: ["connection": "\(id)", "remote": "\(client.remoteAddress)"])
         abort()
+    }
+
+    /// Whether an address is this machine's own.
+    private static func isLoopback(_ ip: String) -> Bool {
+        ip.hasPrefix("127.") || ip == "::1" || ip.lowercased().hasPrefix("::ffff:127.")
     }
 
     private static func describe(_ address: SocketAddress) -> String {

@@ -223,6 +223,18 @@ final class CursorTable: Sendable {
         }
     }
 
+    /// Ends the cursors in sessions of those accounts (`ConnectionAccess.sessionOwner`).
+    func killAll(ofOwners accounts: Set<UInt64>) {
+        if accounts.isEmpty { return }
+        state.withLock { state in
+            let ids = state.slots.values.filter { slot in
+                guard case .session(let session) = slot.cursor.owner else { return false }
+                return accounts.contains(session.owner)
+            }.map(\.cursor.id)
+            for id in ids { _ = Self.kill(id, &state) }
+        }
+    }
+
     /// Ends every cursor: the server stops.
     func killAll() {
         state.withLock { state in

@@ -69,6 +69,11 @@ final class LoopState {
         unflushed.removeAll(keepingCapacity: true)
     }
 
+    /// Has each connection look at its rights again.
+    func accountsChanged() {
+        for connection in connections.values { connection.accountsChanged() }
+    }
+
     /// Closes connections that keep the server waiting for bytes.
     func sweep(now: UInt64) {
         for connection in connections.values { connection.closeIfStalled(now: now) }

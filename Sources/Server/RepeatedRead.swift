@@ -131,7 +131,7 @@ extension ConnectionHandler {
     /// Answers the next request if it repeats the connection's last find.
     func answerRepetition() -> Bool {
         guard let read = repeatedRead, !core.failPoints.isActive, !core.profiler.isOn,
-            read.isValid(in: core.engine),
+            access.repeatableVersion == core.accounts.version, read.isValid(in: core.engine),
             let (id, message) = state.nextRepetition(of: read.pattern)
         else { return false }
         core.counters.requests.wrappingAdd(1, ordering: .relaxed)

@@ -26,7 +26,7 @@ package final class Server: Service {
 
     /// A server that does not listen yet. The engine is the caller's to close, after `stop`.
     package init(options: ServerOptions, engine: RoostEngine, logger: Logger) async throws {
-        core = ServerCore(options: options, engine: engine, logger: logger)
+        core = try ServerCore(options: options, engine: engine, logger: logger)
         let count = options.eventLoops > 0 ? options.eventLoops : availableProcessors()
         group = MultiThreadedEventLoopGroup(numberOfThreads: count)
         var loops: [ObjectIdentifier: NIOLoopBound<LoopState>] = [:]
@@ -41,6 +41,13 @@ package final class Server: Service {
         }
         self.loops = loops
         engine.setCompleter { place, body in eventLoops[place].execute(body) }
+        let states = Array(loops.values)
+        core.accounts.whenChanged { [cursors = core.cursors] withdrawn in
+            cursors.killAll(ofOwners: withdrawn)
+            for state in states {
+                state.eventLoop.execute { state.value.accountsChanged() }
+            }
+        }
     }
 
     /// Adds a line to what `getLog` shows.
@@ -90,6 +97,7 @@ package final class Server: Service {
         await endConnections()
         core.cursors.killAll()
         core.engine.setCompleter(nil)
+        core.accounts.whenChanged(nil)
         // What was handed to the loops before runs before this.
         for (_, loop) in loops { try? await loop.eventLoop.submit {}.get() }
         try? await group.shutdownGracefully()

@@ -35,6 +35,12 @@ final class ServerCore: Sendable {
     let profiler = Profiler()
     let recentLogs = RecentLog()
     let settings = ServerSettings()
+    /// Who may sign in, and what that allows.
+    let accounts: AccountBook
+    /// Slows guessing of passwords and tokens down.
+    let attempts: AttemptLimiter
+    /// Checks the tokens of app users; nil where no issuer is configured.
+    let tokens: TokenVerifier?
     /// When the server was made.
     let startedAt = ContinuousClock.now
     /// The same as the wall clock had it, in milliseconds since 1970.
@@ -50,7 +56,10 @@ final class ServerCore: Sendable {
     private let stopping = Atomic<Bool>(false)
     private let lastRefusalNote = Atomic<UInt64>(0)
 
-    init(options: ServerOptions, engine: RoostEngine, logger: Logger) {
+    init(options: ServerOptions, engine: RoostEngine, logger: Logger) throws(DBError) {
+        accounts = try AccountBook(engine)
+        attempts = AttemptLimiter(options.attempts)
+        tokens = options.tokens
         self.options = options
         self.engine = engine
         self.logger = logger

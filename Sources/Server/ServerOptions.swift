@@ -1,5 +1,7 @@
 // What a server is told at start.
 
+package import Roost
+
 /// The options of one server.
 package struct ServerOptions: Sendable {
     /// Where to listen.
@@ -91,6 +93,12 @@ package struct ServerOptions: Sendable {
     package var replicaSet: String?
     /// `host:port` that a replica set tells drivers; by default the first address listened on.
     package var advertise: String?
+    /// When clients must sign in.
+    package var authentication = AuthenticationPolicy.onceThereIsAnAccount
+    /// How many failed sign-ins are free.
+    package var attempts = AttemptLimiter.Limits()
+    /// Checks the tokens of app users; nil where no issuer is configured.
+    package var tokens: TokenVerifier?
     /// Whether what a transaction reads must still hold at its commit, also where its read concern
     /// doesn't say so.
     package var transactionsAreSerializable = false

@@ -8,6 +8,9 @@ import Synchronization
 struct SessionID: Hashable, Sendable {
     let high: UInt64
     let low: UInt64
+    /// Whose session it is: the same UUID from another account is another session. 0 where nobody
+    /// signs in.
+    var owner: UInt64 = 0
 
     /// Reads an `lsid`.
     init(_ lsid: DocumentView) throws(DBError) {

@@ -19,9 +19,11 @@ package struct TableID: Hashable, Comparable, Sendable, CustomStringConvertible 
     package static let outcomes = TableID(rawValue: 3)
     /// Deleted documents that are kept; there from the start.
     package static let trash = TableID(rawValue: 4)
+    /// Users, roles, credentials and keys, which no query reaches; there from the start.
+    package static let accounts = TableID(rawValue: 5)
     /// The tables that exist from the start. One that a folder of an older release lacks is made
     /// when it is opened.
-    static let permanent = [catalog, changeLog, outcomes, trash]
+    static let permanent = [catalog, changeLog, outcomes, trash, accounts]
     /// The first number that `createTable` hands out.
     static let firstFree = TableID(rawValue: 16)
 

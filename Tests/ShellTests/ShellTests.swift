@@ -261,7 +261,21 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "mongodb://", "mongodb+srv://h", "mongodb://u:p@h", "h:x", "h:99999", "a,b",
+        ("mongodb://u:p@h", "u", "p", "admin"), ("mongodb://u@h/db", "u", nil, "db"),
+        ("mongodb://a%40b:c%3A%C3%A4@h/db?authSource=x", "a@b", "c:ä", "x"),
+        ("mongodb://h/db", nil, nil, "db"),
+    ] as [(String, String?, String?, String)])
+    func connectionStringsOfUsers(
+        _ text: String, _ user: String?, _ password: String?, _ source: String
+    ) throws {
+        let target = try ConnectionString(text)
+        #expect(target.host == "h" && target.user == user && target.password == password)
+        #expect(target.authSource == source)
+    }
+
+    @Test(arguments: [
+        "", "mongodb://", "mongodb+srv://h", "mongodb://@h", "mongodb://u:%zz@h", "h:x", "h:99999",
+        "a,b", "mongodb://u:p@h/?authMechanism=SCRAM-SHA-1",
     ])
     func badConnectionStrings(_ text: String) {
         #expect(throws: DBError.self) { try ConnectionString(text) }

@@ -66,6 +66,10 @@ int32_t cicu_sort_key(const cicu_collator *collator, const char *utf8, int32_t c
 /// returns its size; 0 when ICU fails or `capacity` is too small.
 int32_t cicu_without_marks(const char *utf8, int32_t count, char *result, int32_t capacity);
 
+/// Prepares a password or name by SASLprep (RFC 4013) and returns its size; -1 when it holds what
+/// may not be in one, ICU fails or `capacity` is too small.
+int32_t cicu_saslprep(const char *utf8, int32_t count, char *result, int32_t capacity);
+
 /// How many columns of a terminal a character takes: 0 for marks that join the one before, 2 for
 /// wide ones, else 1.
 int cicu_width(uint32_t scalar);

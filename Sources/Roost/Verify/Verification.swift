@@ -60,7 +60,7 @@ extension RoostEngine {
             let reader = try store.makeReader()
             var report = VerificationReport()
             if namespace == nil {
-                addStoreFaults(&report, try store.verify(only: [.catalog, .outcomes]))
+                addStoreFaults(&report, try store.verify(only: [.catalog, .outcomes, .accounts]))
             }
             for entry in catalog.collections.values
             where namespace == nil || entry.namespace == namespace {
@@ -149,6 +149,7 @@ extension RoostEngine {
         var places: [TableID: String] = [
             .catalog: "catalog", .changeLog: "change log",
             .outcomes: "outcomes of retryable writes", .trash: "trash",
+            .accounts: "users, roles and keys",
         ]
         for entry in catalog.collections.values {
             places[entry.table] = "\(entry.namespace)"

@@ -18,13 +18,15 @@ struct Shell: AsyncParsableCommand {
             EXAMPLES
               roost shell
               roost shell mongodb://127.0.0.1:27017/shop
+              roost shell 'mongodb://ann@127.0.0.1/shop?authSource=admin'   asks for a password
               roost shell -e 'from orders | where total > 100 | limit 5'
               roost shell --param min=100 -e 'from orders | where total > $min'
               roost shell --csv -e 'from orders' > orders.csv
               echo 'db.orders.countDocuments({})' | roost shell
             """)
 
-    @Argument(help: "Where the server is: mongodb://HOST[:PORT][/DATABASE][?tls=true].")
+    @Argument(
+        help: "Where the server is: mongodb://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE][?tls=true].")
     var uri = "mongodb://127.0.0.1:27017/test"
 
     @Option(
@@ -53,11 +55,14 @@ struct Shell: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let target: ConnectionString
+        var target: ConnectionString
         do throws(DBError) {
             target = try ConnectionString(uri)
         } catch {
             throw ValidationError(error.message)
+        }
+        if let user = target.user, target.password == nil {
+            target.password = PasswordPrompt.ask("Password of \(user): ")
         }
         // A reader that is gone ends the shell quietly, as Terminal.write does it.
         signal(SIGPIPE, SIG_IGN)

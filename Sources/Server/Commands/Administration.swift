@@ -8,7 +8,8 @@ import Wire
 /// replSetGetStatus: the state of the replica set of one, or that there is none.
 enum ReplSetGetStatus {
     static let definition = CommandDefinition(
-        "replSetGetStatus", [.adminOnly], help: "shows the state of the replica set"
+        "replSetGetStatus", [.adminOnly], access: .cluster([.replSetGetStatus]),
+        help: "shows the state of the replica set"
     ) { call, reply throws(DBError) in
         let topology = call.core.topology
         guard let name = topology.setName else {
@@ -41,7 +42,7 @@ enum Fsync {
             FieldSpec("lock", .truth), FieldSpec("async", .truth),
             FieldSpec("fsyncLockAcquisitionTimeoutMillis", .number),
         ],
-        help: "says that everything is on disk"
+        access: .cluster([.fsync]), help: "says that everything is on disk"
     ) { call, reply throws(DBError) in
         if call.truth("lock") == true {
             throw DBError(.notImplemented, "fsync with lock: true is not supported")
@@ -55,29 +56,9 @@ enum Fsync {
 enum Top {
     static let definition = CommandDefinition(
         "top", [.adminOnly, .takesAnyField],
-        help: "shows time spent for each collection; not measured"
+        access: .cluster([.top]), help: "shows time spent for each collection; not measured"
     ) { _, reply throws(DBError) in
         reply.append("totals", ["note": "all times in microseconds"])
-        return .done
-    }
-}
-
-/// usersInfo: there are no users yet.
-enum UsersInfo {
-    static let definition = CommandDefinition(
-        "usersInfo", .takesAnyField, help: "lists users"
-    ) { _, reply throws(DBError) in
-        reply.append("users", [])
-        return .done
-    }
-}
-
-/// rolesInfo: there are no roles yet.
-enum RolesInfo {
-    static let definition = CommandDefinition(
-        "rolesInfo", .takesAnyField, help: "lists roles"
-    ) { _, reply throws(DBError) in
-        reply.append("roles", [])
         return .done
     }
 }
@@ -85,7 +66,8 @@ enum RolesInfo {
 /// getFreeMonitoringStatus: nothing is sent anywhere.
 enum GetFreeMonitoringStatus {
     static let definition = CommandDefinition(
-        "getFreeMonitoringStatus", .adminOnly, help: "says that nothing is sent anywhere"
+        "getFreeMonitoringStatus", .adminOnly, access: .cluster([.checkFreeMonitoringStatus]),
+        help: "says that nothing is sent anywhere"
     ) { _, reply throws(DBError) in
         reply.append("state", "disabled")
         return .done
@@ -95,7 +77,7 @@ enum GetFreeMonitoringStatus {
 /// features: what old shells ask.
 enum Features {
     static let definition = CommandDefinition(
-        "features", .takesAnyField, help: "answers what old shells ask"
+        "features", .takesAnyField, access: .open, help: "answers what old shells ask"
     ) { _, reply throws(DBError) in
         reply.append("js", ["utf8": true])
         reply.append("oidMachine", Int32(0))
@@ -110,7 +92,7 @@ enum ConfigureFailPoint {
         fields: [
             FieldSpec("mode", [.string, .document], required: true), FieldSpec("data", .document),
         ],
-        help: "makes commands fail, for tests"
+        access: .cluster([.setParameter]), help: "makes commands fail, for tests"
     ) { call, _ throws(DBError) in
         guard let name = call.commandValue.string else {
             throw DBError(.typeMismatch, "the fail point's name must be a string")
@@ -140,14 +122,15 @@ enum ConfigureFailPoint {
 /// testVersion2: with --test-commands, a command outside the stable API, for drivers' own tests.
 enum TestVersion2 {
     static let definition = CommandDefinition(
-        "testVersion2", .testOnly, help: "does nothing, outside the stable API"
+        "testVersion2", .testOnly, access: .account, help: "does nothing, outside the stable API"
     ) { _, _ throws(DBError) in .done }
 }
 
 /// lockInfo: readers hold no locks, and the one writer is a thread.
 enum LockInfo {
     static let definition = CommandDefinition(
-        "lockInfo", .adminOnly, help: "lists locks; there are none"
+        "lockInfo", .adminOnly, access: .cluster([.serverStatus]),
+        help: "lists locks; there are none"
     ) { _, reply throws(DBError) in
         reply.append("lockInfo", .array([]))
         return .done

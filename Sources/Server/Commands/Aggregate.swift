@@ -20,7 +20,7 @@ enum Aggregate {
     static let definition = CommandDefinition(
         "aggregate",
         [.inStableAPI, .isWrite, .takesReadConcern, .inTransaction, .takesSnapshot], fields: fields,
-        help: "runs a pipeline of stages"
+        access: .aggregate, help: "runs a pipeline of stages"
     ) { call, reply throws(DBError) in
         try run(call, &reply)
     }

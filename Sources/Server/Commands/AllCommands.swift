@@ -3,7 +3,7 @@
 /// Every command that the server knows.
 let allCommands: [CommandDefinition] =
     documentCommands + schemaCommands + handshakeCommands + diagnosticCommands + sessionCommands
-    + rulesCommands
+    + rulesCommands + accountCommands
 
 /// Documents.
 private let documentCommands: [CommandDefinition] = [
@@ -35,12 +35,21 @@ private let diagnosticCommands: [CommandDefinition] = [
     SetParameter.definition, GetCmdLineOpts.definition, GetLog.definition,
     ConnectionStatus.definition, WhatsMyURI.definition, ListCommands.definition,
     ReplSetGetStatus.definition, Top.definition, CurrentOp.definition, KillOp.definition,
-    UsersInfo.definition, RolesInfo.definition, GetFreeMonitoringStatus.definition,
+    GetFreeMonitoringStatus.definition,
     Features.definition, Profile.definition, ConfigureFailPoint.definition, Fsync.definition,
     TestVersion2.definition, LockInfo.definition, DataSize.definition, DBHash.definition,
     SetFeatureCompatibilityVersion.definition, AutoCompact.definition, LogRotate.definition,
     DropConnections.definition, ConnPoolStats.definition, FsyncUnlock.definition,
     GetClusterParameter.definition, SetClusterParameter.definition,
+]
+
+/// Users and roles.
+private let accountCommands: [CommandDefinition] = [
+    UserCommands.create, UserCommands.update, UserCommands.drop, UserCommands.dropAll,
+    UserCommands.grant, UserCommands.revoke, UsersInfo.definition, RoleCommands.create,
+    RoleCommands.update, RoleCommands.drop, RoleCommands.dropAll, RoleCommands.grantRoles,
+    RoleCommands.revokeRoles, RoleCommands.grantPrivileges, RoleCommands.revokePrivileges,
+    RolesInfo.definition, UserCommands.invalidate,
 ]
 
 /// Security rules.

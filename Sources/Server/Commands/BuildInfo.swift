@@ -5,8 +5,8 @@ import Wire
 
 enum BuildInfo {
     static let definition = CommandDefinition(
-        "buildInfo", aliases: ["buildinfo"], .beforeAuthentication,
-        help: "says the version and how the server was built"
+        "buildInfo", aliases: ["buildinfo"], [],
+        access: .open, help: "says the version and how the server was built"
     ) { _, reply throws(DBError) in
         reply.append("version", Version.compatible)
         reply.append("gitVersion", "roost-\(Version.roost)")

@@ -18,7 +18,7 @@ enum BulkWrite {
             FieldSpec("bypassDocumentValidation", .truth), FieldSpec("let", .document),
             FieldSpec("cursor", .document), FieldSpec("stmtId", .number),
             FieldSpec("stmtIds", .array),
-        ], help: "writes to several collections at once", run: run)
+        ], access: .bulkWrite, help: "writes to several collections at once", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

@@ -30,7 +30,7 @@ enum ClusterParameters {
 enum GetClusterParameter {
     static let definition = CommandDefinition(
         "getClusterParameter", [.adminOnly, .takesAnyField],
-        help: "shows settings of a whole cluster"
+        access: .cluster([.getClusterParameter]), help: "shows settings of a whole cluster"
     ) { call, reply throws(DBError) in
         let parameters = ClusterParameters.all(call.core)
         var found: [Value] = []
@@ -78,7 +78,8 @@ enum GetClusterParameter {
 enum SetClusterParameter {
     static let definition = CommandDefinition(
         "setClusterParameter", [.adminOnly, .isWrite, .takesAnyField],
-        help: "changes a setting of a whole cluster", run: run)
+        access: .cluster([.setClusterParameter]), help: "changes a setting of a whole cluster",
+        run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

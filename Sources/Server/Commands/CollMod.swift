@@ -17,7 +17,7 @@ enum CollMod {
             FieldSpec("changeStreamPreAndPostImages", .document),
             FieldSpec("cappedSize", .number), FieldSpec("cappedMax", .number),
             FieldSpec("dryRun", .truth), FieldSpec("softDelete", .any),
-        ], help: "changes a collection's options", run: run)
+        ], access: .collMod, help: "changes a collection's options", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

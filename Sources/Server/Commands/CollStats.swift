@@ -12,7 +12,7 @@ enum CollStats {
     static let definition = CommandDefinition(
         "collStats", aliases: ["collstats"], [],
         fields: [FieldSpec("scale", .number), FieldSpec("verbose", .truth)],
-        help: "shows numbers about a collection", run: run)
+        access: .collection([.collStats]), help: "shows numbers about a collection", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
@@ -103,7 +103,7 @@ enum DBStats {
     static let definition = CommandDefinition(
         "dbStats", aliases: ["dbstats"], [],
         fields: [FieldSpec("scale", .number), FieldSpec("freeStorage", .truth)],
-        help: "shows numbers about a database", run: run)
+        access: .database([.dbStats]), help: "shows numbers about a database", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

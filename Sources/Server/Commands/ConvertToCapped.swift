@@ -7,6 +7,7 @@ import Wire
 enum ConvertToCapped {
     static let convert = CommandDefinition(
         "convertToCapped", [.isWrite, .takesAnyField], fields: [FieldSpec("size", .any)],
+        access: .collection([.convertToCapped]),
         help: "makes a collection capped; its newest documents stay, its indexes go"
     ) { call, _ throws(DBError) in
         let namespace = try call.namespace()
@@ -21,6 +22,7 @@ enum ConvertToCapped {
     static let clone = CommandDefinition(
         "cloneCollectionAsCapped", [.isWrite, .takesAnyField],
         fields: [FieldSpec("size", .any), FieldSpec("toCollection", .any)],
+        access: .cloneCollection,
         help: "copies a collection's newest documents into a new capped one"
     ) { call, _ throws(DBError) in
         let source = try call.namespace()

@@ -14,7 +14,8 @@ enum Count {
         ] + ReadScope.fields
 
     static let definition = CommandDefinition(
-        "count", [.inStableAPI, .takesReadConcern], fields: fields, help: "counts documents",
+        "count", [.inStableAPI, .takesReadConcern], fields: fields, access: .collection([.find]),
+        help: "counts documents",
         run: run)
 
     private static func run(

@@ -21,7 +21,7 @@ enum Create {
             FieldSpec("expireAfterSeconds", .number), FieldSpec("encryptedFields", .document),
             FieldSpec("temp", .truth), FieldSpec("flags", .number),
             FieldSpec("softDelete", .any),
-        ], help: "makes a collection", run: run)
+        ], access: .create, help: "makes a collection", run: run)
 
     /// Options that change what a collection does and that are not there yet: each is refused by
     /// its name, since ignoring it would be a lie.

@@ -13,7 +13,7 @@ enum CreateIndexes {
             FieldSpec("commitQuorum", [.number, .string]),
             FieldSpec("ignoreUnknownIndexOptions", .truth), FieldSpec("v", .number),
             FieldSpec("returnOnStart", .truth),
-        ], help: "makes indexes", run: run)
+        ], access: .collection([.createIndex]), help: "makes indexes", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

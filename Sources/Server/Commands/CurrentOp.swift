@@ -7,7 +7,8 @@ import Wire
 
 enum CurrentOp {
     static let definition = CommandDefinition(
-        "currentOp", [.adminOnly, .takesAnyField], help: "shows operations under way"
+        "currentOp", [.adminOnly, .takesAnyField], access: .cluster([.inprog]),
+        help: "shows operations under way"
     ) { call, reply throws(DBError) in
         let filter = try Filter.parse(conditions(call).view)
         var scratch = MatchScratch()
@@ -103,7 +104,8 @@ enum CurrentOp {
 /// killOp: what may last ends at its next check; a plain write is about to be committed.
 enum KillOp {
     static let definition = CommandDefinition(
-        "killOp", [.adminOnly, .takesAnyField], help: "asks an operation to end"
+        "killOp", [.adminOnly, .takesAnyField], access: .cluster([.killop]),
+        help: "asks an operation to end"
     ) { call, reply throws(DBError) in
         guard let op = call.body.value("op") else {
             throw DBError(.noSuchKey, "Did not provide 'op' field")

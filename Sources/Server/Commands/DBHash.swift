@@ -12,7 +12,7 @@ import Wire
 enum DBHash {
     static let definition = CommandDefinition(
         "dbHash", aliases: ["dbhash"], .takesAnyField,
-        help: "shows a digest of each collection", run: run)
+        access: .database([.dbHash]), help: "shows a digest of each collection", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

@@ -12,7 +12,7 @@ enum DataSize {
             FieldSpec("keyPattern", .document), FieldSpec("min", .document),
             FieldSpec("max", .document), FieldSpec("estimate", .truth),
             FieldSpec("maxSize", .number), FieldSpec("maxObjects", .number),
-        ], help: "adds up the sizes of documents", run: run)
+        ], access: .dataSize, help: "adds up the sizes of documents", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

@@ -12,7 +12,7 @@ enum Delete {
             FieldSpec("deletes", .array, required: true), FieldSpec("ordered", .truth),
             FieldSpec("let", .document), FieldSpec("stmtId", .number),
             FieldSpec("stmtIds", .array), FieldSpec("bypassDocumentValidation", .truth),
-        ], help: "removes documents", run: run)
+        ], access: .collection([.remove]), help: "removes documents", run: run)
 
     private static let statementFields: [FieldSpec] = [
         FieldSpec("q", .document, required: true), FieldSpec("limit", .number, required: true),

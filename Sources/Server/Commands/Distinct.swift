@@ -15,7 +15,7 @@ enum Distinct {
 
     static let definition = CommandDefinition(
         "distinct", [.takesReadConcern, .inTransaction, .takesSnapshot], fields: fields,
-        help: "lists the different values of a path",
+        access: .collection([.find]), help: "lists the different values of a path",
         run: run)
 
     private static func run(

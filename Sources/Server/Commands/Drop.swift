@@ -7,7 +7,7 @@ import Wire
 enum Drop {
     static let definition = CommandDefinition(
         "drop", [.isWrite, .inStableAPI], fields: [FieldSpec("collectionUUID", .binary)],
-        help: "removes a collection", run: run)
+        access: .collection([.dropCollection]), help: "removes a collection", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
@@ -41,7 +41,8 @@ enum Drop {
 
 enum DropDatabase {
     static let definition = CommandDefinition(
-        "dropDatabase", [.isWrite, .inStableAPI], help: "removes a database", run: run)
+        "dropDatabase", [.isWrite, .inStableAPI], access: .database([.dropDatabase]),
+        help: "removes a database", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

@@ -8,7 +8,7 @@ enum DropIndexes {
     static let definition = CommandDefinition(
         "dropIndexes", aliases: ["deleteIndexes"], [.isWrite, .inStableAPI],
         fields: [FieldSpec("index", [.string, .document, .array], required: true)],
-        help: "removes indexes", run: run)
+        access: .collection([.dropIndex]), help: "removes indexes", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

@@ -8,7 +8,7 @@ import Wire
 enum Explain {
     static let definition = CommandDefinition(
         "explain", [.inStableAPI, .takesReadConcern], fields: [FieldSpec("verbosity", .string)],
-        help: "says how a command runs", run: run)
+        access: .explain, help: "says how a command runs", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
@@ -91,9 +91,11 @@ enum Explain {
         let request = Request(body: document, like: call.request)
         let arguments = Arguments()
         try arguments.read(request, command)
-        return CommandCall(
+        let explained = CommandCall(
             command: command, request: request, arguments: arguments, special: call.special,
             connection: call.connection)
+        try explained.authorizeAsPart()
+        return explained
     }
 
     /// Tells what a live query costs at each write.

@@ -9,7 +9,8 @@ enum SetFeatureCompatibilityVersion {
         fields: [
             FieldSpec("confirm", .truth), FieldSpec("downgradeOnDiskChanges", .truth),
             FieldSpec("fromConfigServer", .truth),
-        ], help: "keeps a version that getParameter tells", run: run)
+        ], access: .cluster([.setFeatureCompatibilityVersion]),
+        help: "keeps a version that getParameter tells", run: run)
 
     /// The versions that the server followed (`Version.compatible`) may be set to.
     private static let known: Set<String> = ["8.0", "8.2"]

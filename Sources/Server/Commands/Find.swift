@@ -27,7 +27,7 @@ enum Find {
 
     static let definition = CommandDefinition(
         "find", [.inStableAPI, .takesReadConcern, .inTransaction, .takesSnapshot], fields: fields,
-        help: "finds documents", run: run
+        access: .collection([.find]), help: "finds documents", run: run
     )
 
     private static func run(

@@ -17,7 +17,7 @@ enum FindAndModify {
             FieldSpec("hint", [.string, .document]), FieldSpec("collation", .document),
             FieldSpec("let", .document), FieldSpec("bypassDocumentValidation", .truth),
             FieldSpec("stmtId", .number),
-        ], help: "changes one document and returns it", run: run)
+        ], access: .findAndModify, help: "changes one document and returns it", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

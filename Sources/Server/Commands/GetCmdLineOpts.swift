@@ -5,7 +5,8 @@ import Wire
 
 enum GetCmdLineOpts {
     static let definition = CommandDefinition(
-        "getCmdLineOpts", .adminOnly, help: "says how the server was started"
+        "getCmdLineOpts", .adminOnly, access: .cluster([.getCmdLineOpts]),
+        help: "says how the server was started"
     ) { call, reply throws(DBError) in
         let options = call.core.options
         let port = options.listen.first?.port ?? 27_017

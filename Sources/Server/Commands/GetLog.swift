@@ -5,7 +5,7 @@ import Wire
 
 enum GetLog {
     static let definition = CommandDefinition(
-        "getLog", .adminOnly, help: "shows the last lines of the log"
+        "getLog", .adminOnly, access: .cluster([.getLog]), help: "shows the last lines of the log"
     ) { call, reply throws(DBError) in
         guard let which = call.commandValue.string else {
             throw DBError(

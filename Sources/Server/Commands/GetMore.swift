@@ -11,7 +11,7 @@ enum GetMore {
         fields: [
             FieldSpec("collection", .string, required: true), FieldSpec("batchSize", .number),
             FieldSpec("term", .number), FieldSpec("lastKnownCommittedOpTime", .document),
-        ], help: "continues a cursor", run: run)
+        ], access: .getMore, help: "continues a cursor", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

@@ -7,7 +7,8 @@ import Wire
 enum GetParameter {
     static let definition = CommandDefinition(
         "getParameter", aliases: ["getparameter"], [.adminOnly, .takesAnyField],
-        fields: [FieldSpec("allParameters", .any)], help: "says the values of settings", run: run)
+        fields: [FieldSpec("allParameters", .any)], access: .cluster([.getParameter]),
+        help: "says the values of settings", run: run)
 
     static func settings(_ core: ServerCore) -> [(name: String, value: Value)] {
         let topology = core.topology

@@ -19,16 +19,16 @@ enum Hello {
     ]
 
     private static let options: CommandDefinition.Options = [
-        .beforeAuthentication, .neverCompressed, .takesAnyField,
+        .neverCompressed, .takesAnyField,
     ]
 
     static let hello = CommandDefinition(
         "hello", options.union(.inStableAPI), fields: fields,
-        help: "says who the server is and what it can", run: run)
+        access: .open, help: "says who the server is and what it can", run: run)
 
     static let isMaster = CommandDefinition(
         "isMaster", aliases: ["ismaster"], options, fields: fields,
-        help: "the older name of hello", run: run)
+        access: .open, help: "the older name of hello", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
@@ -39,7 +39,13 @@ enum Hello {
             hold(call, awaited)
             return .deferred
         }
-        write(Answer(call), &reply)
+        var answer = Answer(call)
+        if let fields = call.document("speculativeAuthenticate") {
+            let database = fields.value("db")?.string ?? "admin"
+            // A failure shows when the client signs in the long way.
+            answer.speculative = try? call.connection.beginSignIn(fields, database: database)
+        }
+        write(answer, &reply)
         return .done
     }
 
@@ -159,6 +165,10 @@ enum Hello {
         let saysHelloOk: Bool
         let compression: Document?
         let isLoadBalanced: Bool
+        /// Whether the client asked how a user may sign in.
+        let saysMechanisms: Bool
+        /// The first step of a sign-in that came along.
+        var speculative: SignInStep?
 
         init(_ call: borrowing CommandCall) {
             core = call.core
@@ -171,6 +181,7 @@ enum Hello {
                 compression = nil
             }
             isLoadBalanced = call.truth("loadBalanced") == true
+            saysMechanisms = call.value("saslSupportedMechs") != nil
         }
     }
 
@@ -193,6 +204,11 @@ enum Hello {
         reply.append("maxWireVersion", Version.wireMax)
         reply.append("readOnly", false)
         if let compression = answer.compression { grant(compression, &reply) }
+        // The same for every name, so that it tells nothing about who has an account.
+        if answer.saysMechanisms { reply.append("saslSupportedMechs", ["SCRAM-SHA-256"]) }
+        if let step = answer.speculative {
+            reply.append("speculativeAuthenticate", document: step.document)
+        }
     }
 
     private static func write(

@@ -6,7 +6,7 @@ import Wire
 
 enum HostInfo {
     static let definition = CommandDefinition(
-        "hostInfo", [], help: "describes the machine"
+        "hostInfo", [], access: .cluster([.hostInfo]), help: "describes the machine"
     ) { _, reply throws(DBError) in
         let system = reply.openDocument("system")
         reply.append("currentTime", dateMillis: Clock.wallMillis)

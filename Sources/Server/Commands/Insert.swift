@@ -12,7 +12,7 @@ enum Insert {
             FieldSpec("documents", .array, required: true), FieldSpec("ordered", .truth),
             FieldSpec("bypassDocumentValidation", .truth), FieldSpec("stmtId", .number),
             FieldSpec("stmtIds", .array),
-        ], help: "stores documents", run: run)
+        ], access: .insert, help: "stores documents", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

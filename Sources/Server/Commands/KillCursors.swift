@@ -8,7 +8,7 @@ enum KillCursors {
     static let definition = CommandDefinition(
         "killCursors", [.inStableAPI, .inTransaction],
         fields: [FieldSpec("cursors", .array, required: true)],
-        help: "ends cursors", run: run)
+        access: .killCursors, help: "ends cursors", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

@@ -12,7 +12,7 @@ enum ListCollections {
             FieldSpec("filter", .document), FieldSpec("nameOnly", .truth),
             FieldSpec("authorizedCollections", .bool), FieldSpec("cursor", .document),
             FieldSpec("includePendingDrops", .truth),
-        ], help: "lists a database's collections", run: run)
+        ], access: .listCollections, help: "lists a database's collections", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
@@ -23,7 +23,8 @@ enum ListCollections {
         let namesOnly = call.truth("nameOnly") == true
         var scratch = MatchScratch()
         var list = DocumentWriter()
-        for entry in call.core.engine.catalog.collections(of: database) {
+        for entry in call.core.engine.catalog.collections(of: database)
+        where call.mayList(entry.namespace) {
             let full = document(entry)
             guard try filter.matches(full.view, &scratch) else { continue }
             guard namesOnly else {

@@ -5,7 +5,7 @@ import Wire
 
 enum ListCommands {
     static let definition = CommandDefinition(
-        "listCommands", .beforeAuthentication, help: "lists the commands"
+        "listCommands", [], access: .open, help: "lists the commands"
     ) { call, reply throws(DBError) in
         let core = call.core
         let list = Document { writer in
@@ -15,7 +15,7 @@ enum ListCommands {
                     "\(command.name)",
                     [
                         "help": .string("\(command.help)"),
-                        "requiresAuth": .bool(!command.options.contains(.beforeAuthentication)),
+                        "requiresAuth": .bool(command.access.requiresSignIn),
                         "secondaryOk": .bool(!command.options.contains(.isWrite)),
                         "adminOnly": .bool(command.options.contains(.adminOnly)),
                         "apiVersions": command.options.contains(.inStableAPI) ? ["1"] : [],

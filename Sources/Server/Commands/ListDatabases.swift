@@ -11,7 +11,7 @@ enum ListDatabases {
         fields: [
             FieldSpec("filter", .document), FieldSpec("nameOnly", .truth),
             FieldSpec("authorizedDatabases", .bool),
-        ], help: "lists databases", run: run)
+        ], access: .listDatabases, help: "lists databases", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
@@ -27,7 +27,8 @@ enum ListDatabases {
         let collections = max(1, catalog.collections.count)
         let list = reply.openArray("databases")
         // MongoDB always has `admin`, and tools look for it.
-        for name in Set(catalog.databases + ["admin"]).sorted() {
+        for name in Set(catalog.databases + ["admin"]).sorted()
+        where call.mayList(database: name) {
             // All databases share one file; each is told its share by number of collections.
             let share = catalog.collections(of: name).count
             let bytes = fileBytes / Int64(collections) * Int64(share)

@@ -11,7 +11,7 @@ enum ListIndexes {
         fields: [
             FieldSpec("cursor", .document), FieldSpec("includeBuildUUIDs", .truth),
             FieldSpec("includeIndexBuildInfo", .truth),
-        ], help: "lists a collection's indexes", run: run)
+        ], access: .collection([.listIndexes]), help: "lists a collection's indexes", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

@@ -17,7 +17,7 @@ enum Live {
             FieldSpec("resumeAfter", [.string, .document]), FieldSpec("batchSize", .number),
             FieldSpec("cursor", .document), FieldSpec("collation", .document),
             FieldSpec("let", .document), FieldSpec("noCursorTimeout", .truth),
-        ], help: "keeps a query's result up to date by events", run: run)
+        ], access: .live, help: "keeps a query's result up to date by events", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

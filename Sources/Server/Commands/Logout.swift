@@ -1,10 +1,13 @@
-// logout: nobody can sign in yet, so nobody needs to sign out.
+// logout: ends what the connection signed in as.
 
 import BSON
 import Wire
 
 enum Logout {
     static let definition = CommandDefinition(
-        "logout", [.beforeAuthentication], help: "ends the connection's authentication"
-    ) { _, _ throws(DBError) in .done }
+        "logout", [], access: .open, help: "ends the connection's authentication"
+    ) { call, _ throws(DBError) in
+        call.connection.signIn(as: nil)
+        return .done
+    }
 }

@@ -10,7 +10,7 @@ enum AutoCompact {
     static let definition = CommandDefinition(
         "autoCompact", .adminOnly,
         fields: [FieldSpec("freeSpaceTargetMB", .number), FieldSpec("runOnce", .truth)],
-        help: "does nothing: freed space is used again by itself"
+        access: .cluster([.setParameter]), help: "does nothing: freed space is used again by itself"
     ) { call, _ throws(DBError) in
         let value = call.commandValue
         guard value.type == .bool || value.isNumeric else {
@@ -35,7 +35,8 @@ enum AutoCompact {
 /// logRotate: the log goes to standard error, and who reads that rotates it.
 enum LogRotate {
     static let definition = CommandDefinition(
-        "logRotate", .adminOnly, help: "does nothing: the log goes to standard error"
+        "logRotate", .adminOnly, access: .cluster([.logRotate]),
+        help: "does nothing: the log goes to standard error"
     ) { call, _ throws(DBError) in
         let value = call.commandValue
         guard value.type == .string || value.type == .bool || value.isNumeric else {
@@ -56,6 +57,7 @@ enum LogRotate {
 enum DropConnections {
     static let definition = CommandDefinition(
         "dropConnections", .adminOnly, fields: [FieldSpec("hostAndPort", .array, required: true)],
+        access: .cluster([.dropConnections]),
         help: "does nothing: the server opens no connections to others"
     ) { call, _ throws(DBError) in
         guard let list = call.value("hostAndPort")?.array else { return .done }
@@ -75,7 +77,8 @@ enum DropConnections {
 /// connPoolStats: the pools of connections to other servers, of which there are none.
 enum ConnPoolStats {
     static let definition = CommandDefinition(
-        "connPoolStats", .takesAnyField, help: "shows connections to other servers; there are none"
+        "connPoolStats", .takesAnyField, access: .cluster([.connPoolStats]),
+        help: "shows connections to other servers; there are none"
     ) { _, reply throws(DBError) in
         for name: StaticString in [
             "numClientConnections", "numAScopedConnections", "totalInUse", "totalAvailable",
@@ -91,7 +94,7 @@ enum ConnPoolStats {
 /// fsyncUnlock: the end of a lock that `fsync` refuses to take.
 enum FsyncUnlock {
     static let definition = CommandDefinition(
-        "fsyncUnlock", .adminOnly, help: "says that nothing is locked"
+        "fsyncUnlock", .adminOnly, access: .cluster([.unlock]), help: "says that nothing is locked"
     ) { _, _ throws(DBError) in
         throw DBError(.illegalOperation, "fsyncUnlock called when not locked")
     }

@@ -12,7 +12,7 @@ enum PlanCacheCommands {
             // As in MongoDB, a sort or projection of another type counts as none.
             FieldSpec("query", .document), FieldSpec("sort", .any),
             FieldSpec("projection", .any), FieldSpec("collation", .document),
-        ], help: "forgets chosen plans"
+        ], access: .collection([.planCacheWrite]), help: "forgets chosen plans"
     ) { call, _ throws(DBError) in
         let namespace = try call.namespace()
         try namespace.validate()

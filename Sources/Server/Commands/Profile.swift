@@ -11,7 +11,7 @@ enum Profile {
         fields: [
             FieldSpec("slowms", .number), FieldSpec("sampleRate", .number),
             FieldSpec("filter", [.document, .string]),
-        ], help: "sets which commands are profiled, and what is slow", run: run)
+        ], access: .profile, help: "sets which commands are profiled, and what is slow", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

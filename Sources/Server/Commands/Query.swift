@@ -18,13 +18,14 @@ enum QueryCommand {
             FieldSpec("params", .document), FieldSpec("cursor", .document),
             FieldSpec("collation", .document), FieldSpec("bypassDocumentValidation", .truth),
             FieldSpec("resumeAfter", [.string, .document]),
-        ], help: "runs a statement of the text query language", run: run)
+        ], access: .text, help: "runs a statement of the text query language", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         let text = try text(call)
         let command = try compile(text, call, marksPlaces: true)
+        try call.authorize(command)
         try checkTransaction(command, call)
         do throws(DBError) {
             switch command {
@@ -117,7 +118,9 @@ enum QueryCommand {
         _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         let text = try text(call)
-        switch try compile(text, call) {
+        let command = try compile(text, call)
+        try call.authorize(command)
+        switch command {
         case .read(let collection, let stages, let deleted),
             .explain(let collection, let stages, let deleted, _):
             let inner = try aggregate(collection, stages, deleted, call)
@@ -321,7 +324,7 @@ extension TextCommand {
     }
 
     /// The collection that the statement is about.
-    fileprivate var collection: String {
+    var collection: String {
         switch self {
         case .read(let name, _, _), .live(let name, _), .explain(let name, _, _, _),
             .insert(let name, _), .update(let name, _, _, _), .delete(let name, _),

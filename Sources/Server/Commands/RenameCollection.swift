@@ -10,7 +10,7 @@ enum RenameCollection {
         fields: [
             FieldSpec("to", .string, required: true), FieldSpec("dropTarget", .any),
             FieldSpec("stayTemp", .truth), FieldSpec("collectionUUID", .binary),
-        ], help: "gives a collection another name", run: run)
+        ], access: .renameCollection, help: "gives a collection another name", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

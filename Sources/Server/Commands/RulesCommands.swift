@@ -11,7 +11,7 @@ enum RulesCommands {
         fields: [
             FieldSpec("source", .string), FieldSpec("files", .array),
             FieldSpec("rollBackTo", .number),
-        ], help: "puts security rules in force"
+        ], access: .cluster([.setParameter]), help: "puts security rules in force"
     ) { call, _ throws(DBError) in
         let files = try files(call)
         let older = call.integer("rollBackTo")
@@ -38,7 +38,8 @@ enum RulesCommands {
 
     /// rulesInfo: the rules in force.
     static let show = CommandDefinition(
-        "rulesInfo", [.adminOnly], help: "shows the security rules in force"
+        "rulesInfo", [.adminOnly], access: .cluster([.getParameter]),
+        help: "shows the security rules in force"
     ) { call, reply throws(DBError) in
         let rules = call.core.engine.rules
         reply.append("version", rules.version)
@@ -53,7 +54,8 @@ enum RulesCommands {
 
     /// whyDenied: the account behind the id in a denial's error.
     static let why = CommandDefinition(
-        "whyDenied", [.adminOnly], help: "says why the security rules denied a request"
+        "whyDenied", [.adminOnly], access: .cluster([.getLog]),
+        help: "says why the security rules denied a request"
     ) { call, reply throws(DBError) in
         guard let id = call.commandValue.string,
             let account = call.core.engine.rules.denials.account(of: id)
@@ -69,11 +71,12 @@ enum RulesCommands {
     /// actAs: with --test-commands, makes the connection an app user's for good. It only takes
     /// rights away.
     static let actAs = CommandDefinition(
-        "actAs", [.testOnly], help: "makes the connection an app user's, for tests"
+        "actAs", [.testOnly], access: .everyone,
+        help: "makes the connection an app user's, for tests"
     ) { call, _ throws(DBError) in
         var auth: Document?
         if let document = call.commandValue.document { auth = Document(copying: document) }
-        call.connection.principal = .app(AppUser(auth: auth))
+        call.connection.signIn(as: .app(AppUser(auth: auth)))
         return .done
     }
 

@@ -8,7 +8,8 @@ import Wire
 
 enum ServerStatus {
     static let definition = CommandDefinition(
-        "serverStatus", .takesAnyField, help: "shows numbers about the running server"
+        "serverStatus", .takesAnyField, access: .cluster([.serverStatus]),
+        help: "shows numbers about the running server"
     ) { call, reply throws(DBError) in
         let core = call.core
         let uptime = ContinuousClock.now - core.startedAt

@@ -5,7 +5,7 @@ import Wire
 
 enum SessionCommands {
     static let start = CommandDefinition(
-        "startSession", [], help: "makes a session's id"
+        "startSession", [], access: .everyone, help: "makes a session's id"
     ) { call, reply throws(DBError) in
         var random = SystemRandomNumberGenerator()
         let bytes = (0..<16).map { index in
@@ -14,22 +14,25 @@ enum SessionCommands {
             return index == 6 ? byte & 0x0F | 0x40 : index == 8 ? byte & 0x3F | 0x80 : byte
         }
         let lsid: Document = ["id": .binary(subtype: 4, bytes)]
-        try call.core.sessions.touch(try SessionID(lsid.view), now: Clock.coarseNanos)
+        var session = try SessionID(lsid.view)
+        session.owner = call.connection.access.sessionOwner
+        try call.core.sessions.touch(session, now: Clock.coarseNanos)
         reply.append("id", document: lsid)
         reply.append("timeoutMinutes", SessionTable.timeoutMinutes)
         return .done
     }
 
     static let end = CommandDefinition(
-        "endSessions", [.inStableAPI, .beforeAuthentication],
-        help: "ends sessions and what belongs to them"
+        "endSessions", [.inStableAPI],
+        access: .everyone, help: "ends sessions and what belongs to them"
     ) { call, _ throws(DBError) in
         call.core.end(try sessions(call))
         return .done
     }
 
     static let refresh = CommandDefinition(
-        "refreshSessions", .inStableAPI, help: "keeps sessions from ending by time"
+        "refreshSessions", .inStableAPI, access: .everyone,
+        help: "keeps sessions from ending by time"
     ) { call, _ throws(DBError) in
         for session in try sessions(call) {
             try call.core.sessions.touch(session, now: Clock.coarseNanos)
@@ -38,7 +41,8 @@ enum SessionCommands {
     }
 
     static let kill = CommandDefinition(
-        "killSessions", .takesAnyField, help: "ends sessions; an empty list ends all"
+        "killSessions", .takesAnyField, access: .killSessions,
+        help: "ends sessions; an empty list ends all"
     ) { call, _ throws(DBError) in
         let named = try sessions(call)
         call.core.end(named.isEmpty ? call.core.sessions.endAll() : named)
@@ -46,14 +50,15 @@ enum SessionCommands {
     }
 
     static let killAll = CommandDefinition(
-        "killAllSessions", [], help: "ends all sessions"
+        "killAllSessions", [], access: .cluster([.killAnySession]), help: "ends all sessions"
     ) { call, _ throws(DBError) in
         call.core.end(call.core.sessions.endAll())
         return .done
     }
 
     static let killAllByPattern = CommandDefinition(
-        "killAllSessionsByPattern", [], help: "ends all sessions that match"
+        "killAllSessionsByPattern", [], access: .cluster([.killAnySession]),
+        help: "ends all sessions that match"
     ) { call, _ throws(DBError) in
         call.core.end(call.core.sessions.endAll())
         return .done
@@ -77,7 +82,9 @@ enum SessionCommands {
                     "BSON field '\(name).\(name).\(element.nameString)' is the wrong type "
                         + "'\(element.value.type.alias)', expected type 'object'")
             }
-            sessions.append(try SessionID(lsid))
+            var session = try SessionID(lsid)
+            session.owner = call.connection.access.sessionOwner
+            sessions.append(session)
         }
         return sessions
     }

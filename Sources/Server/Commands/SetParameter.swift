@@ -7,7 +7,8 @@ import Wire
 
 enum SetParameter {
     static let definition = CommandDefinition(
-        "setParameter", [.adminOnly, .takesAnyField], help: "changes a setting", run: run)
+        "setParameter", [.adminOnly, .takesAnyField], access: .cluster([.setParameter]),
+        help: "changes a setting", run: run)
 
     /// The settings that this command knows.
     static let names: Set<String> = [

@@ -8,7 +8,7 @@ enum TransactionCommands {
     static let commit = CommandDefinition(
         "commitTransaction", [.isWrite, .inStableAPI, .adminOnly, .inTransaction],
         fields: [FieldSpec("recoveryToken", .document), FieldSpec("commitTimestamp", .timestamp)],
-        help: "makes a transaction durable"
+        access: .everyone, help: "makes a transaction durable"
     ) { call, _ throws(DBError) in
         let (statement, retry, session) = try identity(call)
         let ticket = call.ticket()
@@ -30,7 +30,8 @@ enum TransactionCommands {
 
     static let abort = CommandDefinition(
         "abortTransaction", [.isWrite, .inStableAPI, .adminOnly, .inTransaction],
-        fields: [FieldSpec("recoveryToken", .document)], help: "gives a transaction up"
+        fields: [FieldSpec("recoveryToken", .document)], access: .everyone,
+        help: "gives a transaction up"
     ) { call, reply throws(DBError) in
         let (statement, _, session) = try identity(call)
         let number = statement.number

@@ -16,13 +16,14 @@ import Wire
 enum TrashCommands {
     static let restore = CommandDefinition(
         "restore", options, fields: fields + [FieldSpec("bypassDocumentValidation", .truth)],
-        help: "makes deleted documents live again"
+        access: .collection([.insert]), help: "makes deleted documents live again"
     ) { call, _ throws(DBError) in
         try run(.restore, call)
     }
 
     static let purge = CommandDefinition(
-        "purge", options, fields: fields, help: "removes deleted documents for good"
+        "purge", options, fields: fields, access: .collection([.remove]),
+        help: "removes deleted documents for good"
     ) { call, _ throws(DBError) in
         try run(.purge, call)
     }

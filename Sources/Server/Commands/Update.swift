@@ -13,7 +13,7 @@ enum UpdateCommand {
             FieldSpec("updates", .array, required: true), FieldSpec("ordered", .truth),
             FieldSpec("bypassDocumentValidation", .truth), FieldSpec("let", .document),
             FieldSpec("stmtId", .number), FieldSpec("stmtIds", .array),
-        ], help: "changes documents", run: run)
+        ], access: .update, help: "changes documents", run: run)
 
     private static let statementFields: [FieldSpec] = [
         FieldSpec("q", .document, required: true),

@@ -12,7 +12,7 @@ enum Validate {
             FieldSpec("full", .truth), FieldSpec("repair", .truth), FieldSpec("metadata", .truth),
             FieldSpec("background", .truth), FieldSpec("checkBSONConformance", .truth),
             FieldSpec("scandata", .truth), FieldSpec("fixMultikey", .truth),
-        ], help: "checks a collection for damage", run: run)
+        ], access: .collection([.validate]), help: "checks a collection for damage", run: run)
 
     private static func run(
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter

@@ -11,7 +11,8 @@ enum ValidateDBMetadata {
         fields: [
             FieldSpec("apiParameters", .document, required: true), FieldSpec("db", .string),
             FieldSpec("collection", .string),
-        ], help: "says what goes beyond the stable API", run: run)
+        ], access: .cluster([.listDatabases]), help: "says what goes beyond the stable API",
+        run: run)
 
     private static let parameterFields = [
         FieldSpec("version", .string, required: true),

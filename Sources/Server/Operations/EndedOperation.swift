@@ -72,9 +72,22 @@ struct EndedOperation {
     /// The command, without its fields where they are too many.
     var commandDocument: Document { Self.shortened(request.body) }
 
-    /// The command without the cluster's time, and without its fields where they are too long.
+    /// The commands whose fields hold secrets, in all spellings.
+    private static let secretive = Set(
+        allCommands.filter { $0.options.contains(.holdsSecrets) }
+            .flatMap { [$0.name] + $0.aliases }.map { "\($0)" })
+
+    /// The command without the cluster's time, without its fields where they are too long, and
+    /// without secrets.
     static func shortened(_ command: DocumentView) -> Document {
-        Document { writer in
+        let isSecret = secretive.contains(command.first?.nameString ?? "")
+        return Document { writer in
+            if isSecret {
+                // The value of the name too: some clients put a whole document there.
+                if let first = command.first { writer.append(first.nameString, "###") }
+                if let database = command.value("$db") { writer.append("$db", database) }
+                return
+            }
             if command.bytes.byteCount > commandBytesMax {
                 if let first = command.first { writer.append(first.nameString, first.value) }
                 writer.append("$truncated", "\(command.bytes.byteCount) bytes")
@@ -82,7 +95,10 @@ struct EndedOperation {
             }
             var fields = command.makeIterator()
             while let field = fields.next() {
-                if field.name.equals("$clusterTime") { continue }
+                if field.name.equals("$clusterTime") || field.name.equals("speculativeAuthenticate")
+                {
+                    continue
+                }
                 writer.append(field.nameString, field.value)
             }
         }
@@ -116,8 +132,11 @@ struct EndedOperation {
             writer.append("ts", .date(Clock.wallMillis))
             writer.append("client", client.address)
             if let appName = client.appName { writer.append("appName", appName) }
-            writer.append("allUsers", .array([]))
-            writer.append("user", "")
+            let user = client.user
+            writer.append(
+                "allUsers",
+                .array(user.map { [["user": .string($0.name), "db": .string($0.database)]] } ?? []))
+            writer.append("user", user.map { "\($0.name)@\($0.database)" } ?? "")
         }
     }
 }

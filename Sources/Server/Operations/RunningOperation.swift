@@ -28,6 +28,8 @@ final class OperationSlot: Sendable {
         let connection: Int32
         var address = ""
         var appName: String?
+        /// The service account that signed in.
+        var user: QualifiedName?
     }
 
     private struct State {
