@@ -17,12 +17,12 @@ struct CreateAdministrator: AsyncParsableCommand {
         commandName: "create",
         abstract: "Make an account that may do everything.",
         discussion: """
-            Where a server runs on the folder, it is asked over this machine's own address,
-            which it allows until there is an account; after that, sign in with --url. Where
-            none runs, the account is made in the folder.
+            Where a server runs on the folder, it is asked over this machine's own
+            address, which it allows until there is an account; after that, sign in
+            with --url. Where none runs, the account is made in the folder.
 
-            The password is asked for; with --generate one is made and printed, and without a
-            terminal the first line of standard input is taken.
+            The password is asked for; with --generate one is made and printed, and
+            without a terminal the first line of standard input is taken.
 
             EXAMPLES
               roost admin create

@@ -18,7 +18,7 @@ struct Shell: AsyncParsableCommand {
             EXAMPLES
               roost shell
               roost shell mongodb://127.0.0.1:27017/shop
-              roost shell 'mongodb://ann@127.0.0.1/shop?authSource=admin'   asks for a password
+              roost shell 'mongodb://ann@127.0.0.1/shop?authSource=admin'
               roost shell -e 'from orders | where total > 100 | limit 5'
               roost shell --param min=100 -e 'from orders | where total > $min'
               roost shell --csv -e 'from orders' > orders.csv
