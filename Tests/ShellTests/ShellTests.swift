@@ -260,11 +260,12 @@ import Testing
         #expect(target.database == database && target.usesTLS == tls)
     }
 
-    @Test(arguments: [
-        ("mongodb://u:p@h", "u", "p", "admin"), ("mongodb://u@h/db", "u", nil, "db"),
-        ("mongodb://a%40b:c%3A%C3%A4@h/db?authSource=x", "a@b", "c:ä", "x"),
-        ("mongodb://h/db", nil, nil, "db"),
-    ] as [(String, String?, String?, String)])
+    @Test(
+        arguments: [
+            ("mongodb://u:p@h", "u", "p", "admin"), ("mongodb://u@h/db", "u", nil, "db"),
+            ("mongodb://a%40b:c%3A%C3%A4@h/db?authSource=x", "a@b", "c:ä", "x"),
+            ("mongodb://h/db", nil, nil, "db"),
+        ] as [(String, String?, String?, String)])
     func connectionStringsOfUsers(
         _ text: String, _ user: String?, _ password: String?, _ source: String
     ) throws {
