@@ -25,7 +25,7 @@ final class Environment: @unchecked Sendable {
     /// What was wrong with the file's pages at opening.
     let pageReport: PageReport
     /// What was wrong with copies of what is stored twice.
-    let redoFaults: [String]
+    private(set) var redoFaults: [String] = []
     /// What commits go through; nil where nothing can be written. The writer's thread uses it.
     private(set) var redo: Redo?
     /// What was committed since the writer's thread last asked.
@@ -64,7 +64,6 @@ final class Environment: @unchecked Sendable {
             try Self.create(in: path, options)
         }
         let recovery = try Recovery(folder: path)
-        redoFaults = recovery.faults
         var checks = options
         // Without a checkpoint nothing says that the file is whole.
         if recovery.checkpoint == nil { checks.checksAllPages = true }
@@ -295,6 +294,7 @@ final class Environment: @unchecked Sendable {
             return stopWrites("the disk had no room for the redo log; make some and open again")
         }
         redo = recovered.redo
+        redoFaults = recovered.outcome.faults
         if isFirst {
             let first = try recovered.redo.makeCheckpoint(
                 of: try recovered.redo.pins.take(), identity: identity)

@@ -84,8 +84,9 @@ final class LogSegment: Sendable {
         let path: String
         /// Nil where neither copy of its header is whole: it never was in use.
         let segment: LogSegment?
-        /// What is wrong with it, in words.
-        let fault: String?
+        /// Whether one copy of its header isn't whole: the power failed while it was made ready, or
+        /// it is damaged, if it holds records.
+        let lacksCopy: Bool
     }
 
     /// Opens a file of the log's folder.
@@ -98,13 +99,8 @@ final class LogSegment: Sendable {
         }
         // Where both are whole and differ, the power failed while it was being recycled.
         let segment = segments.compactMap { $0 }.max { $0.number < $1.number }
-        var fault: String?
-        if segment == nil {
-            if block.contains(where: { $0 != 0 }) { fault = "its header is damaged" }
-        } else if segments.contains(where: { $0 == nil }) {
-            fault = "a copy of its header is damaged"
-        }
-        return Found(path: path, segment: segment, fault: fault)
+        return Found(
+            path: path, segment: segment, lacksCopy: segments.contains { $0 == nil })
     }
 
     private static func parse(

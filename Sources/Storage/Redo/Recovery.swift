@@ -13,8 +13,8 @@ struct Recovery {
     /// Files of the log that never came into use.
     private let unused: [String]
     private let data: File
-    /// What is wrong with single copies of what is stored twice, in words.
-    let faults: [String]
+    /// Segments with one copy of the header alone.
+    private let halfHeaded: [LogSegment]
 
     /// Reads what recovery needs and puts the checkpoint's headers back into the data file, so that
     /// this holds the checkpoint's snapshot. LMDB must not be open yet.
@@ -22,20 +22,24 @@ struct Recovery {
         self.folder = folder
         checkpoints = try CheckpointFile(folder: folder)
         checkpoint = checkpoints.newest
-        var faults = checkpoints.faults
         let logFolder = LogFolder(of: folder)
         var found: [LogSegment] = []
+        var halfHeaded: [LogSegment] = []
         var unused: [String] = []
         if let checkpoint {
             for path in logFolder.list().paths {
                 let file = try LogSegment.open(path, identity: checkpoint.identity)
-                if let fault = file.fault { faults.append("the file \(path): \(fault)") }
-                if let segment = file.segment { found.append(segment) } else { unused.append(path) }
+                guard let segment = file.segment else {
+                    unused.append(path)
+                    continue
+                }
+                found.append(segment)
+                if file.lacksCopy { halfHeaded.append(segment) }
             }
         }
         segments = found
         self.unused = unused
-        self.faults = faults
+        self.halfHeaded = halfHeaded
         data = try File("\(folder)/\(Environment.dataName)")
         guard let checkpoint else { return }
         guard try data.byteCount() >= checkpoint.metas.count else {
@@ -45,8 +49,19 @@ struct Recovery {
         try data.sync()
     }
 
+    /// What is wrong with single copies of what is stored twice, in words. Of the segments those
+    /// count that hold records: the others are what a cut left while they were made ready.
+    private func faults(_ needed: [LogSegment]) -> [String] {
+        checkpoints.faults
+            + halfHeaded.filter { half in needed.contains { $0 === half } }.map {
+                "the file \($0.file.path): a copy of its header is damaged"
+            }
+    }
+
     /// What a replay did.
     struct Outcome {
+        /// What was wrong with single copies of what is stored twice, in words.
+        var faults: [String] = []
         var commits: UInt64 = 0
         var byteCount: UInt64 = 0
         var nanos: UInt64 = 0
@@ -124,7 +139,8 @@ struct Recovery {
         replayed.sequence = reader.place.sequence
         replayed.needed.removeAll { $0.number > reader.place.segment }
         replayed.outcome = Outcome(
-            commits: replay.commits, byteCount: replay.byteCount, nanos: Clock.nanos() - began)
+            faults: faults(replayed.needed), commits: replay.commits, byteCount: replay.byteCount,
+            nanos: Clock.nanos() - began)
         return replayed
     }
 }
