@@ -48,7 +48,7 @@ import Testing
         (["saslStart": 1, "mechanism": "SCRAM-SHA-256", "payload": ""], 18),
         (["saslStart": 1, "mechanism": "PLAIN", "payload": ""], 334),
         (["saslContinue": 1, "conversationId": 1], 17),
-        (["authenticate": 1, "mechanism": "MONGODB-X509"], 18),
+        (["authenticate": 1, "mechanism": "MONGODB-X509"], 334),
     ]
 
     private static func images(_ age: Value) -> Document {

@@ -53,10 +53,7 @@ extension ConnectionHandler {
     ) throws(DBError) -> SignInStep {
         exchange = nil
         let mechanism = fields.value("mechanism")?.string ?? ""
-        let payload: [UInt8]
-        if let binary = fields.value("payload")?.binary {
-            payload = [UInt8](copying: binary.content)
-        } else {
+        guard let payload = Self.payload(of: fields) else {
             throw DBError(.badValue, "saslStart needs a binary payload")
         }
         switch mechanism {
@@ -73,6 +70,13 @@ extension ConnectionHandler {
                 "Received authentication for mechanism '\(mechanism.prefix(40))' which is not "
                     + "enabled")
         }
+    }
+
+    /// What a step carries: bytes, or their base64.
+    private static func payload(of fields: DocumentView) -> [UInt8]? {
+        guard let value = fields.value("payload") else { return nil }
+        if let binary = value.binary { return [UInt8](copying: binary.content) }
+        return value.string.flatMap { Base64.decode($0) }
     }
 
     private func beginScram(

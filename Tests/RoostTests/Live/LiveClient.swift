@@ -40,7 +40,7 @@ final class LiveClient {
 
     /// Reads until the client's rows are those of the query; false if that does not happen.
     func settles(_ fixture: ReadFixture) async throws -> Bool {
-        for _ in 0..<400 {
+        for _ in 0..<4_000 {
             if try holdsResult(fixture) { return true }
             try await Task.sleep(for: .milliseconds(5))
         }
@@ -49,7 +49,7 @@ final class LiveClient {
 
     /// Reads until it was told all that was written; false if that does not happen.
     func comes(to fixture: ReadFixture) async throws -> Bool {
-        for _ in 0..<400 {
+        for _ in 0..<4_000 {
             try read(fixture.reader)
             if cursor.token?.sequence == fixture.engine.clock.newest { return true }
             try await Task.sleep(for: .milliseconds(5))
