@@ -236,14 +236,22 @@ def kills(roost, rng, count):
             else:
                 process.send_signal(signal.SIGKILL)
                 process.communicate()
-            resume = ["--resume"] if os.path.exists(roost.path(name + ".import")) else []
+            if os.path.exists(roost.path(name + ".import")):
+                resume = ["--resume"]
+                continue
+            # Killed before the first batch, or when all was done and only the exit was left.
+            stored = roost.db.big.count_documents({})
+            assert stored in (0, count), (stored, "documents but nothing to resume")
+            if stored == count:
+                break
+            resume = []
             continue
         if process.returncode == 0:
             break
         assert os.path.exists(roost.path(name + ".import")), said
         resume = ["--resume"]
     numbers = sorted(d["n"] for d in roost.db.big.find({}, {"n": 1}))
-    assert numbers == list(range(count)), (len(numbers), len(set(numbers)), said)
+    assert numbers == list(range(count)), (len(numbers), len(set(numbers)))
     assert not os.path.exists(roost.path(name + ".import"))
     return kills
 
