@@ -39,7 +39,13 @@ package final class Connection: Sendable {
                 user, password: target.password ?? "", source: target.authSource)
         } catch {
             connection.close()
-            throw error
+            guard error.code == .authenticationFailed, target.authSource != "admin" else {
+                throw error
+            }
+            throw DBError(
+                error.code,
+                "\(error.message) The account was looked for in '\(target.authSource)'; one of "
+                    + "another database needs ?authSource=admin, say.", details: error.details)
         }
         return connection
     }
@@ -92,7 +98,7 @@ package final class Connection: Sendable {
                 ? try NIOSSLContext(configuration: .makeClientConfiguration()) : nil
             return try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
                 .connectTimeout(.seconds(timeoutSeconds))
-                .channelOption(.socketOption(.tcp_nodelay), value: 1)
+                .channelOption(.tcpOption(.tcp_nodelay), value: 1)
                 .connect(host: target.host, port: target.port)
                 .flatMap { channel in
                     channel.eventLoop.makeCompletedFuture {

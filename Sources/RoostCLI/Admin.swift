@@ -18,8 +18,9 @@ struct CreateAdministrator: AsyncParsableCommand {
         abstract: "Make an account that may do everything.",
         discussion: """
             Where a server runs on the folder, it is asked over this machine's own
-            address, which it allows until there is an account; after that, sign in
-            with --url. Where none runs, the account is made in the folder.
+            address, which it allows until there is an account; after that, or where
+            its port can't be seen, say with --url where it is. Where none runs, the
+            account is made in the folder.
 
             The password is asked for; with --generate one is made and printed, and
             without a terminal the first line of standard input is taken.
@@ -47,10 +48,8 @@ struct CreateAdministrator: AsyncParsableCommand {
         do throws(DBError) {
             if let url {
                 try await create(password, ConnectionString(url))
-            } else if RoostEngine.exists(at: folder) {
-                try await createInFolder(password)
             } else {
-                try await create(password, ConnectionString("mongodb://127.0.0.1"))
+                try await createInFolder(password)
             }
         } catch {
             throw FailureMessage.about(error, "cannot make the administrator")
@@ -60,12 +59,20 @@ struct CreateAdministrator: AsyncParsableCommand {
     }
 
     private func createInFolder(_ password: String) async throws(DBError) {
+        try FolderCheck.holdsDatabase(folder)
         let engine: RoostEngine
         do throws(DBError) {
             engine = try RoostEngine(path: folder)
         } catch {
-            // A server runs on it: ask that.
-            return try await create(password, ConnectionString("mongodb://127.0.0.1"))
+            // A server runs on it: ask that one, and no other.
+            guard let owner = error.folderOwner else { throw error }
+            guard let port = PortOwner.ports(of: owner).first else {
+                throw DBError(
+                    .operationFailed,
+                    "process \(owner) runs on '\(folder)', and its port can't be seen; name it "
+                        + "with --url mongodb://HOST:PORT")
+            }
+            return try await create(password, ConnectionString("mongodb://127.0.0.1:\(port)"))
         }
         defer { engine.close() }
         try Administrator.create(name, password: password, engine)

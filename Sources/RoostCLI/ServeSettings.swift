@@ -108,7 +108,13 @@ struct ServeSettings {
                 flags.listen.isEmpty
                 ? given(nil, "listen")?.list ?? []
                 : flags.listen.map { GivenText(value: $0, origin: "--listen") }
-            for text in texts { addresses.append(try text.address(example: "0.0.0.0:27017")) }
+            for text in texts {
+                let address = try text.address(example: "0.0.0.0:27017")
+                guard address.port == 0 || !addresses.contains(address) else {
+                    throw text.wrong("an address that is not named twice")
+                }
+                addresses.append(address)
+            }
             server.listen = addresses
         }
         if let text = given(flags.replicaSet, "replica-set") {

@@ -19,18 +19,13 @@ struct Verify: AsyncParsableCommand {
               roost verify ./data
             """)
 
-    @Argument(help: "The folder of the database (default: ./data).")
+    @Argument(help: "The folder of the database.")
     var folder = "./data"
 
     func run() async throws {
-        guard access(folder, F_OK) == 0 else {
-            throw FailureMessage(description: "there is no folder '\(folder)'")
-        }
-        guard RoostEngine.exists(at: folder) else {
-            throw FailureMessage(description: "'\(folder)' holds no database")
-        }
         let isSound: Bool
         do throws(DBError) {
+            try FolderCheck.holdsDatabase(folder)
             var logger = Logger(label: "roost")
             logger.logLevel = .error
             var options = EngineOptions()

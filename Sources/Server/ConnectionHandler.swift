@@ -25,6 +25,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Replies are written out at this size even while more requests wait.
     private static let flushBytes = 256 * 1024
+    /// Most bytes that are taken from a client that has yet to sign in.
+    private static let strangersBytesMax = 64 * 1_024
     /// A reply buffer above this size is not kept for the next reply.
     private static let keptBufferBytesMax = 32 * 1024
 
@@ -163,7 +165,18 @@ final class ConnectionHandler: ChannelDuplexHandler {
         lastBytesAt = Clock.coarseNanos
         commandStart = lastBytesAt
         state.receive(bytes)
+        if state.pendingBytes > Self.strangersBytesMax, isStranger { return abort() }
         process()
+    }
+
+    /// Whether the client has yet to sign in.
+    private var isStranger: Bool {
+        if access.version != core.accounts.version { access.refresh(core, isLocal: isLocal) }
+        guard case .nothing = access.grant else { return false }
+        core.logger.info(
+            "connection closed: a large message before signing in",
+            metadata: ["connection": "\(id)", "remote": "\(client.remoteAddress)"])
+        return true
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {

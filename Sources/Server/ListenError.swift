@@ -51,7 +51,7 @@ package struct ListenError: Error, CustomStringConvertible {
 }
 
 /// The process that listens on a TCP port.
-struct PortOwner {
+package struct PortOwner {
     let pid: Int
     let program: String
 
@@ -61,17 +61,27 @@ struct PortOwner {
             tables.flatMap { listening($0) }.filter { $0.port == port }.map(\.inode))
         guard !inodes.isEmpty else { return nil }
         for entry in folderEntries("/proc") {
-            guard let pid = Int(entry) else { continue }
-            for descriptor in folderEntries("/proc/\(pid)/fd") {
-                guard let target = linkTarget("/proc/\(pid)/fd/\(descriptor)"),
-                    target.hasPrefix("socket:["), target.hasSuffix("]"),
-                    inodes.contains(String(target.dropFirst(8).dropLast()))
-                else { continue }
-                let name = fileLines("/proc/\(pid)/comm").first ?? "?"
-                return PortOwner(pid: pid, program: name)
-            }
+            guard let pid = Int(entry), !inodes.isDisjoint(with: sockets(of: pid)) else { continue }
+            return PortOwner(pid: pid, program: fileLines("/proc/\(pid)/comm").first ?? "?")
         }
         return nil
+    }
+
+    /// The TCP ports that a process listens on, from the lowest; none where it can't be seen.
+    package static func ports(of pid: Int) -> [Int] {
+        let own = Set(sockets(of: pid))
+        let found = tables.flatMap { listening($0) }.filter { own.contains($0.inode) }
+        return Set(found.map(\.port)).sorted()
+    }
+
+    /// The inodes of a process' sockets.
+    private static func sockets(of pid: Int) -> [String] {
+        folderEntries("/proc/\(pid)/fd").compactMap { descriptor in
+            guard let target = linkTarget("/proc/\(pid)/fd/\(descriptor)"),
+                target.hasPrefix("socket:["), target.hasSuffix("]")
+            else { return nil }
+            return String(target.dropFirst(8).dropLast())
+        }
     }
 
     /// The next port that nobody listens on now, whatever the address; from 1024 on again behind

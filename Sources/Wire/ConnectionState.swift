@@ -47,6 +47,9 @@ package struct ConnectionState {
     /// Whether a frame has begun and not ended.
     package var isInsideFrame: Bool { pending.readableBytes > 0 }
 
+    /// How many received bytes are not yet requests.
+    package var pendingBytes: Int { pending.readableBytes }
+
     /// Whether more bytes are wanted now. They are not while a request runs and enough wait behind
     /// it: a client that sends faster than it is answered is held back by TCP.
     package var wantsBytes: Bool {

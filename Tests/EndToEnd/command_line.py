@@ -179,6 +179,45 @@ def right_values(binary, base):
         server.remove()
 
 
+def clients(binary, base):
+    """Commands that ask a server reach it as any user, and never another than they say."""
+    server, other = Server(binary), Server(binary)
+    try:
+        server.start()
+        other.start()
+        if os.geteuid() == 0:
+            found = subprocess.run(
+                ["setpriv", "--reuid=65534", "--clear-groups", binary, "shell",
+                 f"mongodb://{server.address}", "-e", "show dbs"],
+                capture_output=True, text=True, timeout=20)
+            if "setpriv" not in found.stderr and found.returncode != 126:
+                assert found.returncode == 0, found.stderr
+        made = subprocess.run(
+            [binary, "admin", "create", "ann", "--folder", server.folder], input="secret word\n",
+            capture_output=True, text=True, timeout=20)
+        assert made.returncode == 0, made.stderr
+        assert [u["user"] for u in other.client().admin.command("usersInfo", 1)["users"]] == []
+        import pymongo
+        signed = pymongo.MongoClient(f"mongodb://ann:secret%20word@{server.address}")
+        assert signed.admin.command("usersInfo", 1)["users"][0]["user"] == "ann"
+        signed.close()
+        # Whoever hasn't signed in can't have the server keep large messages.
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as stranger:
+            stranger.sendall((40_000_000).to_bytes(4, "little") + b"\1\0\0\0\0\0\0\0\xdd\7\0\0")
+            try:
+                stranger.sendall(b"\0" * 1_000_000)
+                assert stranger.recv(1) == b"", "a large message was taken"
+            except ConnectionError:
+                pass
+        found = subprocess.run(
+            [binary, "admin", "create", "--folder", os.path.join(base, "none")], input="word\n",
+            capture_output=True, text=True, timeout=20)
+        assert found.returncode == 1 and "there is no folder" in found.stderr, found.stderr
+    finally:
+        server.remove()
+        other.remove()
+
+
 def help_teaches(binary):
     text = run(binary, "serve", "--help").stdout
     for name in VARIABLES:
@@ -197,6 +236,7 @@ def main():
         wrong_files(binary, base)
         taken(binary, base)
         right_values(binary, base)
+        clients(binary, base)
         help_teaches(binary)
     print(f"{len(WRONG)} wrong values, wrong files, taken ports and folders: each says what to do")
 

@@ -181,6 +181,35 @@ def faults(roost):
         got = [(d["key"]["n"], d["v"]) for d in roost.db.u.find().sort("key.n")]
         assert got == [(1, 3), (2, 2)], got
 
+    # Without the field there is nothing to replace, and null is a value like others.
+    open(roost.path("v.ndjson"), "w").write(
+        '{"a": 1}\n{"a": 2}\n{"k": null, "a": 3}\n{"k": 1, "a": 4}\n{"k": null, "a": 5}\n')
+    roost.run("import", "v", "v.ndjson", "--upsert-by", "k")
+    assert sorted(d["a"] for d in roost.db.v.find()) == [1, 2, 4, 5]
+
+    # More bad rows than go in one command are all named, and the good ones stored.
+    rows = ["n.int32()", *map(str, range(10)), *["x"] * 2_500, *map(str, range(10, 20))]
+    open(roost.path("bad.csv"), "w").write("\n".join(rows) + "\n")
+    _, said = roost.run("import", "rows", "bad.csv", "--columns-have-types", status=1)
+    assert "20 imported" in said and "2500 failed" in said, said
+    assert roost.db.rows.count_documents({}) == 20
+    assert sum(1 for _ in open(roost.path("bad.csv.errors.ndjson"))) == 2_500
+    open(roost.path("latin.csv"), "wb").write(b"name\nJ\xfcrgen\nAnn\n")
+    _, said = roost.run("import", "latin", "latin.csv", status=1)
+    assert "1 imported" in said and [d["name"] for d in roost.db.latin.find()] == ["Ann"], said
+
+    # What stored nothing leaves nothing to go on with.
+    open(roost.path("once.ndjson"), "w").write('{"a": 1}\n')
+    _, said = roost.run("import", "bad$name", "once.ndjson", status=1)
+    roost.run("import", "once", "once.ndjson")
+
+    roost.db.cells.insert_one({"_id": 1, "a": None, "b": [{"c": 7}], "d": "x"})
+    roost.run("export", "cells", "cells.csv", "--fields", "_id,a,b.0.c,d")
+    assert open(roost.path("cells.csv"), newline="").read() == "_id,a,b.0.c,d\r\n1,,7,x\r\n"
+    _, said = roost.run("export", "cells", "-", "--query", "delete from cells where true",
+                        status=64)
+    assert "a query that reads" in said and roost.db.cells.count_documents({}) == 1, said
+
     truncated = open(roost.path("a.bson"), "rb").read()[:-3]
     open(roost.path("cut.bson"), "wb").write(truncated)
     for name, content, part in (

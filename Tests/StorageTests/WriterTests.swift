@@ -142,6 +142,32 @@ import Testing
         #expect(try store.verify().faultCount == 0)
     }
 
+    /// Space that the last commits within the quota freed can be had again.
+    @Test(arguments: 0..<12)
+    func dropMakesRoomWithinTheQuota(round: Int) throws {
+        let store = try open { $0.quotaBytes = UInt64(4 + round % 3) << 20 }
+        let table = try store.perform { try $0.createTable() }
+        let value = [UInt8](repeating: 7, count: 1_500 + round * 900)
+        var key: UInt32 = 0
+        #expect(throws: StorageError.self) {
+            while true {
+                try store.perform { [key] txn in
+                    for place in 0..<UInt32(1 + round) {
+                        let bytes = withUnsafeBytes(of: (key + place).bigEndian) { [UInt8]($0) }
+                        try txn.put(table, bytes, value)
+                    }
+                }
+                key += UInt32(1 + round)
+            }
+        }
+        try store.perform(OperationOptions(mayUseReserve: true)) { try $0.dropTable(table) }
+        while store.statistics().tablesDropping > 0 { usleep(10_000) }
+        try store.perform { txn in
+            let other = try txn.createTable()
+            try txn.put(other, [1], value)
+        }
+    }
+
     /// A single operation larger than the quota is refused as a whole.
     @Test func anOperationBeyondTheQuotaLeavesNothing() throws {
         let store = try open { $0.quotaBytes = 16 << 20 }

@@ -77,6 +77,13 @@ package enum TextQuery {
         (try? TextParser.parse(text))?.subject?.name
     }
 
+    /// Whether a statement only reads; true for what is no statement. O(n).
+    package static func isRead(_ text: String) -> Bool {
+        guard let statement = try? TextParser.parse(text) else { return true }
+        if case .read = statement { return true }
+        return false
+    }
+
     /// An error of a statement's execution at the place that it is about: the collection or index
     /// that is named, or one of the documents that are inserted.
     ///

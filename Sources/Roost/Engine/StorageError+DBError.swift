@@ -27,4 +27,10 @@ extension DBError {
             }
         self.init(code, message, underlying: error)
     }
+
+    /// The process that has the folder open, where that is why it can't be opened.
+    package var folderOwner: Int? {
+        guard case .inUse(_, let pid)? = underlying as? StorageError else { return nil }
+        return Int(pid)
+    }
 }

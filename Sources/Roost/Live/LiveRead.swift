@@ -84,7 +84,8 @@ enum LiveRead {
     static var twice: DBError {
         DBError(
             .badValue,
-            "Two rows of the live query have one _id; its stages must leave each row an _id of its "
-                + "own ($unwind can't be followed, unless $group is behind it)")
+            "Two rows of the live query have one _id, or none: its stages must leave each row an "
+                + "_id of its own (select it as well; $unwind can't be followed, unless $group is "
+                + "behind it)")
     }
 }

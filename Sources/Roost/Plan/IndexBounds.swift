@@ -172,7 +172,8 @@ struct IndexBounds {
 /// Ranges of keys in one buffer, ascending and disjoint: `low <= key < high`, where an empty high
 /// means "to the end".
 struct KeyRanges: Sendable {
-    /// Most ranges that the values of several parts are multiplied to.
+    /// Most ranges that the values of several parts are multiplied to: that many are made in a few
+    /// milliseconds.
     static let rangesMax = 20_000
 
     private var bytes: [UInt8] = []
@@ -223,7 +224,12 @@ struct KeyRanges: Sendable {
                 append(low: prefix, high: KeyBytes.successor(prefix), shape.prefixBytesMax)
             }
         } else {
-            let last = Self.ordered(bounds.parts[part], descending: shape.descending[part])
+            var last = Self.ordered(bounds.parts[part], descending: shape.descending[part])
+            if prefixes.count * last.count > Self.rangesMax {
+                // One range from the first to the last; the filter does the rest.
+                last = [(last[0].low, last[last.count - 1].high)]
+                isExact = false
+            }
             for prefix in prefixes {
                 for interval in last {
                     append(

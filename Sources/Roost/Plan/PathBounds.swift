@@ -29,6 +29,8 @@ struct PathBoundsBuilder {
     /// Whether the filter compares strings by that order too. If not, keys say nothing about
     /// comparisons with values that may hold strings.
     let comparesText: Bool
+    /// Whether conditions are about an array's elements, not about a field's value.
+    private var isElement = false
     private let hasPosition: Bool
     /// How values became keys.
     private let kind: ShapePart
@@ -70,6 +72,8 @@ struct PathBoundsBuilder {
             guard names(other, prefix) else { return nil }
             return PathBounds(set: Self.bracket(BSONType.double.canonicalRank), isSound: false)
         case .elementValue(let other, let inner):
+            // An element's own elements have no keys: as an element an array is one key.
+            if isElement { return PathBounds(set: Self.arrays, isSound: false) }
             return names(other, prefix) ? elementBounds(inner) : nil
         case .elementObject(let other, let inner):
             let deeper = prefix.map { $0 + "." + other.dotted } ?? other.dotted
@@ -230,11 +234,10 @@ struct PathBoundsBuilder {
     /// `$elemMatch` with operators: one element satisfies all of them, so they may be intersected
     /// even on a multikey path.
     private func elementBounds(_ node: FilterNode) -> PathBounds? {
-        PathBoundsBuilder(
-            path: .wholeValue, isMultikey: false, collation: collation, comparesText: comparesText
-        ).bounds(of: node).map {
-            PathBounds(set: $0.set, isSound: false)
-        }
+        var builder = PathBoundsBuilder(
+            path: .wholeValue, isMultikey: false, collation: collation, comparesText: comparesText)
+        builder.isElement = true
+        return builder.bounds(of: node).map { PathBounds(set: $0.set, isSound: false) }
     }
 
     private func bounds(_ types: TypeSet) -> PathBounds? {
@@ -315,6 +318,8 @@ struct PathBoundsBuilder {
     private static func point(_ value: OwnedValue) -> KeyIntervalSet {
         KeyIntervalSet(KeyInterval(point: encoded(value), value))
     }
+
+    private static let arrays = bracket(BSONType.array.canonicalRank)
 
     static func bracket(_ rank: UInt8) -> KeyIntervalSet {
         KeyIntervalSet(KeyInterval(low: bracketStart(rank), high: bracketEnd(rank)))

@@ -81,15 +81,17 @@ extension Planner {
         }
         let leading = combinations[0].count
         guard combinations.count > 1 else { return nil }
-        let parts = combinations.map { combination in
-            self.plan(
+        var parts: [QueryPlan] = []
+        for combination in combinations {
+            let part = self.plan(
                 .index(index), shape,
                 IndexBounds(
                     parts: combination + bounds.parts[leading...],
                     impliesMatch: bounds.impliesMatch),
                 hasOrderedKeys: !index.flags.hasCutKeys)
+            guard part.providesSort else { return nil }
+            parts.append(part)
         }
-        guard parts.allSatisfy(\.providesSort) else { return nil }
         return Self.union(parts, order: sort, providesSort: true)
     }
 

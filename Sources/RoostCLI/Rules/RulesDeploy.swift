@@ -45,7 +45,7 @@ struct RulesDeploy: AsyncParsableCommand {
         }
         let reply = try await RulesServer.run(command, rest.first)
         guard case .int64(let version)? = reply["version"] else { return }
-        print("rules \(version) are in force")
+        print("rules \(version) are in force on \(RulesServer.address(rest.first))")
     }
 }
 
@@ -71,9 +71,17 @@ struct RulesWhy: AsyncParsableCommand {
 
 /// Asks a running server.
 private enum RulesServer {
+    /// Where the server is, without the password.
+    static func address(_ uri: String?) -> String {
+        guard let target = try? ConnectionString(uri ?? standard) else { return "the server" }
+        return "\(target.host):\(target.port)"
+    }
+
+    private static let standard = "mongodb://127.0.0.1:27017"
+
     static func run(_ command: Document, _ uri: String?) async throws -> Document {
         do throws(DBError) {
-            let target = try ConnectionString(uri ?? "mongodb://127.0.0.1:27017")
+            let target = try ConnectionString(uri ?? standard)
             let connection = try await Connection.open(target)
             defer { connection.close() }
             try await connection.greet(appName: "roost rules")

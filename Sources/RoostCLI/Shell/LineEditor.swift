@@ -55,8 +55,15 @@ final class LineEditor {
         }
     }
 
-    /// Adds a statement to the history, on one line.
+    /// Words of statements that may hold a password.
+    private static let secretWords = [
+        "pwd", "password", "createuser", "updateuser", "signup", "signin",
+    ]
+
+    /// Adds a statement to the history, on one line; not one that may hold a password.
     func remember(_ statement: String) {
+        let lowered = statement.lowercased()
+        guard !Self.secretWords.contains(where: lowered.contains) else { return }
         roost_line_remember(statement.split(separator: "\n").joined(separator: " "))
     }
 

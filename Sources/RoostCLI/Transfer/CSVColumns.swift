@@ -74,7 +74,7 @@ enum CSVType: String, CaseIterable {
     case string, int32, int64, double, decimal
     /// `true`, `false`, `1` or `0`.
     case boolean
-    /// ISO 8601.
+    /// ISO 8601: an instant, or a day.
     case date
     case objectId
     /// Base64.
@@ -104,7 +104,7 @@ enum CSVType: String, CaseIterable {
             case "false", "0": return .bool(false)
             default: return nil
             }
-        case .date: return ISODate.parse(text).map { .date($0) }
+        case .date: return Self.date(text).map { .date($0) }
         case .json: return try? ExtendedJSON.parseValue(text)
         }
     }
@@ -143,6 +143,13 @@ enum CSVType: String, CaseIterable {
         case .objectId: "{\"$oid\": \(quoted)}"
         default: "{\"$binary\": {\"base64\": \(quoted), \"subType\": \"00\"}}"
         }
+    }
+
+    /// An instant, or in UTC a day or a time without zone, also with a space before the time.
+    private static func date(_ text: String) -> Int64? {
+        let instant = text.replacing(" ", with: "T", maxReplacements: 1)
+        return ISODate.parse(instant) ?? ISODate.parse(instant + "Z")
+            ?? ISODate.parse(text + "T00:00:00Z")
     }
 
     private static func base64(_ bytes: [UInt8]) -> String {
@@ -220,6 +227,25 @@ struct CSVColumns {
             throw TransferFailure("the header's '\(text.prefix(60))…' is nested too deeply")
         }
         return Column(path: path, type: type)
+    }
+
+    /// The value at a path, whose numbers are also places in lists; nil where there is none.
+    static func value(
+        of document: Document, at path: some Sequence<some StringProtocol>
+    ) -> Value? {
+        var value = Value.document(document)
+        for name in path {
+            switch value {
+            case .document(let nested):
+                guard let found = nested[String(name)] else { return nil }
+                value = found
+            case .array(let list):
+                guard let place = Int(name), list.indices.contains(place) else { return nil }
+                value = list[place]
+            default: return nil
+            }
+        }
+        return value
     }
 
     /// The document of a row.

@@ -65,6 +65,9 @@ struct ExportCommand: AsyncParsableCommand {
         if query != nil, filter != nil || sort != nil || limit != nil {
             throw ValidationError("--query stands alone: put filter, sort and limit into it")
         }
+        if let query, !TextQuery.isRead(query) {
+            throw ValidationError("--query takes a query that reads: from COLLECTION | …")
+        }
         if (format ?? TransferFormat(path: file)) == .csv, fields == nil {
             throw ValidationError("CSV needs its columns: --fields _id,name,address.city")
         }
@@ -121,7 +124,7 @@ struct ExportCommand: AsyncParsableCommand {
         if let query { return ["query": .string(query)] }
         let filter = try filter.map(Self.parsed)
         let sort = try sort.map(Self.parsed)
-        let paths = names.map(field)
+        let paths = Self.projected(names.map(field))
         return Document { writer in
             writer.append("find", collection)
             if let filter { writer.append("filter", filter) }
@@ -135,6 +138,18 @@ struct ExportCommand: AsyncParsableCommand {
             }
             writer.append("batchSize", 1_000 as Int32)
         }
+    }
+
+    /// The fields that hold the columns': a projection knows no places in lists, and no field
+    /// beside one that holds it.
+    private static func projected(_ columns: [String]) -> [String] {
+        let paths = Set(
+            columns.map { column in
+                column.split(separator: ".").prefix { Int($0) == nil }.joined(separator: ".")
+            })
+        return paths.filter { path in
+            !path.isEmpty && !paths.contains { path.hasPrefix($0 + ".") }
+        }.sorted()
     }
 
     /// A column's field, without its type.

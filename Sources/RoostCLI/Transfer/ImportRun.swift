@@ -30,7 +30,8 @@ final class ImportRun {
 
     private struct Sent {
         let batch: Batch
-        let reply: EventLoopFuture<Document>
+        /// Nil where no record of the batch could be sent.
+        let reply: EventLoopFuture<Document>?
         let share: Double?
     }
 
@@ -87,7 +88,6 @@ final class ImportRun {
                 throw TransferFailure("the file is shorter than what was imported of it")
             }
         }
-        state.save()
         var batch = Batch()
         while let record = try records.next() {
             add(record, to: &batch)
@@ -119,7 +119,10 @@ final class ImportRun {
         let number = state.records + Int64(inFlight + batch.records.count)
         batch.records.append(record)
         guard case .success(let document) = record.document else { return }
-        let whole = target.upsertBy == nil ? withID(document, number) : document
+        let isReplacement = target.upsertBy.map { field in
+            CSVColumns.value(of: document, at: field.split(separator: ".")) != nil
+        }
+        let whole = isReplacement == true ? document : withID(document, number)
         batch.places.append(batch.records.count - 1)
         batch.documents.append(whole)
         batch.byteCount += whole.bytes.count
@@ -140,7 +143,10 @@ final class ImportRun {
 
     private func send(_ batch: Batch, share: Double?) async throws {
         if sent.count == Self.sentMax { try await takeReply() }
-        let reply = connection.send(command(batch), database: database)
+        // From here on something may be stored that only the state tells of.
+        state.save()
+        let reply =
+            batch.documents.isEmpty ? nil : connection.send(command(batch), database: database)
         sent.append(Sent(batch: batch, reply: reply, share: share))
     }
 
@@ -154,28 +160,24 @@ final class ImportRun {
                     writer.append(index: index, .document(document))
                     continue
                 }
-                // A document without the field replaces one without it, or with null.
-                let value = Self.value(of: document, at: field)
                 writer.append(
                     index: index,
                     [
-                        "q": .document([field: ["$eq": value]]), "u": .document(document),
-                        "upsert": true,
+                        "q": .document(Self.replaced(by: document, field)),
+                        "u": .document(document), "upsert": true,
                     ])
             }
             writer.close(list)
         }
     }
 
-    private static func value(of document: Document, at field: String) -> Value {
-        var value = Value.document(document)
-        for name in field.split(separator: ".") {
-            guard case .document(let nested) = value, let found = nested[String(name)] else {
-                return .null
-            }
-            value = found
+    /// What the document to be replaced has: the same value there, and one at all, since null is
+    /// also found where there is none. Without the field it is the document's own `_id`.
+    private static func replaced(by document: Document, _ field: String) -> Document {
+        guard let value = CSVColumns.value(of: document, at: field.split(separator: ".")) else {
+            return ["_id": document["_id"] ?? .null]
         }
-        return value
+        return [field: ["$eq": value, "$exists": true]]
     }
 
     // MARK: Replies
@@ -187,15 +189,8 @@ final class ImportRun {
             if case .failure(let error) = record.document { failures[place] = error }
         }
         do {
-            let reply = try await first.reply.get()
-            guard reply.view.value("ok")?.isTruthy == true else {
-                throw TransferFailure(
-                    "the server refused a batch: \(Cell.text(reply["errmsg"] ?? .null))")
-            }
-            for (index, error) in Self.writeErrors(reply) where index < first.batch.places.count {
-                let place = first.batch.places[index]
-                if try await isStored(first.batch.documents[index], place, error) { continue }
-                failures[place] = error
+            if let reply = try await first.reply?.get() {
+                try await note(reply, first.batch, &failures)
             }
         } catch let error as DBError {
             throw TransferFailure(
@@ -207,6 +202,23 @@ final class ImportRun {
         state.failed += Int64(failures.count)
         state.save()
         progress.add(first.batch.records.count - failures.count, share: first.share)
+    }
+
+    /// Adds what the server could not store to `failures`.
+    private func note(
+        _ reply: Document, _ batch: Batch, _ failures: inout [Int: DBError]
+    ) async throws {
+        guard reply.view.value("ok")?.isTruthy == true else {
+            // Nothing of it is stored, and nothing before it: another try begins anew.
+            if state.records == 0 { state.remove() }
+            throw TransferFailure(
+                "the server refused a batch: \(Cell.text(reply["errmsg"] ?? .null))")
+        }
+        for (index, error) in Self.writeErrors(reply) where index < batch.places.count {
+            let place = batch.places[index]
+            if try await isStored(batch.documents[index], place, error) { continue }
+            failures[place] = error
+        }
     }
 
     private static func writeErrors(_ reply: Document) -> [(Int, DBError)] {

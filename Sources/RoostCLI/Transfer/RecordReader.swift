@@ -214,15 +214,24 @@ struct RecordReader {
 
     private mutating func nextRow() throws(TransferFailure) -> TransferRecord? {
         if columns == nil {
-            guard let (_, cells, _) = try cells() else { return nil }
-            columns = try CSVColumns(header: cells.map(\.text), csv)
+            guard let (number, row) = try row() else { return nil }
+            guard row.span.bytes.isValidUTF8 else {
+                throw TransferFailure("line \(number): the header is no UTF-8 text")
+            }
+            columns = try CSVColumns(
+                header: CSVCell.cells(of: row, separator: csv.separator).map(\.text), csv)
         }
-        guard let columns, let (number, cells, text) = try cells() else { return nil }
-        return TransferRecord(line: number, document: columns.document(cells), text: text)
+        guard let columns, let (number, row) = try row() else { return nil }
+        let document: Result<Document, DBError> =
+            row.span.bytes.isValidUTF8
+            ? columns.document(CSVCell.cells(of: row, separator: csv.separator))
+            : .failure(DBError(.badValue, "the row is no UTF-8 text"))
+        return TransferRecord(
+            line: number, document: document, text: String(decoding: row, as: UTF8.self))
     }
 
-    /// The cells of the next row that isn't empty (RFC 4180).
-    private mutating func cells() throws(TransferFailure) -> (Int, [CSVCell], String)? {
+    /// The next row that isn't empty (RFC 4180), with its line.
+    private mutating func row() throws(TransferFailure) -> (line: Int, bytes: [UInt8])? {
         while true {
             var isQuoted = false
             var offset = 0
@@ -247,11 +256,7 @@ struct RecordReader {
             guard let end, end > start else { return nil }
             let (number, bytes) = take(to: end)
             let row = Self.trimmedEnd(bytes, isFirst: number == 1)
-            if row.isEmpty { continue }
-            return (
-                number, CSVCell.cells(of: row, separator: csv.separator),
-                String(decoding: row, as: UTF8.self)
-            )
+            if !row.isEmpty { return (number, row) }
         }
     }
 

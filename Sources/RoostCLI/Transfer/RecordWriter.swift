@@ -63,12 +63,9 @@ struct RecordWriter {
     private static func cell(
         _ column: CSVColumns.Column, _ document: Document
     ) throws(TransferFailure) -> String {
-        var value = document[column.path[0]]
-        for name in column.path.dropFirst() {
-            guard case .document(let nested)? = value else { return "" }
-            value = nested[name]
-        }
-        guard let value else { return "" }
+        guard let value = CSVColumns.value(of: document, at: column.path) else { return "" }
+        // As in mongoexport and psql; a column of type json keeps the difference.
+        if value == .null, column.type != .json { return "" }
         guard let text = column.type.text(value) else {
             let id = document["_id"].map { Cell.text($0) } ?? "none"
             throw TransferFailure(

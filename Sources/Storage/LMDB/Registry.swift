@@ -263,12 +263,22 @@ enum Registry {
         return handle
     }
 
+    /// Writes what stands there already, so that the transaction has something to commit.
+    static func rewrite(
+        _ transaction: OpaquePointer, _ registry: UInt32, _ redo: RedoBuffer
+    ) throws(StorageError) {
+        let value = try get(transaction, registry, nextTableKey)
+        try put(transaction, registry, nextTableKey, value, redo)
+    }
+
     private static func put(
-        _ transaction: OpaquePointer, _ handle: UInt32, _ key: [UInt8], _ value: [UInt8]
+        _ transaction: OpaquePointer, _ handle: UInt32, _ key: [UInt8], _ value: [UInt8],
+        _ redo: RedoBuffer? = nil
     ) throws(StorageError) {
         let place = TableMap.Entry(id: 0, handle: handle, isShared: false)
         let code = storeValue(
-            transaction, place, key.span.bytes, value.span.bytes, flags: 0, scratch: nil)
+            transaction, place, key.span.bytes, value.span.bytes, flags: 0, scratch: nil,
+            redo: redo)
         if code != 0 { throw LMDBCode.error(code, "mdb_put") }
     }
 

@@ -25,10 +25,10 @@ struct SpaceBudget {
     private var isDiskFull = false
 
     init(_ environment: Environment) {
-        // The map is the quota, where there is one.
+        let quota = environment.options.quotaBytes.map { max($0, 1 << 20) }
         quotaBytes =
-            environment.options.quotaBytes == nil
-            ? environment.mapBytes / 10 * 9 : environment.mapBytes
+            quota.map { min($0, environment.mapBytes) / Self.pageBytes * Self.pageBytes }
+            ?? environment.mapBytes / 10 * 9
         softBytes = quotaBytes / 20 * 19
         ordinaryBytes = softBytes + (quotaBytes - softBytes) / 2
         // A small file system keeps a twentieth, so that there is room beside the reserve.
@@ -89,10 +89,24 @@ struct SpaceBudget {
         .quotaExceeded(usedBytes: usedBytes + chargedBytes, quotaBytes: quotaBytes)
     }
 
-    /// Free pages that a commit may use: those freed before the oldest snapshot in use. Walks
-    /// LMDB's free list, whose entries map a commit's number to a count and that many page numbers.
+    /// Free pages that a commit may use: those freed before the oldest snapshot in use.
     private static func reusablePages(_ environment: Environment) -> UInt64 {
-        let oldest = environment.oldestSnapshot
+        freePages(environment, ofCommits: 0..<environment.oldestSnapshot)
+    }
+
+    /// Free pages that only the last checkpoint keeps from being used.
+    static func pagesKept(_ environment: Environment) -> UInt64 {
+        guard let commit = environment.redo?.pins.heldCommit,
+            environment.oldestSnapshot == commit
+        else { return 0 }
+        return freePages(environment, ofCommits: commit..<UInt64.max)
+    }
+
+    /// Pages that those commits freed. Walks LMDB's free list, whose entries map a commit's number
+    /// to a count and that many page numbers.
+    private static func freePages(
+        _ environment: Environment, ofCommits commits: Range<UInt64>
+    ) -> UInt64 {
         var transaction: OpaquePointer?
         let flags = UInt32(MDB_RDONLY)
         guard mdb_txn_begin(environment.handle, nil, flags, &transaction) == 0 else { return 0 }
@@ -106,7 +120,7 @@ struct SpaceBudget {
         // SAFETY: the views live until the transaction ends, below.
         while mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0 {
             guard key.mv_size == 8, value.mv_size >= 8, let id = key.mv_data,
-                let count = value.mv_data, id.loadUnaligned(as: UInt64.self) < oldest
+                let count = value.mv_data, commits.contains(id.loadUnaligned(as: UInt64.self))
             else { continue }
             pages += count.loadUnaligned(as: UInt64.self)
         }

@@ -29,6 +29,8 @@ final class Writer: @unchecked Sendable {
     private let checkpointer: Checkpointer?
     /// Whether a group that found no room may be tried once more, after a checkpoint.
     private var mayMakeRoom = false
+    /// A commit of nothing itself frees some pages; fewer than this are not worth one.
+    private static let pagesWorthACommit: UInt64 = 32
     private let thread = Mutex<pthread_t?>(nil)
 
     /// How often slots of dead processes are looked for.
@@ -172,8 +174,33 @@ final class Writer: @unchecked Sendable {
     /// none.
     private func makeRoom() -> Bool {
         noteCommits()
-        guard let checkpointer, checkpointer.keepsPages else { return false }
+        guard let checkpointer else { return false }
+        let isNewer = checkpointer.keepsPages && checkpointer.complete()
+        guard SpaceBudget.pagesKept(environment) >= Self.pagesWorthACommit, commitNothing() else {
+            return isNewer
+        }
+        noteCommits()
         return checkpointer.complete()
+    }
+
+    /// A checkpoint keeps the pages that its own commit freed. Where that was the last commit for
+    /// want of room, only a further one lets go of them.
+    private func commitNothing() -> Bool {
+        let redo = RedoBuffer()
+        do throws(StorageError) {
+            let handle = try Registry.begin(environment.handle, flags: 0)
+            do throws(StorageError) {
+                try Registry.rewrite(handle, environment.registryHandle, redo)
+            } catch {
+                mdb_txn_abort(handle)
+                throw error
+            }
+            try environment.commit(handle, redo)
+            return true
+        } catch {
+            if LMDBCode.stopsWrites(error) { environment.stopWrites(error.reason) }
+            return false
+        }
     }
 
     /// Hands the jobs' results out. What may complete elsewhere is also freed there: both take as

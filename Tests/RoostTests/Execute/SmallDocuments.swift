@@ -75,7 +75,10 @@ struct SmallDocuments {
                 ("$type", pick(["number", "string", "object", "array", "null", "bool"]))
             ])
         case 11: return operators([("$not", operatorsOnly(depth: 0))])
-        case 12: return operators([("$elemMatch", operatorsOnly(depth: 0))])
+        case 12:
+            let inner = operatorsOnly(depth: 0)
+            guard random.oneIn(3) else { return operators([("$elemMatch", inner)]) }
+            return operators([("$elemMatch", .document(["$elemMatch": inner]))])
         case 13:
             let name = pick(["b", "c", "b.c"])
             return operators([

@@ -32,6 +32,10 @@ import Testing
         Case(
             filter: ["a": ["$elemMatch": ["$gt": 3, "$lt": 5]]], multikey: 1,
             bounds: [["(3, 5)"]]),
+        // An array within an array is one key.
+        Case(
+            filter: ["a": ["$elemMatch": ["$elemMatch": ["$eq": 1]]]], multikey: 1,
+            bounds: [["[[], BinData(0, ))"]]),
         Case(
             filter: ["a": ["$in": [3, 1, 2, 1.0]]], bounds: [["[1, 1]", "[2, 2]", "[3, 3]"]],
             impliesMatch: true),
