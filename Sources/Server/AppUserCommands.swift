@@ -22,7 +22,7 @@ extension CommandCall {
 enum AppUserCommands {
     private static let names: Set<String> = [
         "find", "count", "distinct", "aggregate", "getMore", "killCursors",
-        "insert", "update", "delete", "findAndModify",
+        "insert", "update", "delete", "findAndModify", "bulkWrite", "query",
         "hello", "isMaster", "ping", "buildInfo", "logout", "connectionStatus",
         "saslStart", "saslContinue", "authenticate",
         "startSession", "endSessions", "refreshSessions", "commitTransaction",
@@ -56,6 +56,23 @@ enum AppUserCommands {
         }
         if let pipeline = call.value("pipeline")?.array {
             try check(ViewRead.values(pipeline), call)
+        }
+    }
+
+    /// Refuses statements of the text language that app users may not run. The commands that they
+    /// are lowered to ask the rules.
+    /// - Throws: 13 Unauthorized.
+    static func check(
+        _ statement: TextCommand, _ call: borrowing CommandCall
+    ) throws(DBError) {
+        guard call.principal.isUnderRules else { return }
+        switch statement {
+        case .read(_, let stages, nil): try check(stages, call)
+        case .insert, .update, .delete: return
+        case .read: throw try refusal("deleted documents are for service accounts", call)
+        case .explain, .live: throw try refusal("app users may not run this", call)
+        case .restore, .purge, .createIndex, .dropIndex, .createCollection, .dropCollection:
+            throw try refusal("app users may only read and write documents", call)
         }
     }
 

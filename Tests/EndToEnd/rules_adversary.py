@@ -128,6 +128,27 @@ for name, function in {
     "explain": lambda db: run(db, explain={"find": "notes", "filter": {"owner": "victim"}}),
     "explain in aggregate": lambda db: run(db, aggregate="notes", pipeline=[], explain=True),
     "a text query": lambda db: run(db, query="from notes"),
+    "a text query by _id": lambda db: run(db, query="from notes | where _id == 'v1'"),
+    "a text query of a hidden field": lambda db: expect_none(
+        run(db, query="from people | where salary == 4242")),
+    "a text query that joins": lambda db: run(
+        db, query="from notes | where owner == 'me' | join notes on friend == owner as all"),
+    "a text query of deleted documents": lambda db: run(db, query="from deleted notes"),
+    "a text query that explains": lambda db: run(
+        db, query="explain from notes | where owner == 'victim'"),
+    "a text query that inserts as the victim": lambda db: run(
+        db, query="insert into notes { _id: 'n', owner: 'victim' }"),
+    "a text query that updates": lambda db: run(
+        db, query="update notes where _id == 'v1' set text = 'x'"),
+    "a text query that updates all": lambda db: run(
+        db, query="update notes where true set owner = 'me'"),
+    "a text query that copies a hidden field": lambda db: run(
+        db, query="update people where _id == 1 set shown = salary"),
+    "a text query that deletes": lambda db: run(db, query="delete from notes where _id == 'v1'"),
+    "a text query that purges": lambda db: run(db, query="purge from notes where _id == 'v1'"),
+    "a text query that makes an index": lambda db: run(
+        db, query="create index on notes (owner) unique"),
+    "a text query that drops": lambda db: run(db, query="drop collection notes"),
     "a live query": lambda db: run(db, live="notes", filter={}),
     "a hidden field by value": lambda db: expect_none(find(db, {"salary": 4242}, "people")),
     "a hidden field by range": lambda db: expect_none(find(
@@ -185,6 +206,15 @@ for name, function in {
     "bulkWrite": lambda db: run(
         db.client.admin, bulkWrite=1, ops=[{"delete": 0, "filter": {"_id": "v1"}}],
         nsInfo=[{"ns": "app.notes"}]),
+    "bulkWrite of updates": lambda db: bulk(
+        db, {"update": 0, "filter": {"owner": "victim"}, "updateMods": {"$set": {"text": "x"}},
+             "multi": True}),
+    "bulkWrite of inserts": lambda db: bulk(
+        db, {"insert": 0, "document": {"_id": "n", "owner": "victim"}}),
+    "bulkWrite of a hidden field": lambda db: bulk(
+        db, {"update": 1, "filter": {"_id": 1}, "updateMods": [{"$set": {"shown": "$salary"}}]}),
+    "bulkWrite of another collection": lambda db: bulk(
+        db, {"insert": 2, "document": {"_id": 9}}),
     "restoring and purging": lambda db: run(db, purge="notes", deletes=[{"q": {}, "limit": 0}]),
     "deploying rules": lambda db: run(db.client.admin, deployRules=1, source="service a {}"),
     "reading a denial": lambda db: run(db.client.admin, whyDenied="0" * 24),
@@ -220,6 +250,11 @@ class Leak(Exception):
 
 def update(db, collection, filter, change, **more):
     return run(db, update=collection, updates=[{"q": filter, "u": change, **more}])
+
+
+def bulk(db, *ops):
+    return run(db.client.admin, bulkWrite=1, ops=list(ops), nsInfo=[
+        {"ns": "app.notes"}, {"ns": "app.people"}, {"ns": "app.vault"}])
 
 
 def expect_count(db, command, most=0):
@@ -341,6 +376,16 @@ def main():
             assert client.app.notes.find_one({"_id": "m1"})["text"] == "mine"
             assert len(list(client.app.notes.find({"owner": "me"}))) >= 1
             client.app.notes.insert_one({"owner": "me"})
+            rows = run(client.app, query="from notes | where owner == 'me'")
+            assert all(row["owner"] == "me" for row in rows[0]["cursor"]["firstBatch"])
+            assert any(row["_id"] == "m1" for row in rows[0]["cursor"]["firstBatch"])
+            run(client.app, query="insert into notes { _id: 't', owner: 'me' }")
+            run(client.app, query="update notes where _id == 't' set text = 'u'")
+            assert client.app.notes.find_one({"_id": "t"})["text"] == "u"
+            run(client.app, query="delete from notes where _id == 't'")
+            reply = bulk(client.app, {"insert": 0, "document": {"_id": "b", "owner": "me"}},
+                         {"delete": 0, "filter": {"_id": "b"}})[0]
+            assert (reply["nInserted"], reply["nDeleted"], reply["nErrors"]) == (1, 1, 0), reply
             client.close()
     finally:
         server.process.terminate()
