@@ -22,7 +22,7 @@ extension CommandCall {
 enum AppUserCommands {
     private static let names: Set<String> = [
         "find", "count", "distinct", "aggregate", "getMore", "killCursors",
-        "insert", "update", "delete", "findAndModify", "bulkWrite", "query",
+        "insert", "update", "delete", "findAndModify", "bulkWrite", "query", "live",
         "hello", "isMaster", "ping", "buildInfo", "logout", "connectionStatus",
         "saslStart", "saslContinue", "authenticate",
         "startSession", "endSessions", "refreshSessions", "commitTransaction",
@@ -45,7 +45,7 @@ enum AppUserCommands {
         guard names.contains(name) else {
             throw try refusal("app users may not run \(name)", call)
         }
-        guard name == "aggregate" else {
+        guard name == "aggregate" || name == "live" else {
             if call.truthIfKnown("bypassDocumentValidation") == true {
                 throw try refusal("app users may not bypass validators", call)
             }
@@ -67,10 +67,10 @@ enum AppUserCommands {
     ) throws(DBError) {
         guard call.principal.isUnderRules else { return }
         switch statement {
-        case .read(_, let stages, nil): try check(stages, call)
+        case .read(_, let stages, nil), .live(_, let stages): try check(stages, call)
         case .insert, .update, .delete: return
         case .read: throw try refusal("deleted documents are for service accounts", call)
-        case .explain, .live: throw try refusal("app users may not run this", call)
+        case .explain: throw try refusal("app users may not run this", call)
         case .restore, .purge, .createIndex, .dropIndex, .createCollection, .dropCollection:
             throw try refusal("app users may only read and write documents", call)
         }

@@ -29,6 +29,8 @@ package final class LiveCursor: @unchecked Sendable {
         /// A result that is kept is being told, from row `next` on.
         case tells([LiveRow], next: Int, Timestamp)
         case follows
+        /// The rules no longer allow the query, and the client was told that its rows went.
+        case ends(DBError)
     }
 
     /// Most bytes of events of a batch before `ready`, but for one event that is larger: clients
@@ -39,7 +41,8 @@ package final class LiveCursor: @unchecked Sendable {
     package var namespace: Namespace { request.namespace }
 
     private let engine: RoostEngine
-    private let request: LiveRequest
+    /// An app user's as it is bound to the rules; before that as it was asked.
+    private var request: LiveRequest
     /// Ends it.
     package let interrupt = Interrupt()
     private let projection: LiveProjection
@@ -61,7 +64,7 @@ package final class LiveCursor: @unchecked Sendable {
     package init(_ engine: RoostEngine, _ request: LiveRequest) {
         self.engine = engine
         self.request = request
-        projection = LiveProjection(request.projection, request.filter)
+        projection = LiveProjection(request.projection, request.asked)
         phase = .begins(reason: nil, known: request.resumeAfter)
         interrupt.whenKilled { [weak self] in self?.close() }
     }
@@ -96,7 +99,13 @@ package final class LiveCursor: @unchecked Sendable {
     package var tokenText: String? { positionText ?? token?.text }
 
     /// How reading the result holds a thread of the reader pool.
-    package var weight: ReaderPool.Weight { request.keepsRows ? .whole : .sliced }
+    package var weight: ReaderPool.Weight {
+        if case .reads = phase { return .sliced }
+        return request.keepsRows || request.user != nil ? .whole : .sliced
+    }
+
+    /// The app user whose rows it shows; nil for those who bypass the rules.
+    package var user: AppUser? { request.user }
 
     // MARK: Waiting
 
@@ -127,6 +136,7 @@ package final class LiveCursor: @unchecked Sendable {
         do throws(DBError) {
             try interrupt.check()
             while true {
+                askAnewIfEnded()
                 if try hand(documentsMax, &sink) { return .filled }
                 switch phase {
                 case .begins(let reason, let known):
@@ -138,6 +148,7 @@ package final class LiveCursor: @unchecked Sendable {
                 case .tells(let rows, let next, let end): tell(rows, from: next, end)
                 case .follows:
                     guard try follow() else { return .empty }
+                case .ends(let error): throw error
                 }
             }
         } catch {
@@ -215,12 +226,9 @@ package final class LiveCursor: @unchecked Sendable {
     private func begin(
         _ reason: String?, _ known: LiveToken?, _ reader: Reader
     ) throws(DBError) {
+        if request.user != nil { return try beginBound(reason, known, reader) }
         let group = try joined(reader)
-        let subscription = LiveSubscription()
-        current.withLock { $0 = subscription }
-        if interrupt.isKilled { subscription.close() }
-        position = nil
-        positionText = nil
+        let subscription = subscribe()
         let view = try ReadView(engine)
         do {
             let end = try view.use { reader, _ in
@@ -237,17 +245,33 @@ package final class LiveCursor: @unchecked Sendable {
                 finish(start)
                 engine.live.arrive(subscription, group, start)
             } else {
-                reset(why)
-                engine.snapshots.lend(view)
-                engine.transactions.lookAnew()
-                phase = .reads(QueryCursor(engine, request.source(view)), view, start)
-                return
+                return startReading(why, view, start)
             }
             view.end(Self.done)
         } catch {
             view.end(Self.done)
             throw DBError(engineFailure: error)
         }
+    }
+
+    private func subscribe() -> LiveSubscription {
+        let subscription = LiveSubscription(request.user)
+        current.withLock { current in
+            current?.close()
+            current = subscription
+        }
+        if interrupt.isKilled { subscription.close() }
+        position = nil
+        positionText = nil
+        return subscription
+    }
+
+    private func startReading(_ reason: String?, _ view: ReadView, _ start: Timestamp) {
+        reset(reason)
+        engine.snapshots.lend(view)
+        engine.transactions.lookAnew()
+        let source = request.source(view, request.binding?.reading())
+        phase = .reads(QueryCursor(engine, source), view, start)
     }
 
     /// Says that the rows so far are to be forgotten.
@@ -300,7 +324,11 @@ package final class LiveCursor: @unchecked Sendable {
     }
 
     private func joined(_ reader: Reader) throws(DBError) -> LiveGroup {
-        if let known = group.withLock({ $0 }) { return known }
+        if let known = group.withLock({ $0 }) {
+            if known.request.identity == request.identity { return known }
+            group.withLock { $0 = nil }
+            engine.live.leave(known)
+        }
         let joined = try engine.live.join(request, engine, reader)
         group.withLock { $0 = joined }
         return joined
@@ -348,6 +376,163 @@ package final class LiveCursor: @unchecked Sendable {
         positionText = nil
         phase = .follows
         events.append(.ready, token: request.token(end, epoch: engine.logEpoch).text)
+    }
+
+    // MARK: App users
+
+    /// Stops telling a result whose rules or token have ended. What is followed is ended by the
+    /// matcher.
+    private func askAnewIfEnded() {
+        guard let binding = request.binding, !binding.isInForce else { return }
+        switch phase {
+        case .reads(_, let view, _): view.end(Self.done)
+        case .tells: break
+        case .begins, .follows, .ends: return
+        }
+        events = LiveEventWriter()
+        offset = 0
+        phase = .begins(reason: "other security rules are in force, or the token ended", known: nil)
+    }
+
+    /// As `begin`, for app users: asks the rules first, in the snapshot that is read.
+    private func beginBound(
+        _ reason: String?, _ known: LiveToken?, _ reader: Reader
+    ) throws(DBError) {
+        let before = request
+        // Of a client that comes back the rules are as they are now, or its token tells.
+        engine.live.follow(before, engine)
+        let view = try ReadView(engine)
+        defer { if case .reads = phase {} else { view.end(Self.done) } }
+        let start: Timestamp
+        do {
+            (start, request) = try bind(before, view)
+        } catch {
+            let error = DBError(engineFailure: error)
+            guard error.code == .unauthorized, before.binding != nil else { throw error }
+            return try leave(before, reason, known, view, reader, error)
+        }
+        do {
+            let group = try joined(reader)
+            let subscription = subscribe()
+            let shown = before.binding == nil ? request : before
+            let isSame = shown.identity == request.identity
+            if request.keepsRows || (known != nil && !isSame) {
+                try tellDifference(
+                    shown, reason, known, subscription, group, view, start, reader)
+                return
+            }
+            var past = LivePast(engine, request, view)
+            var why = reason
+            if let known { why = try past.collect(since: known, until: start) }
+            guard known != nil, why == nil else { return startReading(why, view, start) }
+            try past.writeRows(projection, into: &events)
+            finish(start)
+            engine.live.arrive(subscription, group, start)
+        } catch {
+            let error = DBError(engineFailure: error)
+            // Other rules, or a token's end, while it was read: ask again.
+            guard error.code == .unauthorized else { throw error }
+            if request.binding?.isInForce == false {
+                phase = .begins(reason: reason, known: known)
+                return
+            }
+            guard before.binding != nil else { throw error }
+            try leave(before, reason, known, view, reader, error)
+        }
+    }
+
+    /// The place of the view in the log, and the query bound to the rules in it.
+    private func bind(
+        _ before: LiveRequest, _ view: ReadView
+    ) throws -> (Timestamp, LiveRequest) {
+        guard let user = before.user, let access = try engine.access(of: .app(user)) else {
+            return (Timestamp(rawValue: 0), before)
+        }
+        let asked = before.unbound
+        let bound = try view.use { reader, state in
+            try reader.read { transaction in
+                (
+                    try transaction.logEnd(),
+                    try asked.bound(access, state.catalog, transaction)
+                )
+            }
+        }
+        return bound ?? (Timestamp(rawValue: 0), before)
+    }
+
+    /// Reads the result, and tells what differs from what `shown` says of the client's.
+    private func tellDifference(
+        _ shown: LiveRequest, _ reason: String?, _ known: LiveToken?,
+        _ subscription: LiveSubscription, _ group: LiveGroup, _ view: ReadView,
+        _ start: Timestamp, _ reader: Reader
+    ) throws {
+        var result: LiveResult?
+        var rows: [LiveRow] = []
+        if request.keepsRows {
+            result = try LiveResult(request, view, engine, reader)
+        } else {
+            rows = try LiveRead.rows(
+                request, view, engine, reader, projection, request.binding?.reading())
+        }
+        var why = reason
+        var old: [LiveRow]?
+        if let known {
+            switch try self.rows(of: shown, known, start, view, reader) {
+            case .success(let rows): old = rows
+            case .failure(let unknown): why = unknown.reason
+            }
+        }
+        var end = start
+        if let result {
+            (rows, end) = engine.live.install(result, subscription, group, start)
+        } else {
+            engine.live.arrive(subscription, group, start)
+        }
+        guard let old else {
+            reset(why)
+            phase = .tells(rows, next: 0, end)
+            return
+        }
+        LiveDifference.write(
+            from: old, to: rows, isOrdered: request.isOrdered,
+            token: request.token(end, epoch: engine.logEpoch).text, into: &events)
+        finish(end)
+    }
+
+    /// The rows that `shown` had at a token.
+    private func rows(
+        of shown: LiveRequest, _ known: LiveToken, _ end: Timestamp, _ view: ReadView,
+        _ reader: Reader
+    ) throws -> Result<[LiveRow], LivePast.Unknown> {
+        var past = LivePast(engine, shown, view)
+        if let reason = try past.collect(since: known, until: end) {
+            return .failure(LivePast.Unknown(reason: reason))
+        }
+        return try past.rows(projection, reader)
+    }
+
+    /// The rules no longer allow the query: tells that all rows went, then why.
+    private func leave(
+        _ shown: LiveRequest, _ reason: String?, _ known: LiveToken?, _ view: ReadView,
+        _ reader: Reader, _ error: DBError
+    ) throws(DBError) {
+        phase = .ends(error)
+        do {
+            let end = try view.use { reader, _ in
+                try reader.read { transaction in try transaction.logEnd() }
+            }
+            if let known, let end,
+                case .success(let old) = try rows(of: shown, known, end, view, reader)
+            {
+                LiveDifference.write(
+                    from: old, to: [], isOrdered: shown.isOrdered,
+                    token: shown.token(end, epoch: engine.logEpoch).text, into: &events)
+            } else {
+                reset(reason ?? error.message)
+            }
+        } catch {
+            reset(reason ?? DBError(engineFailure: error).message)
+        }
     }
 
     private static var done: DBError {
