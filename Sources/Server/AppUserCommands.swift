@@ -22,7 +22,7 @@ extension CommandCall {
 enum AppUserCommands {
     private static let names: Set<String> = [
         "find", "count", "distinct", "aggregate", "getMore", "killCursors",
-        "insert", "update", "delete", "findAndModify",
+        "insert", "update", "delete", "findAndModify", "bulkWrite", "query", "live",
         "hello", "isMaster", "ping", "buildInfo", "logout", "connectionStatus",
         "saslStart", "saslContinue", "authenticate",
         "startSession", "endSessions", "refreshSessions", "commitTransaction",
@@ -35,7 +35,14 @@ enum AppUserCommands {
         "$match", "$project", "$addFields", "$set", "$unset", "$sort", "$limit", "$skip",
         "$count", "$group", "$unwind", "$replaceRoot", "$replaceWith", "$sortByCount", "$bucket",
         "$bucketAuto", "$sample", "$redact", "$setWindowFields", "$densify", "$fill", "$geoNear",
-        "$documents", "$facet", "$lookup", "$graphLookup", "$unionWith",
+        "$documents", "$facet", "$lookup", "$graphLookup", "$unionWith", "$merge",
+    ]
+
+    /// Why what isn't listed is refused, where that isn't plain.
+    private static let reasons: [String: String] = [
+        "explain": "plans, bounds and counts tell of documents and fields that the rules may hide",
+        "$out": "it replaces a collection, which no rule is about; use $merge",
+        "$changeStream": "events aren't under the rules; use live queries",
     ]
 
     /// Refuses what app users may not run.
@@ -43,19 +50,37 @@ enum AppUserCommands {
     static func check(_ call: borrowing CommandCall) throws(DBError) {
         let name = "\(call.command.name)"
         guard names.contains(name) else {
-            throw try refusal("app users may not run \(name)", call)
+            throw try refusal(of: name, call)
         }
-        guard name == "aggregate" else {
+        guard name == "aggregate" || name == "live" else {
             if call.truthIfKnown("bypassDocumentValidation") == true {
                 throw try refusal("app users may not bypass validators", call)
             }
             return
         }
-        if call.truth("explain") == true || call.truth("bypassDocumentValidation") == true {
-            throw try refusal("app users may neither explain nor bypass validators", call)
+        if call.truthIfKnown("explain") == true { throw try refusal(of: "explain", call) }
+        if call.truthIfKnown("bypassDocumentValidation") == true {
+            throw try refusal("app users may not bypass validators", call)
         }
         if let pipeline = call.value("pipeline")?.array {
             try check(ViewRead.values(pipeline), call)
+        }
+    }
+
+    /// Refuses statements of the text language that app users may not run. The commands that they
+    /// are lowered to ask the rules.
+    /// - Throws: 13 Unauthorized.
+    static func check(
+        _ statement: TextCommand, _ call: borrowing CommandCall
+    ) throws(DBError) {
+        guard call.principal.isUnderRules else { return }
+        switch statement {
+        case .read(_, let stages, nil), .live(_, let stages): try check(stages, call)
+        case .insert, .update, .delete: return
+        case .read: throw try refusal("deleted documents are for service accounts", call)
+        case .explain: throw try refusal(of: "explain", call)
+        case .restore, .purge, .createIndex, .dropIndex, .createCollection, .dropCollection:
+            throw try refusal("app users may only read and write documents", call)
         }
     }
 
@@ -65,7 +90,7 @@ enum AppUserCommands {
         for case .document(let stage) in list {
             for name in stage.keys {
                 guard stages.contains(name) else {
-                    throw try refusal("app users may not use \(name)", call)
+                    throw try refusal(of: name, call)
                 }
                 guard case .document(let body)? = stage[name] else { continue }
                 if name == "$facet" {
@@ -77,6 +102,13 @@ enum AppUserCommands {
                 }
             }
         }
+    }
+
+    private static func refusal(
+        of name: String, _ call: borrowing CommandCall
+    ) throws(DBError) -> DBError {
+        let reason = reasons[name].map { ": \($0)" } ?? ""
+        return try refusal("app users may not use \(name)\(reason)", call)
     }
 
     private static func refusal(

@@ -21,8 +21,11 @@ enum CursorContent: Sendable {
     /// Whether a principal may ask for more: app users only of what they opened themselves.
     func mayBeUsed(by principal: Principal) -> Bool {
         guard case .app(let user) = principal else { return true }
-        guard case .query(let cursor) = self else { return false }
-        return cursor.user == user
+        return switch self {
+        case .query(let cursor): cursor.user == user
+        case .live(let cursor): cursor.user == user
+        case .list: false
+        }
     }
 
     /// Memory held, in bytes; roughly.

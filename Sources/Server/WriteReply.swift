@@ -9,6 +9,7 @@ extension CommandCall {
     /// Says what transaction or retryable write a request with all its statements belongs to, and
     /// where it is answered.
     func enter(_ request: inout WriteRequest) throws(DBError) {
+        request.access = try access()
         request.transaction = special.transaction
         request.retry = try retry(statements: request.statements.count)
         request.completionPlace = connection.loop.number

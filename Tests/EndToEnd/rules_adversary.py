@@ -128,7 +128,75 @@ for name, function in {
     "explain": lambda db: run(db, explain={"find": "notes", "filter": {"owner": "victim"}}),
     "explain in aggregate": lambda db: run(db, aggregate="notes", pipeline=[], explain=True),
     "a text query": lambda db: run(db, query="from notes"),
-    "a live query": lambda db: run(db, live="notes", filter={}),
+    "a text query by _id": lambda db: run(db, query="from notes | where _id == 'v1'"),
+    "a text query of a hidden field": lambda db: expect_none(
+        run(db, query="from people | where salary == 4242")),
+    "a text query that joins": lambda db: run(
+        db, query="from notes | where owner == 'me' | join notes on friend == owner as all"),
+    "a text query of deleted documents": lambda db: run(db, query="from deleted notes"),
+    "a text query that explains": lambda db: run(
+        db, query="explain from notes | where owner == 'victim'"),
+    "a text query that inserts as the victim": lambda db: run(
+        db, query="insert into notes { _id: 'n', owner: 'victim' }"),
+    "a text query that updates": lambda db: run(
+        db, query="update notes where _id == 'v1' set text = 'x'"),
+    "a text query that updates all": lambda db: run(
+        db, query="update notes where true set owner = 'me'"),
+    "a text query that copies a hidden field": lambda db: run(
+        db, query="update people where _id == 1 set shown = salary"),
+    "a text query that deletes": lambda db: run(db, query="delete from notes where _id == 'v1'"),
+    "a text query that purges": lambda db: run(db, query="purge from notes where _id == 'v1'"),
+    "a text query that makes an index": lambda db: run(
+        db, query="create index on notes (owner) unique"),
+    "a text query that drops": lambda db: run(db, query="drop collection notes"),
+    "$merge over the victim's note": lambda db: pipe(
+        db, {"$match": {"owner": "me"}}, {"$set": {"_id": "v1"}}, {"$merge": "notes"}),
+    "$merge that replaces": lambda db: pipe(
+        db, {"$match": {"owner": "me"}}, {"$set": {"_id": "v1"}},
+        {"$merge": {"into": "notes", "whenMatched": "replace"}}),
+    "$merge by a pipeline": lambda db: pipe(
+        db, {"$match": {"owner": "me"}}, {"$set": {"_id": 1}},
+        {"$merge": {"into": "people", "whenMatched": [{"$set": {"shown": "$salary"}}]}}),
+    "$merge of a hidden field": lambda db: pipe(
+        db, {"$match": {"owner": "me"}}, {"$project": {"_id": {"$literal": 1}, "salary": "7"}},
+        {"$merge": {"into": "people", "whenNotMatched": "fail"}}),
+    "$merge of the victim's notes": lambda db: pipe(
+        db, {"$match": {"owner": "victim"}}, {"$set": {"owner": "me"}}, {"$merge": "notes"}),
+    "a live query": lambda db: follow(db, live="notes", filter={}),
+    "a live query by the victim's name": lambda db: follow(
+        db, live="notes", filter={"owner": "victim"}),
+    "a live query of mine and theirs": lambda db: follow(
+        db, live="notes", filter={"owner": {"$in": ["me", "victim"]}}),
+    "a live query by _id": lambda db: follow(db, live="notes", filter={"_id": "v1"}),
+    "a live query of my note, given away": lambda db: follow(
+        db, live="notes", filter={"owner": "me"}),
+    "a live window": lambda db: follow(
+        db, live="notes", filter={"owner": "me"}, sort={"text": -1}, limit=3),
+    "a live window of all": lambda db: follow(db, live="notes", sort={"text": 1}, limit=3),
+    "a live group": lambda db: follow(
+        db, live="notes", pipeline=[{"$group": {"_id": "$text", "n": {"$sum": 1}}}]),
+    "a live count": lambda db: follow(db, live="notes", pipeline=[{"$count": "n"}]),
+    "a live join": lambda db: follow(db, live="notes", pipeline=[
+        {"$match": {"owner": "me"}}, {"$lookup": {
+            "from": "notes", "localField": "friend", "foreignField": "owner", "as": "all"}}]),
+    "a live union": lambda db: follow(db, live="notes", pipeline=[
+        {"$match": {"owner": "me"}}, {"$unionWith": "vault"}]),
+    "a live view": lambda db: follow(db, live="spy", pipeline=[]),
+    "a live query without rules": lambda db: follow(db, live="vault"),
+    "a live query of a hidden field": lambda db: expect_quiet(
+        follow(db, live="people", filter={"salary": 4242})),
+    "a live order by a hidden field": lambda db: follow(
+        db, live="people", sort={"salary": -1}, limit=1),
+    "a live query that groups by a hidden field": lambda db: follow(
+        db, live="people", pipeline=[{"$group": {"_id": "$salary"}}]),
+    "a live query by text": lambda db: follow(db, query="live from notes"),
+    "a live query from another's token": lambda db: follow(
+        db, live="notes", filter={}, resumeAfter=stolen[2]),
+    "another's live cursor": lambda db: run(db, getMore=Int64(stolen[1]), collection="notes"),
+    "a live query that writes": lambda db: follow(
+        db, live="notes", pipeline=[{"$match": {"owner": "me"}}, {"$merge": "vault"}]),
+    "explain of a live query": lambda db: run(db, explain={"live": "notes", "filter": {}}),
+    "explain of a text query": lambda db: run(db, explain={"query": "from notes"}),
     "a hidden field by value": lambda db: expect_none(find(db, {"salary": 4242}, "people")),
     "a hidden field by range": lambda db: expect_none(find(
         db, {"salary": {"$gt": 0}}, "people")),
@@ -185,6 +253,15 @@ for name, function in {
     "bulkWrite": lambda db: run(
         db.client.admin, bulkWrite=1, ops=[{"delete": 0, "filter": {"_id": "v1"}}],
         nsInfo=[{"ns": "app.notes"}]),
+    "bulkWrite of updates": lambda db: bulk(
+        db, {"update": 0, "filter": {"owner": "victim"}, "updateMods": {"$set": {"text": "x"}},
+             "multi": True}),
+    "bulkWrite of inserts": lambda db: bulk(
+        db, {"insert": 0, "document": {"_id": "n", "owner": "victim"}}),
+    "bulkWrite of a hidden field": lambda db: bulk(
+        db, {"update": 1, "filter": {"_id": 1}, "updateMods": [{"$set": {"shown": "$salary"}}]}),
+    "bulkWrite of another collection": lambda db: bulk(
+        db, {"insert": 2, "document": {"_id": 9}}),
     "restoring and purging": lambda db: run(db, purge="notes", deletes=[{"q": {}, "limit": 0}]),
     "deploying rules": lambda db: run(db.client.admin, deployRules=1, source="service a {}"),
     "reading a denial": lambda db: run(db.client.admin, whyDenied="0" * 24),
@@ -212,6 +289,7 @@ for name, function in {
     simple(name, function)
 
 stolen = []
+administrators = []
 
 
 class Leak(Exception):
@@ -220,6 +298,51 @@ class Leak(Exception):
 
 def update(db, collection, filter, change, **more):
     return run(db, update=collection, updates=[{"q": filter, "u": change, **more}])
+
+
+def follow(db, **command):
+    """A live query while the victim writes."""
+    reply = db.command(command)
+    found = [reply]
+    app = administrators[0].app
+    app.notes.update_one({"_id": "v1"}, {"$set": {"seen": "SECRET"}})
+    app.notes.update_one({"_id": "m1"}, {"$set": {"owner": "victim", "text": "SECRET"}})
+    app.people.update_one({"_id": 1}, {"$set": {"seen": 1}})
+    try:
+        for _ in range(3):
+            cursor = reply["cursor"]
+            if not cursor["id"]:
+                break
+            reply = db.command({"getMore": cursor["id"], "maxTimeMS": 150,
+                                "collection": cursor["ns"].split(".", 1)[1]})
+            found.append(reply)
+    finally:
+        app.notes.update_one({"_id": "v1"}, {"$unset": {"seen": 1}})
+        app.notes.update_one({"_id": "m1"}, {"$set": {"owner": "me", "text": "mine"}})
+        app.people.update_one({"_id": 1}, {"$unset": {"seen": 1}})
+    for reply in found:
+        events = reply["cursor"].get("firstBatch", reply["cursor"].get("nextBatch"))
+        for event in events:
+            if event.get("id") in ("v1", "v2"):
+                raise Leak(f"an event of the victim's: {event}")
+    return found
+
+
+def run_live(db, **command):
+    return db.command(command)["cursor"]["firstBatch"]
+
+
+def expect_quiet(replies):
+    for reply in replies:
+        events = reply["cursor"].get("firstBatch", reply["cursor"].get("nextBatch"))
+        if any(event["op"] != "ready" for event in events):
+            raise Leak(f"events: {events}")
+    return replies
+
+
+def bulk(db, *ops):
+    return run(db.client.admin, bulkWrite=1, ops=list(ops), nsInfo=[
+        {"ns": "app.notes"}, {"ns": "app.people"}, {"ns": "app.vault"}])
 
 
 def expect_count(db, command, most=0):
@@ -291,7 +414,8 @@ def fill(admin):
     admin.app.command({"create": "spy", "viewOn": "notes",
                        "pipeline": [{"$match": {"owner": "victim"}}]})
     cursor = admin.app.command({"find": "notes", "batchSize": 1, "filter": {}})["cursor"]
-    stolen[:] = [cursor["id"]]
+    live = admin.app.command({"live": "notes", "filter": {}})["cursor"]
+    stolen[:] = [cursor["id"], live["id"], live["postBatchResumeToken"]["_data"]]
 
 
 def main():
@@ -305,6 +429,7 @@ def main():
     allowed = 0
     try:
         admin = pymongo.MongoClient(uri)
+        administrators[:] = [admin]
         for mode in ("strict", "filter"):
             admin.admin.command({"deployRules": 1, "source": RULES % mode})
             fill(admin)
@@ -341,6 +466,22 @@ def main():
             assert client.app.notes.find_one({"_id": "m1"})["text"] == "mine"
             assert len(list(client.app.notes.find({"owner": "me"}))) >= 1
             client.app.notes.insert_one({"owner": "me"})
+            rows = run(client.app, query="from notes | where owner == 'me'")
+            assert all(row["owner"] == "me" for row in rows[0]["cursor"]["firstBatch"])
+            assert any(row["_id"] == "m1" for row in rows[0]["cursor"]["firstBatch"])
+            run(client.app, query="insert into notes { _id: 't', owner: 'me' }")
+            run(client.app, query="update notes where _id == 't' set text = 'u'")
+            assert client.app.notes.find_one({"_id": "t"})["text"] == "u"
+            run(client.app, query="delete from notes where _id == 't'")
+            reply = bulk(client.app, {"insert": 0, "document": {"_id": "b", "owner": "me"}},
+                         {"delete": 0, "filter": {"_id": "b"}})[0]
+            assert (reply["nInserted"], reply["nDeleted"], reply["nErrors"]) == (1, 1, 0), reply
+            run(client.app, aggregate="notes", cursor={}, pipeline=[
+                {"$match": {"owner": "me", "_id": "m1"}}, {"$set": {"_id": "copy"}},
+                {"$merge": "notes"}])
+            assert client.app.notes.find_one({"_id": "copy"})["text"] == "mine"
+            live = run_live(client.app, live="notes", filter={"owner": "me"})
+            assert {"m1", "copy"} <= {event.get("id") for event in live}
             client.close()
     finally:
         server.process.terminate()

@@ -146,6 +146,7 @@ extension RoostEngine {
                 return version
             }
             rules.set(DeployedRules(version: version, compiled, files))
+            live.noteRules()
             return version
         } catch {
             throw DBError(engineFailure: error)

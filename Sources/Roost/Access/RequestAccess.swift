@@ -17,12 +17,49 @@ package final class RequestAccess: Sendable {
     /// The rules; nil where none are deployed.
     let deployed: DeployedRules?
     private let store: RulesStore
+    /// Is told what rules look up; nil where nobody asks.
+    let lookups: LookupLog?
+    /// Whether it shows what was, so that neither the token's end nor other rules end it.
+    private let isOfPast: Bool
 
     init(_ user: AppUser, _ store: RulesStore, timeMillis: Int64) {
         self.user = user
         self.store = store
         self.timeMillis = timeMillis
         deployed = store.current
+        lookups = nil
+        isOfPast = false
+    }
+
+    private init(
+        _ other: RequestAccess, _ user: AppUser, _ lookups: LookupLog, isOfPast: Bool
+    ) {
+        self.user = user
+        store = other.store
+        deployed = other.deployed
+        timeMillis = LogicalClock.wallMillis
+        self.lookups = lookups
+        self.isOfPast = isOfPast
+    }
+
+    /// The same that tells `lookups` what rules look up.
+    func noting(_ lookups: LookupLog) -> RequestAccess {
+        RequestAccess(self, user, lookups, isOfPast: false)
+    }
+
+    /// The same user under the same rules, now, however long the token lasts; with `isOfPast` even
+    /// if the rules are no longer in force.
+    func again(_ lookups: LookupLog, isOfPast: Bool) -> RequestAccess {
+        RequestAccess(self, AppUser(auth: user.auth), lookups, isOfPast: isOfPast)
+    }
+
+    /// The number of the rules; 0 for none.
+    var version: Int64 { deployed?.version ?? 0 }
+
+    /// Whether neither the token has ended nor other rules were deployed.
+    var isInForce: Bool {
+        version == store.version
+            && user.expiresAtMillis.map { LogicalClock.wallMillis < $0 } ?? true
     }
 
     /// Whether queries leave out what may not be seen, rather than being refused.
@@ -31,7 +68,8 @@ package final class RequestAccess: Sendable {
     /// Refuses a request that outlives its token or the rules that it began under.
     /// - Throws: `unauthorized`.
     func checkLasts() throws(DBError) {
-        if (deployed?.version ?? 0) != store.version {
+        if isOfPast { return }
+        if version != store.version {
             throw DBError(
                 .unauthorized, "The security rules changed while this was running: run it again")
         }

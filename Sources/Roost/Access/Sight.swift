@@ -98,6 +98,7 @@ final class Sight: @unchecked Sendable {
         while true {
             let residual = deployed.rules.residual(question, known)
             guard let missing = known.takeMissing() else { return residual }
+            access.lookups?.note(missing)
             do throws(StorageError) {
                 known.note(missing, try KnownDocuments.read(missing, catalog, transaction))
             } catch {
@@ -195,7 +196,7 @@ final class Sight: @unchecked Sendable {
     }
 
     /// Bounds compare strings by their bytes; a query with a collation doesn't.
-    private func bounds(_ collation: Collation?) -> FilterNode {
+    func bounds(_ collation: Collation?) -> FilterNode {
         collation == nil ? residual?.bounds ?? .alwaysTrue : .alwaysTrue
     }
 
@@ -207,6 +208,12 @@ final class Sight: @unchecked Sendable {
                 guard let paths = Filter(node).requiredPaths else { return false }
                 return !paths.contains { mayHide($0) }
             })
+    }
+
+    /// What documents must match, as they are stored, to matter for a list of what matches
+    /// `filter` or a get.
+    func concerning(_ filter: Filter) -> FilterNode {
+        method == .get ? idCondition : hidden.isEmpty ? filter.root : visible(filter.root)
     }
 
     /// Whether some document lacks a field at, above or below that path.
@@ -260,6 +267,7 @@ final class Sight: @unchecked Sendable {
         while true {
             let decision = deployed.rules.decide(request, known)
             guard let missing = known.takeMissing() else { return decision }
+            access.lookups?.note(missing)
             guard let reader else {
                 throw DBError(.internalError, "Rules were asked outside of a read")
             }

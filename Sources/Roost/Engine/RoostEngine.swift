@@ -49,7 +49,7 @@ package final class RoostEngine: Sendable {
     /// Who waits for capped collections to grow, and for changes.
     package let tails: TailWatch
     /// The security rules in force.
-    package let rules = RulesStore()
+    package let rules: RulesStore
     /// Results that are kept up to date.
     package let live: LiveQueries
     /// What open transactions mean to change.
@@ -97,6 +97,7 @@ package final class RoostEngine: Sendable {
         mayLose = options.durability == .relaxed
         transactions = OpenTransactions(options.transactions, quotaBytes: options.quotaBytes)
         live = opened.live
+        rules = opened.rules
         temporaryFolder = path + "/tmp"
         scanPartBytes = options.scanPartBytes
         do {
@@ -353,6 +354,7 @@ private struct Opened {
     let intents = IntentTable()
     let logEpoch: UInt64
     let retention: LogRetention
+    let rules = RulesStore()
     let live: LiveQueries
 
     init(path: String, options: EngineOptions, _ logger: Logger) throws {
@@ -382,7 +384,7 @@ private struct Opened {
                 clock, end: log.end,
                 ObservedNames(followed, now: LogicalClock.wallMillis)),
             intents)
-        live = LiveQueries(epoch: logEpoch, writer.log.observed)
+        live = LiveQueries(epoch: logEpoch, writer.log.observed, rules)
         retention = LogRetention(
             options.changeLog, quotaBytes: options.quotaBytes,
             diskBytes: store.statistics().disk?.totalBytes)

@@ -20,7 +20,7 @@ package final class LiveCursor: @unchecked Sendable {
         case again
     }
 
-    private enum Phase {
+    enum Phase {
         /// The result is to be read; `reason` where the client holds another one, which is that
         /// of `known` if it can still be told.
         case begins(reason: String?, known: LiveToken?)
@@ -29,6 +29,8 @@ package final class LiveCursor: @unchecked Sendable {
         /// A result that is kept is being told, from row `next` on.
         case tells([LiveRow], next: Int, Timestamp)
         case follows
+        /// The rules no longer allow the query, and the client was told that its rows went.
+        case ends(DBError)
     }
 
     /// Most bytes of events of a batch before `ready`, but for one event that is larger: clients
@@ -38,19 +40,20 @@ package final class LiveCursor: @unchecked Sendable {
     /// The collection.
     package var namespace: Namespace { request.namespace }
 
-    private let engine: RoostEngine
-    private let request: LiveRequest
+    let engine: RoostEngine
+    /// An app user's as it is bound to the rules; before that as it was asked.
+    var request: LiveRequest
     /// Ends it.
     package let interrupt = Interrupt()
-    private let projection: LiveProjection
-    private var phase: Phase
+    let projection: LiveProjection
+    var phase: Phase
     /// Replaced when the result is read anew.
     private let current: Mutex<LiveSubscription?> = Mutex(nil)
     private let group = Mutex<LiveGroup?>(nil)
     private let lastWait = Atomic<UInt64>(0)
     /// Events of the result that were not handed out yet.
-    private var events = LiveEventWriter()
-    private var offset = 0
+    var events = LiveEventWriter()
+    var offset = 0
     private var documents = LiveDocuments()
     private var frames: [LiveFrame] = []
     /// The newest command that a client with all events so far knows of; nil before `ready`.
@@ -61,7 +64,7 @@ package final class LiveCursor: @unchecked Sendable {
     package init(_ engine: RoostEngine, _ request: LiveRequest) {
         self.engine = engine
         self.request = request
-        projection = LiveProjection(request.projection, request.filter)
+        projection = LiveProjection(request.projection, request.asked)
         phase = .begins(reason: nil, known: request.resumeAfter)
         interrupt.whenKilled { [weak self] in self?.close() }
     }
@@ -96,7 +99,13 @@ package final class LiveCursor: @unchecked Sendable {
     package var tokenText: String? { positionText ?? token?.text }
 
     /// How reading the result holds a thread of the reader pool.
-    package var weight: ReaderPool.Weight { request.keepsRows ? .whole : .sliced }
+    package var weight: ReaderPool.Weight {
+        if case .reads = phase { return .sliced }
+        return request.keepsRows || request.user != nil ? .whole : .sliced
+    }
+
+    /// The app user whose rows it shows; nil for those who bypass the rules.
+    package var user: AppUser? { request.user }
 
     // MARK: Waiting
 
@@ -127,6 +136,7 @@ package final class LiveCursor: @unchecked Sendable {
         do throws(DBError) {
             try interrupt.check()
             while true {
+                askAnewIfEnded()
                 if try hand(documentsMax, &sink) { return .filled }
                 switch phase {
                 case .begins(let reason, let known):
@@ -138,6 +148,7 @@ package final class LiveCursor: @unchecked Sendable {
                 case .tells(let rows, let next, let end): tell(rows, from: next, end)
                 case .follows:
                     guard try follow() else { return .empty }
+                case .ends(let error): throw error
                 }
             }
         } catch {
@@ -215,12 +226,9 @@ package final class LiveCursor: @unchecked Sendable {
     private func begin(
         _ reason: String?, _ known: LiveToken?, _ reader: Reader
     ) throws(DBError) {
+        if request.user != nil { return try beginBound(reason, known, reader) }
         let group = try joined(reader)
-        let subscription = LiveSubscription()
-        current.withLock { $0 = subscription }
-        if interrupt.isKilled { subscription.close() }
-        position = nil
-        positionText = nil
+        let subscription = subscribe()
         let view = try ReadView(engine)
         do {
             let end = try view.use { reader, _ in
@@ -237,11 +245,7 @@ package final class LiveCursor: @unchecked Sendable {
                 finish(start)
                 engine.live.arrive(subscription, group, start)
             } else {
-                reset(why)
-                engine.snapshots.lend(view)
-                engine.transactions.lookAnew()
-                phase = .reads(QueryCursor(engine, request.source(view)), view, start)
-                return
+                return startReading(why, view, start)
             }
             view.end(Self.done)
         } catch {
@@ -250,8 +254,28 @@ package final class LiveCursor: @unchecked Sendable {
         }
     }
 
+    func subscribe() -> LiveSubscription {
+        let subscription = LiveSubscription(request.user)
+        current.withLock { current in
+            current?.close()
+            current = subscription
+        }
+        if interrupt.isKilled { subscription.close() }
+        position = nil
+        positionText = nil
+        return subscription
+    }
+
+    func startReading(_ reason: String?, _ view: ReadView, _ start: Timestamp) {
+        reset(reason)
+        engine.snapshots.lend(view)
+        engine.transactions.lookAnew()
+        let source = request.source(view, request.binding?.reading())
+        phase = .reads(QueryCursor(engine, source), view, start)
+    }
+
     /// Says that the rows so far are to be forgotten.
-    private func reset(_ reason: String?) {
+    func reset(_ reason: String?) {
         guard let reason else { return }
         engine.live.noteReset()
         events.append(.reset, reason: reason, token: nil)
@@ -299,8 +323,12 @@ package final class LiveCursor: @unchecked Sendable {
         if next == rows.count { finish(end) }
     }
 
-    private func joined(_ reader: Reader) throws(DBError) -> LiveGroup {
-        if let known = group.withLock({ $0 }) { return known }
+    func joined(_ reader: Reader) throws(DBError) -> LiveGroup {
+        if let known = group.withLock({ $0 }) {
+            if known.request.identity == request.identity { return known }
+            group.withLock { $0 = nil }
+            engine.live.leave(known)
+        }
         let joined = try engine.live.join(request, engine, reader)
         group.withLock { $0 = joined }
         return joined
@@ -343,14 +371,14 @@ package final class LiveCursor: @unchecked Sendable {
         }
     }
 
-    private func finish(_ end: Timestamp) {
+    func finish(_ end: Timestamp) {
         position = end
         positionText = nil
         phase = .follows
         events.append(.ready, token: request.token(end, epoch: engine.logEpoch).text)
     }
 
-    private static var done: DBError {
+    static var done: DBError {
         DBError(.snapshotUnavailable, "The result was read")
     }
 }

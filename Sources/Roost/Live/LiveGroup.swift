@@ -11,8 +11,9 @@ final class LiveGroup: @unchecked Sendable {
     /// What the matcher asks documents.
     let filter: Filter
     let projection: LiveProjection
-    /// What tokens carry.
-    let hash: UInt64
+    /// What the rules looked up for the result; collections in `watchedLookups` are followed.
+    var lookedUp: LookedUp
+    var watchedLookups: Set<Namespace> = []
     /// Who gets the events of the next pass.
     var subscriptions: [LiveSubscription] = []
     /// Subscribers, also those that are still reading the result they begin with.
@@ -42,8 +43,8 @@ final class LiveGroup: @unchecked Sendable {
         self.request = request
         self.serial = serial
         filter = request.filter
-        hash = request.hash
-        projection = LiveProjection(request.projection, request.filter)
+        projection = LiveProjection(request.projection, request.asked)
+        lookedUp = request.binding?.lookedUp ?? LookedUp()
     }
 
     /// Whether the result is kept.
@@ -52,9 +53,14 @@ final class LiveGroup: @unchecked Sendable {
     /// What a client that was told all up to `end` resumes with.
     func token(_ end: Timestamp, epoch: UInt64) -> String {
         if lastToken.end != end || lastToken.text.isEmpty {
-            lastToken = (end, LiveToken(end, epoch: epoch, query: hash).text)
+            lastToken = (end, request.token(end, epoch: epoch).text)
         }
         return lastToken.text
+    }
+
+    /// Whether other rules were deployed since the group was made.
+    func isOutdated(_ version: Int64) -> Bool {
+        request.binding.map { $0.version != version } ?? false
     }
 
     // MARK: Changes
@@ -144,6 +150,16 @@ final class LiveGroup: @unchecked Sendable {
         isRefreshing = false
         for subscription in subscriptions { subscription.giveUp(reason) }
         subscriptions = []
+    }
+
+    /// Ends all subscriptions with an error. Where the rules refuse to read it again, each asks them
+    /// itself.
+    func end(_ error: DBError) {
+        if request.binding != nil, error.code == .unauthorized {
+            giveUp("the security rules show something else now")
+        } else {
+            fail(error)
+        }
     }
 
     /// Ends all subscriptions with an error.

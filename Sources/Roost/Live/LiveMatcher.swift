@@ -34,6 +34,8 @@ final class LiveMatcher {
         var index = PredicateIndex()
         /// Groups that join it: any change may concern them.
         var joining: [LiveGroup] = []
+        /// Groups whose rules looked documents of it up.
+        var looking: [LiveGroup] = []
         var groups = 0
     }
 
@@ -62,10 +64,22 @@ final class LiveMatcher {
     /// How long the pass under way may still take for stages behind groups.
     private var stageNanosLeft: UInt64 = 0
     private let epoch: UInt64
+    private let rules: RulesStore
+    /// The number of the rules that were in force behind the pass's snapshot.
+    private var version: Int64 = 0
+    /// Groups whose rules ask for the time, and when they are read again next.
+    private var timed: [LiveGroup] = []
+    private var nextReading = Int64.max
+    /// When the first token of a subscriber ends.
+    private var firstEnd = Int64.max
 
-    init(epoch: UInt64) {
+    init(epoch: UInt64, _ rules: RulesStore) {
         self.epoch = epoch
+        self.rules = rules
     }
+
+    /// When there is something to do though nothing is committed, in milliseconds since 1970.
+    var nextTimeMillis: Int64 { min(nextReading, firstEnd) }
 
     var subscriptionCount: Int { groups.values.reduce(0) { $0 + $1.members } }
 
@@ -94,8 +108,23 @@ final class LiveMatcher {
         }
         group.members = 1
         groups[request.identity] = group
-        names = Set(collections.keys)
+        watchLookups(of: group)
+        if request.binding?.usesTime == true {
+            timed.append(group)
+            nextReading = min(nextReading, LogicalClock.wallMillis + LiveBinding.timeMillis)
+        }
         return group
+    }
+
+    /// Follows the collections of which the group's rules looked documents up.
+    private func watchLookups(of group: LiveGroup) {
+        for name in group.lookedUp.names where group.watchedLookups.insert(name).inserted {
+            let watched = collections[name] ?? Watched()
+            watched.groups += 1
+            watched.looking.append(group)
+            collections[name] = watched
+        }
+        names = Set(collections.keys)
     }
 
     /// Counts subscribers out.
@@ -106,9 +135,11 @@ final class LiveMatcher {
         groups[group.request.identity] = nil
         group.result = nil
         let request = group.request
+        timed.removeAll { $0 === group }
         collections[request.namespace]?.index.remove(group)
-        for name in [request.namespace] + request.foreign {
+        for name in [request.namespace] + request.foreign + group.watchedLookups {
             guard let watched = collections[name] else { continue }
+            watched.looking.removeAll { $0 === group }
             watched.joining.removeAll { $0 === group }
             watched.groups -= 1
             if watched.groups == 0 { collections[name] = nil }
@@ -127,11 +158,13 @@ final class LiveMatcher {
         _ result: LiveResult, _ subscription: LiveSubscription, _ group: LiveGroup,
         _ position: Timestamp
     ) -> (rows: [LiveRow], position: Timestamp) {
-        group.subscriptions.append(subscription)
+        add(subscription, to: group)
         newcomers.append((subscription, group))
         if let kept = group.result { return (kept.all, group.position) }
         let rows = result.all
         group.result = result
+        group.lookedUp = result.lookedUp
+        watchLookups(of: group)
         group.position = position
         group.isRefreshing = true
         refreshed.append(
@@ -165,11 +198,14 @@ final class LiveMatcher {
             var collector = ChangeCollector(names)
             _ = try collector.collect(behind: position, transaction)
             let end = max(collector.last ?? position, position)
+            // Behind the snapshot: what is committed under later rules is in a later one.
+            askAnew(LogicalClock.wallMillis)
             for set in collector.sets { evaluate(set, end) }
             settle(end)
             position = end
-            for (subscription, group) in newcomers where !group.isRefreshing {
-                subscription.noteCurrent()
+            for (subscription, group) in newcomers {
+                if group.isOutdated(version) { group.giveUp(Self.outdated) }
+                if !group.isRefreshing { subscription.noteCurrent() }
             }
             newcomers.removeAll()
             try admit(end, transaction)
@@ -187,8 +223,54 @@ final class LiveMatcher {
         touched = []
     }
 
+    /// Sends app users back whose rules or tokens have ended, and has results read again that depend
+    /// on the time. Costs nothing where there are none.
+    private func askAnew(_ now: Int64) {
+        if version != rules.version {
+            version = rules.version
+            for group in groups.values where group.isOutdated(version) {
+                group.giveUp(Self.outdated)
+            }
+        }
+        if now >= firstEnd {
+            firstEnd = .max
+            for group in groups.values where group.request.binding != nil {
+                for subscription in group.subscriptions {
+                    guard let end = subscription.user?.expiresAtMillis else { continue }
+                    if end <= now {
+                        subscription.giveUp("the token has ended")
+                    } else {
+                        firstEnd = min(firstEnd, end)
+                    }
+                }
+                group.subscriptions.removeAll { $0.hasEnded(now) }
+            }
+        }
+        guard now >= nextReading else { return }
+        nextReading = timed.isEmpty ? .max : now + LiveBinding.timeMillis
+        for group in timed { readAgain(group) }
+    }
+
+    private static let outdated = "other security rules are in force"
+
+    private func add(_ subscription: LiveSubscription, to group: LiveGroup) {
+        group.subscriptions.append(subscription)
+        if let end = subscription.user?.expiresAtMillis { firstEnd = min(firstEnd, end) }
+    }
+
+    /// Has the result of a group read again in the pass under way.
+    private func readAgain(_ group: LiveGroup) {
+        guard group.result != nil, !group.isRefreshing else { return }
+        group.result?.markStale()
+        group.isNoted = true
+        touch(group)
+    }
+
     private func evaluate(_ set: ChangeSet, _ end: Timestamp) {
         guard let watched = collections[set.namespace] else { return }
+        for group in watched.looking where group.lookedUp.isTouched(by: set) {
+            if group.request.isReread { readAgain(group) } else { group.giveUp(Self.lookups) }
+        }
         if set.isUnknown {
             for group in groups.values where group.request.namespace == set.namespace {
                 giveUp(group)
@@ -197,11 +279,7 @@ final class LiveMatcher {
             return
         }
         counters.changes += UInt64(set.changes.count)
-        for group in watched.joining where group.result != nil && !group.isRefreshing {
-            group.result?.markStale()
-            group.isNoted = true
-            touch(group)
-        }
+        for group in watched.joining { readAgain(group) }
         var start = MonotonicClock.nanoseconds
         for change in set.changes where change.before != nil || change.after != nil {
             mark += 1
@@ -266,7 +344,10 @@ final class LiveMatcher {
         deliver(group, end)
     }
 
+    private static let lookups = "what the security rules look up has changed"
+
     private func deliver(_ group: LiveGroup, _ end: Timestamp) {
+        if group.isOutdated(version) { return group.giveUp(Self.outdated) }
         counters.events += UInt64(group.events.count)
         counters.deliveries += UInt64(group.deliver(end: end, epoch: epoch))
     }
@@ -317,7 +398,14 @@ final class LiveMatcher {
     private func adopt(_ refresh: LiveRefresh, _ changes: ChangeCollector?, _ end: Timestamp) {
         let group = refresh.group
         refresh.install()
+        watchLookups(of: group)
         deliver(group, refresh.position)
+        for name in group.watchedLookups {
+            guard let set = changes?.set(name), group.lookedUp.isTouched(by: set) else { continue }
+            guard group.request.isReread else { return group.giveUp(Self.lookups) }
+            group.result?.markStale()
+            group.isNoted = true
+        }
         for name in [group.request.namespace] + group.request.foreign {
             guard let set = changes?.set(name) else { continue }
             if set.isUnknown { return giveUp(group) }
@@ -357,12 +445,26 @@ final class LiveMatcher {
                     _ = try collector.collect(behind: start, transaction)
                     sets[start] = collector
                 }
+                if let changes = sets[start], hasChangedLookups(group, changes) {
+                    subscription.giveUp(Self.lookups)
+                    continue
+                }
                 if let set = sets[start]?.set(group.request.namespace) {
                     catchUp(subscription, group, set, end)
                 }
             }
-            group.subscriptions.append(subscription)
+            if group.isOutdated(version) || subscription.hasEnded(LogicalClock.wallMillis) {
+                subscription.giveUp(Self.outdated)
+                continue
+            }
+            add(subscription, to: group)
             subscription.noteCurrent()
+        }
+    }
+
+    private func hasChangedLookups(_ group: LiveGroup, _ changes: ChangeCollector) -> Bool {
+        group.watchedLookups.contains { name in
+            changes.set(name).map { group.lookedUp.isTouched(by: $0) } ?? false
         }
     }
 

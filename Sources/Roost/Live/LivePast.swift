@@ -24,12 +24,16 @@ struct LivePast {
     private let request: LiveRequest
     private let view: ReadView
     private var collector: ChangeCollector
+    /// The collections that the state stands on.
+    private let names: Set<Namespace>
 
     init(_ engine: RoostEngine, _ request: LiveRequest, _ view: ReadView) {
         self.engine = engine
         self.request = request
         self.view = view
-        collector = ChangeCollector(Set([request.namespace] + request.foreign))
+        names = Set([request.namespace] + request.foreign)
+            .union(request.binding?.lookedUp.names ?? [])
+        collector = ChangeCollector(names)
     }
 
     /// Collects what changed behind a token, up to the view's place `end`; answers why that is not
@@ -43,19 +47,21 @@ struct LivePast {
                 "The token belongs to another live query; give the same filter, sort and other "
                     + "fields as before, or leave resumeAfter out")
         }
-        guard token.epoch == engine.logEpoch else {
-            return "the token belongs to another history: the data was restored or replaced since"
+        guard token.epoch == request.epoch(engine.logEpoch) else {
+            return request.binding == nil
+                ? "the token belongs to another history: the data was restored or replaced since"
+                : "the token belongs to another history, or to other rules or rights"
         }
         guard request.isRepeatable else {
             return
-                "the pipeline's rows depend on the order in which documents were read, which may "
-                + "be another now"
+                "the rows depend on the order in which documents were read, or on the time, which "
+                + "may be another now"
         }
         guard token.sequence <= end else {
             return "the token is newer than all changes: the last ones were lost"
         }
         var collector = collector
-        let names = [request.namespace] + request.foreign
+        let names = names
         let reason = try view.use { reader, _ in
             try reader.read { transaction -> String? in
                 let place = LogPosition.behind(token.sequence)
@@ -127,7 +133,12 @@ struct LivePast {
         guard undone == true else {
             return .failure(Unknown(reason: "changes of a capped collection can't be undone"))
         }
-        return .success(try LiveRead.rows(request, view, engine, reader, projection))
+        let access = request.binding?.reading(isOfPast: true)
+        let rows = try LiveRead.rows(request, view, engine, reader, projection, access)
+        guard access?.lookups?.lookedUp.names.isSubset(of: names) ?? true else {
+            return .failure(Unknown(reason: "rules look documents up of which it isn't known"))
+        }
+        return .success(rows)
     }
 
     /// Puts the images before back.

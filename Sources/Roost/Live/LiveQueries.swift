@@ -34,13 +34,15 @@ package final class LiveQueries: Sendable {
     private let members = Atomic<Int>(0)
     private let told = Atomic<UInt64>(0)
     private let resets = Atomic<UInt64>(0)
+    /// When the matcher has something to do though nothing is committed, in milliseconds since 1970.
+    private let nextTime = Atomic<Int64>(.max)
     /// Called before a result is brought up to date on a thread of the reader pool: where tests hold
     /// it up.
     let willRefresh = Mutex<(@Sendable () -> Void)?>(nil)
     let observed: ObservedNames
 
-    init(epoch: UInt64, _ observed: ObservedNames) {
-        matcher = Mutex(LiveMatcher(epoch: epoch))
+    init(epoch: UInt64, _ observed: ObservedNames, _ rules: RulesStore) {
+        matcher = Mutex(LiveMatcher(epoch: epoch, rules))
         self.observed = observed
     }
 
@@ -68,9 +70,12 @@ package final class LiveQueries: Sendable {
             throw DBError(engineFailure: error)
         }
         engine.background.start { [weak engine, signal] in
-            while signal.wait() {
+            var next: Int64?
+            while signal.wait(until: next) {
                 guard let engine else { return }
                 engine.live.run(engine, reader)
+                let time = engine.live.nextTime.load(ordering: .relaxed)
+                next = time == .max ? nil : time
             }
         }
     }
@@ -97,6 +102,7 @@ package final class LiveQueries: Sendable {
                 matcher.fail(DBError(engineFailure: error))
             }
             told.store(matcher.position.rawValue, ordering: .releasing)
+            nextTime.store(matcher.nextTimeMillis, ordering: .relaxed)
             return matcher.takeStale()
         }
         // A group has one order at a time, so there are no more than groups.
@@ -116,7 +122,7 @@ package final class LiveQueries: Sendable {
             case .success(let refresh): matcher.refreshed.append(refresh)
             case .failure(let error):
                 if order.group.result === order.replaced {
-                    order.group.fail(DBError(engineFailure: error))
+                    order.group.end(DBError(engineFailure: error))
                 }
             }
         }
@@ -134,10 +140,7 @@ package final class LiveQueries: Sendable {
         _ request: LiveRequest, _ engine: RoostEngine, _ reader: Reader
     ) throws(DBError) -> LiveGroup {
         try start(engine)
-        // Before the log's end is looked at, so that nothing behind it lacks its image.
-        for name in [request.namespace] + request.foreign where observed.follow(name) {
-            mark(name, true, engine)
-        }
+        follow(request, engine)
         members.wrappingAdd(1, ordering: .relaxed)
         let result: Result<LiveGroup, DBError> = matcher.withLock { matcher in
             do {
@@ -149,6 +152,21 @@ package final class LiveQueries: Sendable {
         }
         if case .failure = result { members.wrappingSubtract(1, ordering: .relaxed) }
         return try result.get()
+    }
+
+    /// Keeps what the log has of a query's collections, from now on: before the log's end is looked
+    /// at, so that nothing behind it lacks its image.
+    func follow(_ request: LiveRequest, _ engine: RoostEngine) {
+        let lookups = request.binding?.lookedUp.names ?? []
+        for name in lookups.union([request.namespace] + request.foreign)
+        where observed.follow(name) {
+            mark(name, true, engine)
+        }
+    }
+
+    /// Other rules are in force: sends app users back to ask them.
+    func noteRules() {
+        if members.load(ordering: .relaxed) > 0 { signal.raise() }
     }
 
     /// Has a subscriber that has read its result as of `position` follow from there.

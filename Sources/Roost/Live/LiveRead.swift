@@ -45,18 +45,19 @@ enum LiveRead {
         }
     }
 
-    /// The rows of a request's result in a view, or in the reader's own snapshot.
+    /// The rows of a request's result in a view, or in the reader's own snapshot; of an app user's
+    /// as `access` has it.
     /// - Throws: what the query throws; `exceededMemoryLimit` (146) where it has too many rows,
     ///   `badValue` (2) where two have one id.
     static func rows(
         _ request: LiveRequest, _ view: ReadView?, _ engine: RoostEngine, _ reader: Reader,
-        _ projection: LiveProjection
+        _ projection: LiveProjection, _ access: RequestAccess? = nil
     ) throws(DBError) -> [LiveRow] {
         var rows: [LiveRow] = []
         var seen: Set<OwnedValue> = []
         var bytes = 0
         var writer = DocumentWriter()
-        try documents(request.source(view), engine, reader) { document throws(DBError) in
+        try documents(request.source(view, access), engine, reader) { document throws(DBError) in
             writer.removeAll()
             try projection.write(document, into: &writer)
             let row = LiveRow(id: id(of: document), document: writer.bytes)

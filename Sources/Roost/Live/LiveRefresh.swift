@@ -39,6 +39,7 @@ struct LiveRefresh {
         group.isRefreshing = false
         group.position = position
         group.result = result
+        group.lookedUp = result.lookedUp
         group.events.append(contentsOf: events)
     }
 }
@@ -50,7 +51,7 @@ extension LiveRefresh.Order {
         var refresh = try readResult(engine, reader)
         LiveDifference.write(
             from: replaced.all, to: refresh.result.all, isOrdered: group.request.isOrdered,
-            token: LiveToken(refresh.position, epoch: epoch, query: group.hash).text,
+            token: group.request.token(refresh.position, epoch: epoch).text,
             into: &refresh.events)
         return refresh
     }

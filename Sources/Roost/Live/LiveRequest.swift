@@ -21,17 +21,26 @@ package struct LiveRequest: Sendable {
 
     /// The collection whose documents are asked for.
     package let namespace: Namespace
-    /// What they must match, before a pipeline's other stages.
-    let filter: Filter
+    /// What they must match, before a pipeline's other stages; of an app user's with what the
+    /// rules ask.
+    private(set) var filter: Filter
+    /// The same as it was asked.
+    let asked: Filter
     let shape: Shape
     /// What is shown of them; nil for all, and for pipelines.
     let projection: Projection?
     /// Other collections that the pipeline reads.
     let foreign: [Namespace]
     /// Equal requests have equal bytes.
-    let identity: [UInt8]
+    private(set) var identity: [UInt8]
     /// The state that the client has.
     package var resumeAfter: LiveToken?
+    /// The app user who asks; nil for those who bypass the rules.
+    package var user: AppUser?
+    /// What the rules leave of an app user's query; nil for others, and before they are asked.
+    private(set) var binding: LiveBinding?
+    /// A hash of what was asked.
+    let hash: UInt64
 
     /// Documents that match. A limit without a sort means the order of `_id`s.
     /// - Throws: `badValue` (2) for a sort without a limit, or a window that is too large.
@@ -91,10 +100,12 @@ package struct LiveRequest: Sendable {
     ) {
         self.namespace = namespace
         self.filter = filter
+        asked = filter
         self.shape = shape
         self.projection = projection
         self.foreign = foreign
         self.identity = identity
+        hash = Self.hash(identity)
     }
 
     /// Whether a pipeline's results come in an order that its stages make.
@@ -133,6 +144,7 @@ package struct LiveRequest: Sendable {
     /// order may leave rows equal, its cut may fall otherwise, which a window's can't, and $push and
     /// its like show the order in which documents were read.
     var isRepeatable: Bool {
+        if binding?.usesTime == true { return false }
         guard case .pipeline(let pipeline, let isOrdered) = shape else { return true }
         return !isOrdered
             && !pipeline.stages.contains { stage in
@@ -145,12 +157,17 @@ package struct LiveRequest: Sendable {
 
     /// Whether the result is kept, since a change alone does not say what becomes of it.
     var keepsRows: Bool {
-        if case .rows = shape { false } else { true }
+        if isReread { return true }
+        return if case .rows = shape { false } else { true }
     }
+
+    /// Whether rules ask what a change of a document alone doesn't tell.
+    var isReread: Bool { binding.map { !$0.isSelfContained } ?? false }
 
     /// What is kept of the result, for explain.
     var keeping: String {
-        switch shape {
+        if isReread { return "all rows, read again when one changes or what rules look up" }
+        return switch shape {
         case .rows: "rows, told from each change alone"
         case .window: "a window with a spare tail"
         case .pipeline(let pipeline, _):
@@ -162,38 +179,62 @@ package struct LiveRequest: Sendable {
     /// The groups of a pipeline, none yet; nil where they can't be kept up to date from changes.
     func maintainedGroups(_ pipeline: Pipeline) -> MaintainedGroups? {
         // What is joined behind them changes on its own.
-        foreign.isEmpty ? MaintainedGroups(pipeline) : nil
+        foreign.isEmpty && !isReread ? MaintainedGroups(pipeline) : nil
     }
 
-    /// A hash of the identity that tokens carry: FNV-1a.
-    var hash: UInt64 {
-        identity.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
+    /// A hash that tokens carry: FNV-1a.
+    static func hash(_ bytes: [UInt8]) -> UInt64 {
+        bytes.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
     }
 
-    /// The token of the result as of `sequence`.
+    /// The token of the result as of `sequence`. That of a user to whom the rules show something
+    /// else is one of another history.
     func token(_ sequence: Timestamp, epoch: UInt64) -> LiveToken {
-        LiveToken(sequence, epoch: epoch, query: hash)
+        LiveToken(sequence, epoch: self.epoch(epoch), query: hash)
     }
+
+    /// The history that tokens name, where `epoch` is the log's.
+    func epoch(_ epoch: UInt64) -> UInt64 { epoch ^ (binding?.claims ?? 0) }
 
     /// The query as an ordinary read: of whole documents but for pipelines.
-    func source(_ view: ReadView?) -> ReadSource {
+    func source(_ view: ReadView?, _ access: RequestAccess?) -> ReadSource {
+        // A filter that has in it what the rules ask needs nothing else.
+        let isWhole = binding?.isSelfContained ?? false
+        var find = FindRequest(namespace, filter: isWhole ? filter : asked)
+        find.view = view
+        find.access = isWhole ? nil : access
         switch shape {
-        case .rows:
-            var request = FindRequest(namespace, filter: filter)
-            request.view = view
-            return .find(request)
+        case .rows: return .find(find)
         case .window(let sort, let skip, let limit):
-            var request = FindRequest(namespace, filter: filter)
-            request.sort = Self.document(sort)
-            request.skip = skip
-            request.limit = limit
-            request.view = view
-            return .find(request)
+            find.sort = Self.document(sort)
+            find.skip = skip
+            find.limit = limit
+            return .find(find)
         case .pipeline(let pipeline, _):
             var request = AggregateRequest(namespace, pipeline: pipeline)
             request.view = view
+            request.access = access
             return .aggregate(request, leading: pipeline.leading)
         }
+    }
+
+    /// The query as it was asked, of an app user whose rules are to be asked anew.
+    var unbound: LiveRequest {
+        guard let binding else { return self }
+        var request = self
+        request.binding = nil
+        request.filter = asked
+        request.identity.removeLast(binding.identity.count)
+        return request
+    }
+
+    /// The query as it is for an app user: bound to what the rules leave of it.
+    func bound(_ binding: LiveBinding, filter: Filter) -> LiveRequest {
+        var request = self
+        request.binding = binding
+        request.filter = filter
+        request.identity = identity + binding.identity
+        return request
     }
 
     /// The sort as find takes it.

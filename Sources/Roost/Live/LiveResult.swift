@@ -45,6 +45,9 @@ final class LiveResult: @unchecked Sendable {
     /// Whether the result must be read again.
     private(set) var isStale = false
 
+    /// What the rules looked up for it.
+    private(set) var lookedUp = LookedUp()
+
     private let request: LiveRequest
     private let projection: LiveProjection
     private var kind: Kind
@@ -60,7 +63,8 @@ final class LiveResult: @unchecked Sendable {
         _ request: LiveRequest, _ view: ReadView, _ engine: RoostEngine, _ reader: Reader
     ) throws(DBError) {
         self.request = request
-        projection = LiveProjection(request.projection, request.filter)
+        projection = LiveProjection(request.projection, request.asked)
+        lookedUp = request.binding?.lookedUp ?? LookedUp()
         kind = .reread
         try read(view, engine, reader)
     }
@@ -92,6 +96,7 @@ final class LiveResult: @unchecked Sendable {
     ) throws(DBError) {
         isStale = false
         switch request.shape {
+        case _ where request.isReread: try readAll(view, engine, reader)
         case .window(let sort, let skip, let limit):
             var window = LiveWindow(skip: skip, limit: limit)
             try fill(&window, sort, view, engine, reader)
@@ -100,10 +105,17 @@ final class LiveResult: @unchecked Sendable {
         case .pipeline(let pipeline, _):
             guard let groups = request.maintainedGroups(pipeline) else { fallthrough }
             try collect(groups, pipeline, view, engine, reader)
-        case .rows:
-            kind = .reread
-            rows = try LiveRead.rows(request, view, engine, reader, projection)
+        case .rows: try readAll(view, engine, reader)
         }
+    }
+
+    private func readAll(
+        _ view: ReadView, _ engine: RoostEngine, _ reader: Reader
+    ) throws(DBError) {
+        kind = .reread
+        let access = request.binding?.reading()
+        rows = try LiveRead.rows(request, view, engine, reader, projection, access)
+        if request.isReread { lookedUp = access?.lookups?.lookedUp ?? LookedUp() }
     }
 
     private func fill(
@@ -136,7 +148,7 @@ final class LiveResult: @unchecked Sendable {
 
     /// Reads the documents of groups.
     private func collect(
-        _ groups: MaintainedGroups, _ pipeline: Pipeline, _ view: ReadView?,
+        _ groups: MaintainedGroups, _ pipeline: Pipeline, _ view: ReadView,
         _ engine: RoostEngine, _ reader: Reader
     ) throws(DBError) {
         var find = FindRequest(request.namespace, filter: request.filter)
@@ -154,9 +166,7 @@ final class LiveResult: @unchecked Sendable {
         }
         guard isKnown else {
             // Numbers that can't be taken away again exactly.
-            kind = .reread
-            rows = try LiveRead.rows(request, view, engine, reader, projection)
-            return
+            return try readAll(view, engine, reader)
         }
         kind = .groups(groups)
         if groups.stageCount == pipeline.stages.count {

@@ -37,11 +37,22 @@ final class LiveSignal: @unchecked Sendable {
         pthread_mutex_unlock(mutex)
     }
 
-    /// Waits until it is raised; false once it is stopped.
-    func wait() -> Bool {
+    /// Waits until it is raised, or until `endMillis` since 1970 is there; false once it is stopped.
+    func wait(until endMillis: Int64? = nil) -> Bool {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        while !isRaised, !isStopped { pthread_cond_wait(condition, mutex) }
+        var end = timespec()
+        if let endMillis {
+            end.tv_sec = Int(clamping: endMillis / 1_000)
+            end.tv_nsec = Int(clamping: endMillis % 1_000 * 1_000_000)
+        }
+        while !isRaised, !isStopped {
+            if endMillis == nil {
+                pthread_cond_wait(condition, mutex)
+            } else if pthread_cond_timedwait(condition, mutex, &end) != 0 {
+                break
+            }
+        }
         isRaised = false
         isPending.store(false, ordering: .releasing)
         return !isStopped

@@ -90,6 +90,17 @@ final class LiveSubscription: Sendable {
     }
 
     private let outbox = Mutex(Outbox())
+    /// The app user whose rows these are; nil for those who bypass the rules.
+    let user: AppUser?
+
+    init(_ user: AppUser? = nil) {
+        self.user = user
+    }
+
+    /// Whether the user's token has ended.
+    func hasEnded(_ nowMillis: Int64) -> Bool {
+        user?.expiresAtMillis.map { $0 <= nowMillis } ?? false
+    }
 
     // MARK: The matcher's side
 

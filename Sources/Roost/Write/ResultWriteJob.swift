@@ -164,6 +164,7 @@ final class ResultWriteJob: @unchecked Sendable {
         // Like MongoDB, $merge goes on with the rest of a chunk after an error.
         if case .merge = destination { write.isOrdered = false }
         write.interrupt = interrupt
+        write.access = request.access
         write.bypassesValidation = request.bypassesValidation
         for document in documents {
             switch destination {

@@ -73,6 +73,13 @@ package struct ResidualCheck: Sendable {
         return Int32(clamping: nodes.count - 1)
     }
 
+    /// What it asks, as text: equal checks have equal texts.
+    package var text: String {
+        var text = "\(collectionNames) \(root) "
+        dump(nodes, to: &text)
+        return text
+    }
+
     /// Whether the rules allow this document. Allocates nothing but for documents whose `_id` a
     /// rule asks about.
     package func allows(_ document: DocumentView) -> Bool {

@@ -198,7 +198,8 @@ extension ConnectionHandler {
     }
 
     private func endAuthority() {
-        guard case .appUser = access.grant, hasRunningWork else { return }
+        // A live query ends by itself, when it has told that its rows went.
+        guard case .appUser = access.grant, hasRunningWork, !isFollowing else { return }
         core.logger.debug(
             "connection closed: its token has ended", metadata: ["connection": "\(id)"])
         abort()

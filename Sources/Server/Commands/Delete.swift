@@ -28,7 +28,6 @@ enum Delete {
         let compiler = try QueryCompiler(call, namespace)
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
-        request.access = try call.access()
         request.deadline = call.special.deadline
         let entry = call.core.engine.collection(namespace)
         var count = 0

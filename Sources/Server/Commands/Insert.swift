@@ -21,7 +21,6 @@ enum Insert {
         try namespace.validate()
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
-        request.access = try call.access()
         request.deadline = call.special.deadline
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         var count = 0

@@ -60,6 +60,7 @@ enum Live {
                 "A live query can't be about a time series, whose documents may share an _id: "
                     + "\(namespace)")
         }
+        if case .app(let user) = call.principal { request.user = user }
         if let token = call.value("resumeAfter") { request.resumeAfter = try LiveToken(token) }
         return request
     }

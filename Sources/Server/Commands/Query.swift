@@ -25,7 +25,7 @@ enum QueryCommand {
     ) throws(DBError) -> CommandOutcome {
         let text = try text(call)
         let command = try compile(text, call, marksPlaces: true)
-        try call.authorize(command)
+        try authorize(command, text, call)
         try checkTransaction(command, call)
         do throws(DBError) {
             switch command {
@@ -51,6 +51,16 @@ enum QueryCommand {
         } catch {
             throw TextQuery.located(error, in: text)
         }
+    }
+
+    /// Refuses what whoever asks may not run.
+    private static func authorize(
+        _ command: TextCommand, _ text: String, _ call: borrowing CommandCall
+    ) throws(DBError) {
+        try call.authorize(command)
+        guard call.principal.isUnderRules else { return }
+        // Without marks of places, which would be taken for stages.
+        try AppUserCommands.check(try compile(text, call), call)
     }
 
     private static func text(_ call: borrowing CommandCall) throws(DBError) -> String {
@@ -119,7 +129,7 @@ enum QueryCommand {
     ) throws(DBError) -> CommandOutcome {
         let text = try text(call)
         let command = try compile(text, call)
-        try call.authorize(command)
+        try authorize(command, text, call)
         switch command {
         case .read(let collection, let stages, let deleted),
             .explain(let collection, let stages, let deleted, _):

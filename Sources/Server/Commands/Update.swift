@@ -34,7 +34,6 @@ enum UpdateCommand {
         let compiler = try QueryCompiler(call, namespace, isUpdate: true)
         var request = WriteRequest(
             namespace, isOrdered: call.truth("ordered") ?? true, time: call.core.engine.writeTime)
-        request.access = try call.access()
         request.deadline = call.special.deadline
         request.bypassesValidation = call.truth("bypassDocumentValidation") == true
         var count = 0

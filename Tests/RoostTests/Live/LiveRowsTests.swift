@@ -9,6 +9,9 @@ struct ClientRows {
     private(set) var rows: [LiveRow] = []
     private(set) var isReady = false
     private(set) var resets = 0
+    private(set) var eventCount = 0
+    /// A `text` that no document may have.
+    var forbidden: String?
 
     init(_ rows: [LiveRow] = []) {
         self.rows = rows
@@ -17,6 +20,10 @@ struct ClientRows {
     /// Applies an event; records what does not fit.
     mutating func apply(_ event: Document) {
         let op = event["op"]
+        eventCount += 1
+        if let forbidden, case .document(let document)? = event["doc"] {
+            #expect(document["text"] != .string(forbidden))
+        }
         if op == "ready" { return isReady = true }
         if op == "reset" {
             rows = []
