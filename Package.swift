@@ -70,7 +70,10 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
-            exclude: ["Access/Access.md", "Live/Events.md", "Trash/SoftDeletes.md"],
+            exclude: [
+                "Access/Access.md", "Live/Events.md", "Migrations/Migrations.md",
+                "Trash/SoftDeletes.md",
+            ],
             swiftSettings: swift),
         .target(
             name: "Wire",

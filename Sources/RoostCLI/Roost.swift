@@ -23,7 +23,8 @@ struct Roost: AsyncParsableCommand {
         version: "roost \(Version.roost) (speaks as MongoDB \(Version.compatible))",
         subcommands: [
             Serve.self, Shell.self, ImportCommand.self, ExportCommand.self, Verify.self,
-            RulesCommand.self, Admin.self, PrintVersion.self,
+            MigrateCommand.self, SchemaCommand.self, RulesCommand.self, Admin.self,
+            PrintVersion.self,
         ])
 }
 

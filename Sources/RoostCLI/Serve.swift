@@ -32,7 +32,7 @@ struct Serve: AsyncParsableCommand {
               separated by commas), ROOST_DURABILITY, ROOST_QUOTA, ROOST_CHANGE_LOG_HOURS,
               ROOST_CHANGE_LOG_SIZE, ROOST_MAX_CONNECTIONS, ROOST_TLS_CERT, ROOST_TLS_KEY,
               ROOST_TLS_CA, ROOST_REPLICA_SET, ROOST_ADVERTISE, ROOST_SERIALIZABLE=1,
-              ROOST_LOG_LEVEL, ROOST_RULES, ROOST_EXPLAIN_DENIALS=1, ROOST_AUTH,
+              ROOST_LOG_LEVEL, ROOST_MIGRATIONS, ROOST_MIGRATIONS_DATABASE, ROOST_RULES, ROOST_EXPLAIN_DENIALS=1, ROOST_AUTH,
               ROOST_JWT_ISSUER, ROOST_JWT_AUDIENCE, ROOST_JWT_JWKS,
               ROOST_TEST_COMMANDS=1. A flag wins over its variable.
 
@@ -133,6 +133,15 @@ struct Serve: AsyncParsableCommand {
             "Put these security rules in force: what app users may do.", valueName: "file"))
     var rules: String?
 
+    @Option(
+        help: ArgumentHelp("Apply this folder's migrations before serving.", valueName: "folder"))
+    var migrations: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The database that the migrations are about (default: test).", valueName: "name"))
+    var migrationsDatabase: String?
+
     @Flag(help: "Tell app users why the security rules deny a request; for development.")
     var explainDenials = false
 
@@ -198,6 +207,7 @@ struct Serve: AsyncParsableCommand {
         }
         if settings.server.authentication == .required { try makeFirstAdministrator(engine) }
         try deploy(settings, engine)
+        try migrate(settings, engine, logger)
         let server = try await Server(options: settings.server, engine: engine, logger: logger)
         recentLog.connect(server.recentLog)
         let group = ServiceGroup(
@@ -216,6 +226,26 @@ struct Serve: AsyncParsableCommand {
 }
 
 extension Serve {
+    /// Applies the migrations of the folder that the settings name.
+    private func migrate(
+        _ settings: ServeSettings, _ engine: RoostEngine, _ logger: Logger
+    ) throws {
+        guard let folder = settings.migrationsFolder else { return }
+        do throws(DBError) {
+            let files = try MigrationFile.folder(folder)
+            let done = try engine.migrate(files, database: settings.migrationsDatabase) { _ in }
+            if !done.isEmpty {
+                logger.info(
+                    "migrated",
+                    metadata: [
+                        "database": "\(settings.migrationsDatabase)", "migrations": "\(done)",
+                    ])
+            }
+        } catch {
+            throw FailureMessage(description: "cannot migrate: \(error.message)")
+        }
+    }
+
     /// Puts the rules in force that the settings name, if they aren't yet.
     private func deploy(_ settings: ServeSettings, _ engine: RoostEngine) throws {
         engine.rules.denials.tellsUsers = settings.explainsDenials

@@ -36,7 +36,7 @@ struct Environment {
         "DIR", "LISTEN", "DURABILITY", "QUOTA", "CHANGE_LOG_HOURS", "CHANGE_LOG_SIZE",
         "MAX_CONNECTIONS", "TLS_CERT", "TLS_KEY", "TLS_CA", "REPLICA_SET", "ADVERTISE",
         "SERIALIZABLE", "LOG_LEVEL", "RULES", "EXPLAIN_DENIALS", "TEST_COMMANDS", "AUTH",
-        "JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS",
+        "JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS", "MIGRATIONS", "MIGRATIONS_DATABASE",
     ].map { "ROOST_\($0)" }
 }
 
@@ -56,6 +56,10 @@ struct ServeSettings {
     var logLevel = Logger.Level.info
     /// The security rules to put in force; nil for those that the folder holds.
     var rulesFile: String?
+    /// The folder of migrations to apply before serving.
+    var migrationsFolder: String?
+    /// The database that they are about.
+    var migrationsDatabase = "test"
     /// Whether errors tell app users why they are denied.
     var explainsDenials = false
     var server = ServerOptions()
@@ -67,6 +71,9 @@ struct ServeSettings {
         let given = Given(environment)
         folder = flags.folder ?? environment["ROOST_DIR"] ?? "./data"
         rulesFile = flags.rules ?? environment["ROOST_RULES"]
+        migrationsFolder = given(flags.migrations, "migrations")?.value
+        migrationsDatabase =
+            given(flags.migrationsDatabase, "migrations-database")?.value ?? "test"
         explainsDenials = flags.explainDenials || environment["ROOST_EXPLAIN_DENIALS"] == "1"
         try readAddresses(flags, given)
         if let text = given(flags.durability, "durability") {

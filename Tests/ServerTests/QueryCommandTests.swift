@@ -55,6 +55,44 @@ import Testing
         }
     }
 
+    @Test func statementsChangeCollections() async throws {
+        try await RunningServer.with { port in
+            let client = try WireClient(port: port)
+            _ = try Self.rows(
+                client,
+                "insert into o { _id: 1, name: \"a\", t: \"5\" }, { _id: 2, t: \"x\", title: \"k\" }"
+            )
+            #expect(
+                try Self.rows(
+                    client, "update o where true rename name to title, convert t to int else 0")
+                    == [["n": 2, "nModified": 2, "upserted": []]])
+            for text in [
+                "rename collection o to q", "create collection v validator where t >= 0",
+                "alter collection q validator jsonSchema { required: [\"t\"] } level moderate",
+                "alter collection q softDelete \"30d\"", "alter collection q softDelete off",
+            ] {
+                #expect(try Self.rows(client, text) == [["ok": 1]], "\(text)")
+            }
+            #expect(try Self.rows(client, "insert into v from q | where t > 1") == [])
+            #expect(
+                try Self.rows(client, "from v") == [["_id": 1, "t": 5, "title": "a"]])
+            #expect(
+                try Self.rows(client, "from q | where _id == 2")
+                    == [["_id": 2, "t": 0, "title": "k"]])
+            for (text, code) in [
+                ("insert into v { t: -1 }", 121), ("insert into q { x: 1 }", 121),
+                ("rename collection none to r", 26), ("convert", 9),
+                ("update q where true convert title to int", 241),
+                ("deploy rules \"nonsense\"", 9), ("deploy rules file \"a\"", 20),
+            ] {
+                let reply = try client.run(["query": .string(text)])
+                #expect(reply.errorCode == Int32(code), "\(text): \(reply.description)")
+            }
+            #expect(try Self.rows(client, "alter collection q validator none") == [["ok": 1]])
+            _ = try Self.rows(client, "insert into q { x: 1 }")
+        }
+    }
+
     @Test func longAnswersComeInBatches() async throws {
         try await RunningServer.with { port in
             let client = try WireClient(port: port)

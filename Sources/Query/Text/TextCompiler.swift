@@ -3,10 +3,10 @@
 import BSON
 
 struct TextCompiler {
-    private let text: String
-    private let parameters: [String: Value]
-    private let scope: ExpressionScope
-    private let marksPlaces: Bool
+    let text: String
+    let parameters: [String: Value]
+    let scope: ExpressionScope
+    let marksPlaces: Bool
 
     /// `marksPlaces`: whether calls carry their places, as `TextQuery.compile` says.
     init(
@@ -18,7 +18,7 @@ struct TextCompiler {
         self.marksPlaces = marksPlaces
     }
 
-    private func lowering(readsFields: Bool = true) -> TextLowering {
+    func lowering(readsFields: Bool = true) -> TextLowering {
         TextLowering(parameters, readsFields: readsFields, scope, marksPlaces: marksPlaces)
     }
 
@@ -27,6 +27,23 @@ struct TextCompiler {
         switch statement {
         case .insert(let collection, let values):
             return .insert(collection: collection.name, documents: try documents(values))
+        case .createCollection(let name, let cap, let softDelete, let validator):
+            var given = Document()
+            do throws(TextError) {
+                given = if let softDelete { try options(softDelete) } else { try options(cap) }
+            } catch {
+                throw error.located(in: text)
+            }
+            if let validator {
+                let rules = try options(validator)
+                given = Document { writer in
+                    writer.appendFields(of: given.view)
+                    writer.appendFields(of: rules.view)
+                }
+            }
+            return .createCollection(collection: name.name, options: given)
+        case .alterCollection(let name, .validator(let validator)):
+            return .alterCollection(collection: name.name, changes: try options(validator))
         default: break
         }
         do throws(TextError) {
@@ -66,11 +83,27 @@ struct TextCompiler {
                 collection: index.collection.name, specification: try specification(index))
         case .dropIndex(let index, let collection):
             return .dropIndex(collection: collection.name, name: index.name)
-        case .createCollection(let name, let cap, let softDelete):
-            let given = if let softDelete { try options(softDelete) } else { try options(cap) }
-            return .createCollection(collection: name.name, options: given)
+        case .insertRows(let collection, let pipeline):
+            return .insertRows(
+                collection: collection.name, source: pipeline.source.name,
+                stages: try stages(pipeline), deleted: pipeline.deleted)
         case .dropCollection(let name): return .dropCollection(collection: name.name)
-        case .insert:
+        case .renameCollection(let name, let target):
+            return .renameCollection(collection: name.name, to: target.name)
+        case .alterCollection(let name, .softDelete(let softDelete)):
+            return .alterCollection(collection: name.name, changes: try options(softDelete))
+        case .alterCollection(let name, .finalDeletes):
+            return .alterCollection(collection: name.name, changes: ["softDelete": false])
+        case .deployRules(let given, let isFile):
+            guard case .string(let text)? = try self.lowering(readsFields: false).constant(given)
+            else {
+                throw TextError(
+                    at: given.offset,
+                    expected: [isFile ? "a file's name in quotes" : "the rules as text"],
+                    found: "something else")
+            }
+            return .deployRules(text: text, isFile: isFile)
+        case .insert, .createCollection, .alterCollection(_, .validator):
             throw TextError(at: 0, "this statement has no plain form")
         }
     }
@@ -161,17 +194,30 @@ struct TextCompiler {
         var removed: [Value] = []
         var paths: Set<String> = []
         for change in changes {
-            let path = try dotted(change.path)
-            guard paths.insert(path).inserted else {
-                throw TextError(at: change.path.offset, "'\(path)' is changed twice")
+            for changed in change.paths {
+                let path = try dotted(changed)
+                guard paths.insert(path).inserted else {
+                    throw TextError(at: changed.offset, "'\(path)' is changed twice")
+                }
             }
             switch change {
-            case .set(_, let expression):
+            case .rename(let source, let target):
+                // Where there is nothing to rename, the target stays as it is.
+                assigned.append(
+                    (
+                        target.dotted,
+                        Self.ifMissing(source, .string("$" + target.dotted), else: source.value)
+                    ))
+                removed.append(.string(source.dotted))
+            case .convert(let path, let type, let otherwise):
+                assigned.append(
+                    (path.dotted, try converted(path, type, otherwise, &lowering)))
+            case .set(let path, let expression):
                 var value = try lowering.present(expression)
                 // An object there would be merged into what the field holds.
                 if case .object = expression.kind { value = ["$mergeObjects": .array([value])] }
-                assigned.append((path, value))
-            case .unset: removed.append(.string(path))
+                assigned.append((path.dotted, value))
+            case .unset(let path): removed.append(.string(path.dotted))
             }
         }
         var stages: [Value] = []
@@ -180,7 +226,40 @@ struct TextCompiler {
         return stages
     }
 
-    private func pattern(_ keys: [TextKey]) throws(TextError) -> Document {
+    /// `then` where there is no such field, else `otherwise`.
+    private static func ifMissing(
+        _ path: TextPath, _ then: Value, else otherwise: Value
+    ) -> Value {
+        [
+            "$cond": .array([
+                ["$eq": .array([["$type": path.value], "missing"])], then, otherwise,
+            ])
+        ]
+    }
+
+    /// The field as that type. A field that isn't there isn't made, null stays null.
+    private func converted(
+        _ path: TextPath, _ type: TextName, _ otherwise: TextExpression?,
+        _ lowering: inout TextLowering
+    ) throws(TextError) -> Value {
+        guard Self.convertedTypes.contains(type.name) else {
+            throw TextError(
+                at: type.offset, expected: Self.convertedTypes.map { "'\($0)'" },
+                found: "'\(type.name)'")
+        }
+        var fields: [(String, Value)] = [("input", path.value), ("to", .string(type.name))]
+        if let otherwise { fields.append(("onError", try lowering.present(otherwise))) }
+        var conversion: Value = ["$convert": document(fields)]
+        if marksPlaces { conversion = TextMark.wrapped(conversion, "convert", at: path.offset) }
+        return Self.ifMissing(path, "$$REMOVE", else: conversion)
+    }
+
+    /// What a field can be converted to.
+    private static let convertedTypes = [
+        "int", "long", "double", "decimal", "string", "bool", "date", "objectId",
+    ]
+
+    func pattern(_ keys: [TextKey]) throws(TextError) -> Document {
         var fields: [(String, Value)] = []
         for key in keys {
             let path = try dotted(key.path)
@@ -206,89 +285,5 @@ struct TextCompiler {
 
     private func document(_ fields: [(String, Value)]) -> Value {
         .document(Document { writer in for (name, value) in fields { writer.append(name, value) } })
-    }
-
-    // MARK: Constants
-
-    /// The documents of an insert: each expression's value, or the elements of a list.
-    private func documents(_ expressions: [TextExpression]) throws(DBError) -> [Document] {
-        var context = EvaluationContext.forConstants()
-        let empty = Document()
-        var scope = scope
-        scope.text = TextSource(text)
-        var documents: [Document] = []
-        for expression in expressions {
-            var value: Value
-            do throws(TextError) {
-                var lowering = TextLowering(
-                    parameters, readsFields: false, scope, marksPlaces: true)
-                value = try lowering.raw(expression)
-            } catch {
-                throw error.located(in: text)
-            }
-            let owned = OwnedValue(value)
-            let compiled = try Expression.parse(owned.view, scope)
-            value = Value(try compiled.evaluate(empty.view, &context).view)
-            let values = if case .array(let list) = value { list } else { [value] }
-            for value in values {
-                guard case .document(let document) = value else {
-                    let error = TextError(
-                        at: expression.offset,
-                        expected: ["a document, or a list or parameter of documents"],
-                        found: value.type.alias)
-                    throw error.located(in: text)
-                }
-                documents.append(document)
-            }
-        }
-        return documents
-    }
-
-    // MARK: Schema
-
-    private func specification(_ index: TextIndex) throws(TextError) -> Document {
-        let lowering = self.lowering()
-        let keys = try pattern(index.keys)
-        var fields: [(String, Value)] = [("key", .document(keys))]
-        let generated = index.keys.map { "\($0.path.dotted)_\($0.isDescending ? -1 : 1)" }
-        fields.append(("name", .string(index.name?.name ?? generated.joined(separator: "_"))))
-        if index.isUnique { fields.append(("unique", true)) }
-        if let condition = index.condition {
-            fields.append(("partialFilterExpression", try lowering.indexFilter(condition)))
-        }
-        if let expiry = index.expireAfter {
-            let seconds = try lowering.wholeNumber(expiry, "the number of seconds", atLeast: 0)
-            fields.append(("expireAfterSeconds", .int64(seconds)))
-        }
-        return Document { writer in for (name, value) in fields { writer.append(name, value) } }
-    }
-
-    private func options(_ softDelete: TextSoftDelete) throws(TextError) -> Document {
-        var option = Document()
-        if let retention = softDelete.retention {
-            guard case .string(let text)? = try lowering(readsFields: false).constant(retention)
-            else {
-                throw TextError(
-                    at: retention.offset,
-                    expected: ["a duration such as \"12h\" or \"30d\", or a parameter"],
-                    found: "something else")
-            }
-            option = ["retention": .string(text)]
-        }
-        return ["softDelete": .document(option)]
-    }
-
-    private func options(_ cap: TextCap?) throws(TextError) -> Document {
-        guard let cap else { return Document() }
-        let lowering = self.lowering(readsFields: false)
-        let size = try lowering.wholeNumber(cap.size, "the size in bytes", atLeast: 1)
-        let count = try cap.count.map { count throws(TextError) in
-            try lowering.wholeNumber(count, "the number of documents", atLeast: 1)
-        }
-        return Document { writer in
-            writer.append("capped", true)
-            writer.append("size", size)
-            if let count { writer.append("max", count) }
-        }
     }
 }

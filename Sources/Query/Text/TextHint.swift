@@ -37,7 +37,7 @@ enum TextHint {
     /// Words that begin a statement.
     private static let verbs: Set<String> = [
         "from", "insert", "update", "upsert", "delete", "create", "drop", "explain", "live",
-        "restore", "purge",
+        "restore", "purge", "rename", "alter", "deploy",
     ]
 
     private static func keyword(_ word: String) -> String? {

@@ -2,9 +2,12 @@
 
 extension TextParser {
     private static let stageWords = [
-        "where", "sort", "limit", "skip", "select", "set", "unset", "group", "join", "unwind",
-        "count",
+        "where", "sort", "limit", "skip", "select", "set", "unset", "rename", "convert", "group",
+        "join", "unwind", "count",
     ]
+
+    /// The words that begin a list of changes.
+    static let changeWords = ["set", "unset", "rename", "convert"]
 
     /// Most stages of a pipeline. Some become two of the aggregation's, which takes 1,000.
     private static let stagesMax = 500
@@ -34,7 +37,7 @@ extension TextParser {
         guard case .word(let word) = current.kind, Self.stageWords.contains(word) else {
             throw unexpected(Self.stageWords.map { "'\($0)'" })
         }
-        if word == "set" || word == "unset" {
+        if Self.changeWords.contains(word) {
             let stage = TextStage.set(try changes())
             continuations = ["an operator", "','", "'|'"]
             return stage
@@ -72,13 +75,27 @@ extension TextParser {
         return keys
     }
 
-    /// `set a = 1, b.c = a + 1, unset d`.
+    /// `set a = 1, b.c = a + 1, unset d, rename e to f, convert g to int`.
     mutating func changes() throws(TextError) -> [TextChange] {
         var changes: [TextChange] = []
         var removes = false
         repeat {
             if case .symbol = following.kind {
                 // A field that is called `set` or `unset`.
+            } else if takeWord("rename") {
+                removes = false
+                let source = try path()
+                try expectWord("to")
+                changes.append(.rename(source, to: try path()))
+                continue
+            } else if takeWord("convert") {
+                removes = false
+                let path = try path()
+                try expectWord("to")
+                let type = try name("a type")
+                let otherwise = takeWord("else") ? try expression() : nil
+                changes.append(.convert(path, to: type, otherwise: otherwise))
+                continue
             } else if takeWord("set") {
                 removes = false
             } else if takeWord("unset") {

@@ -107,7 +107,7 @@ struct TextParser {
 
     private static let statementWords = [
         "from", "insert", "update", "upsert", "delete", "create", "drop", "explain", "live",
-        "restore", "purge",
+        "restore", "purge", "rename", "alter", "deploy",
     ]
 
     private mutating func statement() throws(TextError) -> TextStatement {
@@ -134,6 +134,9 @@ struct TextParser {
             let collection = try collection()
             return .delete(from: collection, condition: try requiredCondition("delete"))
         case "create": return try create()
+        case "rename": return try renameCollection()
+        case "alter": return try alterCollection()
+        case "deploy": return try deployRules()
         default: return try drop()
         }
     }
@@ -141,6 +144,7 @@ struct TextParser {
     private mutating func insert() throws(TextError) -> TextStatement {
         try expectWord("into")
         let collection = try collection()
+        if takeWord("from") { return .insertRows(into: collection, try pipeline()) }
         var documents: [TextExpression] = []
         repeat { documents.append(try expression()) } while take(",")
         continuations = ["','"]
@@ -150,8 +154,8 @@ struct TextParser {
     private mutating func update(isUpsert: Bool) throws(TextError) -> TextStatement {
         let collection = try collection()
         let condition = try requiredCondition(isUpsert ? "upsert" : "update")
-        guard case .word(let word) = current.kind, word == "set" || word == "unset" else {
-            throw unexpected(["an operator", "'set'", "'unset'"])
+        guard case .word(let word) = current.kind, Self.changeWords.contains(word) else {
+            throw unexpected(["an operator"] + Self.changeWords.map { "'\($0)'" })
         }
         return .update(
             collection, condition: condition, changes: try changes(), isUpsert: isUpsert)
@@ -180,21 +184,20 @@ struct TextParser {
         if takeWord("index") { return .createIndex(try index()) }
         guard takeWord("collection") else { throw unexpected(["'index'", "'collection'"]) }
         let name = try collection()
+        var cap: TextCap?
+        var softDelete: TextSoftDelete?
         if takeWord("softDelete") {
-            var retention: TextExpression?
-            if current.kind != .end, current.kind != .symbol(";") { retention = try expression() }
-            continuations = ["a duration such as \"30d\""]
-            return .createCollection(
-                name, capped: nil, softDelete: TextSoftDelete(retention: retention))
+            softDelete = try retention()
+        } else if takeWord("capped") {
+            let size = try expression()
+            cap = TextCap(size: size, count: takeWord("max") ? try expression() : nil)
+            continuations = ["'validator'"]
+        } else {
+            continuations = ["'capped'", "'softDelete'", "'validator'"]
         }
-        guard takeWord("capped") else {
-            continuations = ["'capped'", "'softDelete'"]
-            return .createCollection(name, capped: nil, softDelete: nil)
-        }
-        let size = try expression()
-        let count = takeWord("max") ? try expression() : nil
+        let validator = takeWord("validator") ? try validator() : nil
         return .createCollection(
-            name, capped: TextCap(size: size, count: count), softDelete: nil)
+            name, capped: cap, softDelete: softDelete, validator: validator)
     }
 
     private mutating func index() throws(TextError) -> TextIndex {

@@ -18,6 +18,9 @@ package enum TextCommand: Sendable {
     /// The same, to be explained at that verbosity.
     case explain(collection: String, stages: [Value], deleted: TextDeleted?, verbosity: String)
     case insert(collection: String, documents: [Document])
+    /// Copies a pipeline's rows into a collection.
+    case insertRows(
+        collection: String, source: String, stages: [Value], deleted: TextDeleted?)
     /// Changes all matches by an update pipeline.
     case update(collection: String, filter: Document, stages: [Value], isUpsert: Bool)
     case delete(collection: String, filter: Document)
@@ -31,6 +34,11 @@ package enum TextCommand: Sendable {
     /// The options as `create` takes them.
     case createCollection(collection: String, options: Document)
     case dropCollection(collection: String)
+    case renameCollection(collection: String, to: String)
+    /// The changes as `collMod` takes them.
+    case alterCollection(collection: String, changes: Document)
+    /// Security rules: their text, or with `isFile` the name of a file beside the migration.
+    case deployRules(text: String, isFile: Bool)
 }
 
 /// Which deleted documents a read sees, by the name of the field that asks for it in a command.

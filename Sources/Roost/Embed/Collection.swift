@@ -255,7 +255,7 @@ public struct Collection<Element: Codable & Sendable>: Sendable {
 }
 
 /// Copies what a cursor yields.
-private struct DocumentList: DocumentSink {
+struct DocumentList: DocumentSink {
     private(set) var documents: [Document] = []
     private(set) var byteCount = 0
 

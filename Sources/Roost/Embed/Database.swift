@@ -88,15 +88,6 @@ public final class Database: Sendable {
     func wait<R: Sendable>(
         _ start: (@escaping @Sendable (Result<R, DBError>) -> Void) -> Void
     ) throws(DBError) -> R {
-        let answer = Monitor<Result<R, DBError>?>(nil)
-        start { outcome in
-            answer.withLock { $0 = outcome }
-            answer.wake()
-        }
-        switch answer.wait(timeoutMillis: nil, { $0 }) {
-        case .success(let value): return value
-        case .failure(let error): throw error
-        case nil: throw DBError(.internalError, "The wait for a write ended without an answer")
-        }
+        try engine.blocking(start)
     }
 }

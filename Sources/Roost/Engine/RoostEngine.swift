@@ -58,6 +58,8 @@ package final class RoostEngine: Sendable {
     package let transactions: OpenTransactions
     /// The snapshots that can be asked for by time.
     package let snapshots = SnapshotTable()
+    /// Where migrations run.
+    let migrations = MigrationWorker()
     /// Whether a power cut may take the last commits.
     private let mayLose: Bool
     /// Where sorts spill.
@@ -129,6 +131,7 @@ package final class RoostEngine: Sendable {
     package func close() {
         expiry.stop()
         retention.stop()
+        migrations.stop()
         abortTransactions()
         transactions.stop()
         live.stop()

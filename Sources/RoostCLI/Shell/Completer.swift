@@ -17,7 +17,8 @@ struct Completer {
             "index", "collection", "unique", "explain", "full", "live", "restore", "purge", "true",
             "false",
             "null", "capped", "expire", "after", "seconds", "outer", "withDeleted",
-            "onlyDeleted", "softDelete",
+            "onlyDeleted", "softDelete", "rename", "to", "convert", "alter", "validator",
+            "jsonSchema", "level", "action", "deploy", "rules",
         ] + TextQuery.functionNames
     private static let dotCommands = [
         ".help", ".explain", ".watch", ".collections", ".databases", ".use", ".param", ".format",

@@ -220,6 +220,13 @@ extension CommandCall {
         case .dropIndex: try rights.require([.dropIndex], on: namespace, self)
         case .createCollection: try rights.require([.createCollection], on: namespace, self)
         case .dropCollection: try rights.require([.dropCollection], on: namespace, self)
+        case .insertRows(_, let source, let stages, _):
+            try rights.require([.insert], on: namespace, self)
+            try PipelineRights(rights).check(stages, Namespace(database, source), self)
+        case .renameCollection:
+            try rights.require([.renameCollectionSameDB], onDatabase: database, self)
+        case .alterCollection: try rights.require([.collMod], on: namespace, self)
+        case .deployRules: try rights.require(onCluster: [.setParameter], self)
         }
     }
 }

@@ -20,7 +20,7 @@ private let schemaCommands: [CommandDefinition] = [
     DropDatabase.definition, RenameCollection.definition, CreateIndexes.definition,
     ListIndexes.definition, DropIndexes.definition, CollMod.definition, CollStats.definition,
     DBStats.definition, Validate.definition, ConvertToCapped.convert, ConvertToCapped.clone,
-    ValidateDBMetadata.definition,
+    ValidateDBMetadata.definition, Migrate.definition,
 ]
 
 /// Who are you, and are you there.

@@ -45,7 +45,19 @@ enum QueryCommand {
                     ExplainVerbosity(rawValue: verbosity) ?? .queryPlanner, isRow: true, &reply)
             case .insert, .update, .delete, .restore, .purge:
                 return try write(command, text, call)
-            case .createIndex, .dropIndex, .createCollection, .dropCollection: break
+            case .insertRows(let target, let source, let stages, let deleted):
+                let merge: Value = [
+                    "$merge": [
+                        "into": .string(target), "whenMatched": "fail",
+                        "whenNotMatched": "insert",
+                    ]
+                ]
+                return try Aggregate.run(
+                    try aggregate(source, stages + [merge], deleted, call),
+                    source: TextSource(text), &reply)
+            case .createIndex, .dropIndex, .createCollection, .dropCollection, .renameCollection,
+                .alterCollection, .deployRules:
+                break
             }
             return try define(command, text, call)
         } catch {
@@ -95,11 +107,12 @@ enum QueryCommand {
                 DBError.Code(rawValue: 50768),
                 "txnNumber outside of a transaction is for inserts, updates, deletes, 'restore' and "
                     + "'purge'")
-        case .live, .explain, .dropIndex, .dropCollection:
+        case .live, .explain, .dropIndex, .dropCollection, .insertRows, .renameCollection,
+            .alterCollection, .deployRules:
             throw DBError(
                 .operationNotSupportedInTransaction,
-                "'live', 'explain' and 'drop' can't be part of a transaction; run them outside of it"
-            )
+                "'live', 'explain', 'drop', 'rename', 'alter', 'deploy' and 'insert … from' can't "
+                    + "be part of a transaction; run them outside of it")
         }
     }
 
@@ -143,8 +156,8 @@ enum QueryCommand {
                 .update(isUpsert: isUpsert), collection, filter, call, echo, verbosity, &reply)
         case .delete(let collection, let filter):
             return try explain(.delete, collection, filter, call, echo, verbosity, &reply)
-        case .insert, .restore, .purge, .createIndex, .dropIndex, .createCollection,
-            .dropCollection:
+        case .insert, .insertRows, .restore, .purge, .createIndex, .dropIndex, .createCollection,
+            .dropCollection, .renameCollection, .alterCollection, .deployRules:
             throw TextQuery.located(
                 DBError(
                     .commandNotSupported,
@@ -253,52 +266,17 @@ enum QueryCommand {
     private static func define(
         _ command: TextCommand, _ text: String, _ call: borrowing CommandCall
     ) throws(DBError) -> CommandOutcome {
-        let namespace = Namespace(call.database, command.collection)
-        try namespace.validate()
+        let namespace = Namespace(
+            call.database, command.collection.isEmpty ? "$cmd" : command.collection)
         let engine = call.core.engine
         let transaction = call.special.transaction
         let answer = Answer(
             ticket: call.ticket(), concern: call.special.writeConcern, namespace: namespace,
             text: text)
-        switch command {
-        case .createIndex(_, let specification):
-            let index = try IndexSpecification(specification.view)
-            if let transaction {
-                transaction.createIndexes(namespace, [index]) { answer.send($0) }
-            } else {
-                let interrupt = Interrupt(deadline: call.special.deadline)
-                call.mayEnd(interrupt)
-                engine.createIndexes(namespace, [index], interrupt) { answer.send($0) }
-            }
-        case .dropIndex(_, let name):
-            engine.dropIndexes(namespace, .names([name])) { answer.send($0) }
-        case .createCollection(_, let options):
-            let options = CollectionOptions.completed(try Self.options(options))
-            _ = try CollectionTraits(options)
-            if let transaction {
-                transaction.createCollection(namespace, options: options) { answer.send($0) }
-            } else {
-                engine.createCollection(namespace, options: options) { answer.send($0) }
-            }
-        case .dropCollection: engine.dropCollection(namespace) { answer.send($0) }
-        default: break
-        }
+        let interrupt = Interrupt(deadline: call.special.deadline)
+        if transaction == nil { call.mayEnd(interrupt) }
+        engine.define(command, in: call.database, transaction, interrupt) { answer.send($0) }
         return .deferred
-    }
-
-    /// A cap with its size as it is kept.
-    private static func options(_ given: Document) throws(DBError) -> Document {
-        guard case .int64(let size)? = given["size"] else { return given }
-        let checked = try CappedLimits.checkedSize(size)
-        var count: Int64?
-        if case .int64(let given)? = given["max"], try CappedLimits.checkedCount(given) != nil {
-            count = given
-        }
-        return Document { writer in
-            writer.append("capped", true)
-            writer.append("size", CollectionOptions.number(checked))
-            if let count { writer.append("max", CollectionOptions.number(count)) }
-        }
     }
 
     /// What a change of the schema answers: one row `{ok: 1}`.
@@ -330,17 +308,6 @@ extension TextCommand {
         switch self {
         case .restore, .purge: true
         default: false
-        }
-    }
-
-    /// The collection that the statement is about.
-    var collection: String {
-        switch self {
-        case .read(let name, _, _), .live(let name, _), .explain(let name, _, _, _),
-            .insert(let name, _), .update(let name, _, _, _), .delete(let name, _),
-            .restore(let name, _), .purge(let name, _), .createIndex(let name, _),
-            .dropIndex(let name, _), .createCollection(let name, _), .dropCollection(let name):
-            name
         }
     }
 }

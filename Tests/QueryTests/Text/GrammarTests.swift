@@ -44,7 +44,7 @@ import Testing
                 Issue.record("seed \(seed): \(error.located(in: sentence).message)")
             }
         }
-        #expect(kinds.count == 11, "\(kinds)")
+        #expect(kinds.count == 14, "\(kinds)")
     }
 
     @Test func everyExampleParses() throws {
