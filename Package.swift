@@ -70,7 +70,9 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
-            exclude: ["Access/Access.md", "Live/Events.md", "Trash/SoftDeletes.md"],
+            exclude: [
+                "Access/Access.md", "Backup/Backup.md", "Live/Events.md", "Trash/SoftDeletes.md",
+            ],
             swiftSettings: swift),
         .target(
             name: "Wire",

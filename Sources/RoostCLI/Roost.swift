@@ -23,6 +23,7 @@ struct Roost: AsyncParsableCommand {
         version: "roost \(Version.roost) (speaks as MongoDB \(Version.compatible))",
         subcommands: [
             Serve.self, Shell.self, ImportCommand.self, ExportCommand.self, Verify.self,
+            BackupCommand.self, RestoreCommand.self,
             RulesCommand.self, Admin.self, PrintVersion.self,
         ])
 }
