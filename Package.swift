@@ -71,8 +71,8 @@ let package = Package(
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             exclude: [
-                "Access/Access.md", "Live/Events.md", "Migrations/Migrations.md",
-                "Trash/SoftDeletes.md",
+                "Access/Access.md", "Backup/Backup.md", "Live/Events.md",
+                "Migrations/Migrations.md", "Trash/SoftDeletes.md",
             ],
             swiftSettings: swift),
         .target(

@@ -23,8 +23,8 @@ struct Roost: AsyncParsableCommand {
         version: "roost \(Version.roost) (speaks as MongoDB \(Version.compatible))",
         subcommands: [
             Serve.self, Shell.self, ImportCommand.self, ExportCommand.self, Verify.self,
-            MigrateCommand.self, SchemaCommand.self, RulesCommand.self, Admin.self,
-            PrintVersion.self,
+            BackupCommand.self, RestoreCommand.self, MigrateCommand.self, SchemaCommand.self,
+            RulesCommand.self, Admin.self, PrintVersion.self,
         ])
 }
 

@@ -29,6 +29,10 @@ package enum StorageError: Error, Equatable, Sendable {
     /// An earlier failure made the outcome of writes uncertain: reads go on, writes are refused
     /// until the store is closed, opened again and verified.
     case writesStopped(reason: String)
+    /// The log is already kept for so many backups.
+    case tooManyHolds(max: Int)
+    /// The log that a backup needs is no longer kept.
+    case logGone
     /// All reader slots are taken.
     case readersFull(max: Int)
     /// The writer's queue is full; try again later.
@@ -64,6 +68,9 @@ extension StorageError: CustomStringConvertible {
         case .draftTooLarge(let bytesMax): "a draft holds at most \(bytesMax) bytes"
         case .ioError(let operation, let errno): "\(operation) failed with errno \(errno)"
         case .writesStopped(let reason): "writes are stopped: \(reason); restart and verify"
+        case .tooManyHolds(let max):
+            "the log is kept for \(max) backups already; end one of them"
+        case .logGone: "the log since the last backup is no longer kept; take a full one"
         case .readersFull(let max): "all \(max) reader slots are taken"
         case .busy: "the write queue is full; try again"
         case .closed: "the store is closed"

@@ -14,6 +14,7 @@ final class TemporaryFolder: Sendable {
     deinit {
         let log = LogFolder(of: path)
         log.clear()
+        unlink("\(log.path)/holds")
         rmdir(log.path)
         for folder in ["\(path)/new", path] {
             for name in ["data.mdb", "lock.mdb", "roost.lock", CheckpointFile.name] {

@@ -19,10 +19,15 @@ struct ExportCommand: AsyncParsableCommand {
               roost export orders orders.json.gz --canonical
               roost export orders open.csv --filter '{status: "open"}' --fields _id,total
               roost export orders - --query 'from orders | where total > 100' | head
+              roost export --dump folder --gzip
+              roost export --archive all.archive --database shop
+
+            --dump and --archive write whole databases as mongodump does, for
+            mongorestore or `roost import`.
             """)
 
     @Argument(help: "The collection.")
-    var collection: String
+    var collection = ""
 
     @Argument(help: "The file; - is standard output.")
     var file = "-"
@@ -58,10 +63,32 @@ struct ExportCommand: AsyncParsableCommand {
     @Flag(help: "Write canonical Extended JSON, which keeps every type.")
     var canonical = false
 
+    @Option(help: ArgumentHelp("Write all collections into a folder.", valueName: "dir"))
+    var dump: String?
+
+    @Option(help: ArgumentHelp("Write all collections into one file.", valueName: "file"))
+    var archive: String?
+
+    @Option(help: "With --dump and --archive: only this database.")
+    var database: String?
+
+    @Flag(help: "With --dump and --archive: compress the files.")
+    var gzip = false
+
     @Flag(help: "Show no progress.")
     var quiet = false
 
     func validate() throws {
+        if dump != nil || archive != nil {
+            guard collection.isEmpty, dump == nil || archive == nil else {
+                throw ValidationError("--dump and --archive stand alone, without a collection")
+            }
+            return
+        }
+        if collection.isEmpty { throw ValidationError("name the collection") }
+        if gzip || database != nil {
+            throw ValidationError("--gzip and --database go with --dump or --archive")
+        }
         if query != nil, filter != nil || sort != nil || limit != nil {
             throw ValidationError("--query stands alone: put filter, sort and limit into it")
         }
@@ -75,6 +102,7 @@ struct ExportCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if dump != nil || archive != nil { return try await runDump() }
         let names = fields.map { $0.split(separator: ",").map(String.init) } ?? []
         let format = format ?? TransferFormat(path: file) ?? .ndjson
         var writer = try RecordWriter(
@@ -101,6 +129,16 @@ struct ExportCommand: AsyncParsableCommand {
             try output.write(writer.foot)
             try output.finish()
             progress.finish()
+        } catch let error as DBError {
+            throw TransferFailure(error.message)
+        }
+    }
+
+    private func runDump() async throws {
+        let export = DumpExport(uri: uri, database: database, gzip: gzip, isQuiet: quiet)
+        do {
+            if let dump { try await export.write(folder: dump) }
+            if let archive { try await export.write(archive: archive) }
         } catch let error as DBError {
             throw TransferFailure(error.message)
         }

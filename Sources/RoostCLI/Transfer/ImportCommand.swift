@@ -23,13 +23,15 @@ struct ImportCommand: AsyncParsableCommand {
               roost import orders typed.csv --columns-have-types
               roost import orders big.ndjson --resume
               zcat x.gz | roost import orders - --uri mongodb://db:27017/shop
+              roost import --dump folder --drop
+              roost import --archive all.archive --database shop
             """)
 
     @Argument(help: "The collection; it is made if there is none.")
-    var collection: String
+    var collection = ""
 
     @Argument(help: "The file; - is standard input.")
-    var file: String
+    var file = ""
 
     @Option(help: "Where the server is: mongodb://HOST[:PORT][/DATABASE].")
     var uri = "mongodb://127.0.0.1:27017/test"
@@ -59,16 +61,35 @@ struct ImportCommand: AsyncParsableCommand {
     @Option(help: "Where records that can't be stored are written (default: FILE.errors.ndjson).")
     var errors: String?
 
+    @Option(help: ArgumentHelp("Load a folder that mongodump made.", valueName: "dir"))
+    var dump: String?
+
+    @Option(help: ArgumentHelp("Load an archive that mongodump made.", valueName: "file"))
+    var archive: String?
+
+    @Option(help: "With --dump and --archive: only this database.")
+    var database: String?
+
     @Flag(help: "Show no progress.")
     var quiet = false
 
     func validate() throws {
+        if dump != nil || archive != nil {
+            guard collection.isEmpty, dump == nil || archive == nil, !resume else {
+                throw ValidationError("--dump and --archive stand alone, without a collection")
+            }
+            return
+        }
+        if collection.isEmpty || file.isEmpty {
+            throw ValidationError("name the collection and the file")
+        }
         if drop && resume { throw ValidationError("--drop and --resume exclude each other") }
         if resume && file == "-" { throw ValidationError("standard input can't be resumed") }
         _ = try CSVOptions.separator(separator)
     }
 
     func run() async throws {
+        if dump != nil || archive != nil { return try await runDump() }
         let options = CSVOptions(
             separator: try CSVOptions.separator(separator), hasTypes: columnsHaveTypes,
             ignoresBlanks: ignoreBlanks)
@@ -82,6 +103,19 @@ struct ImportCommand: AsyncParsableCommand {
         let format = format ?? TransferFormat(path: file) ?? .ndjson
         let failed = try await run.go(input, RecordReader(input, format, csv: options))
         if failed > 0 { throw ExitCode(1) }
+    }
+
+    private func runDump() async throws {
+        do {
+            let connection = try await Connection.open(ConnectionString(uri))
+            try await connection.greet(appName: "roost import")
+            let load = DumpImport(connection, database: database, drops: drop, isQuiet: quiet)
+            if let dump { try await load.load(folder: dump) }
+            if let archive { try await load.load(archive: archive) }
+            if load.failed > 0 { throw ExitCode(1) }
+        } catch let error as DBError {
+            throw TransferFailure(error.message)
+        }
     }
 }
 

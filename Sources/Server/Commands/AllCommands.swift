@@ -40,7 +40,7 @@ private let diagnosticCommands: [CommandDefinition] = [
     TestVersion2.definition, LockInfo.definition, DataSize.definition, DBHash.definition,
     SetFeatureCompatibilityVersion.definition, AutoCompact.definition, LogRotate.definition,
     DropConnections.definition, ConnPoolStats.definition, FsyncUnlock.definition,
-    GetClusterParameter.definition, SetClusterParameter.definition,
+    GetClusterParameter.definition, SetClusterParameter.definition, BackupCommand.definition,
 ]
 
 /// Users and roles.

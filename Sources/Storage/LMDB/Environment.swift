@@ -202,7 +202,7 @@ final class Environment: @unchecked Sendable {
 
     /// Opens LMDB on a folder with the largest map that the system grants.
     /// Without a lock file the writer doesn't see readers, so nothing may be written.
-    private static func open(
+    static func open(
         _ path: String, _ options: LMDBStore.Options, hasLock: Bool, syncs: Bool
     ) throws(StorageError) -> (OpaquePointer, UInt64) {
         var mapBytes = wantedMapBytes(path, options)

@@ -73,6 +73,8 @@ package final class LMDBStore: OrderedStore, Sendable {
 
     /// What closing lets go of.
     private let running: Mutex<Running?>
+    /// Where each backup last was in the log.
+    let shippedPlaces = Mutex<[String: LogPlace]>([:])
     /// What was wrong with the file's pages at opening.
     package let pageReport: PageReport
     /// What was wrong at opening with what the redo log and its checkpoints store twice.
@@ -152,6 +154,9 @@ package final class LMDBStore: OrderedStore, Sendable {
         }
         return try result.get()
     }
+
+    /// What is open; nil once closed.
+    var environment: Environment? { running.withLock { $0?.environment } }
 
     /// Refuses all writes from now on, and says why; reads go on.
     package func stopWrites(_ reason: String) {

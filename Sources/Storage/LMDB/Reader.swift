@@ -239,7 +239,7 @@ extension LMDBStore {
     /// A snapshot, lent to the body of a read; see `ReadableTransaction`.
     package struct ReadTransaction: ReadableTransaction, ~Copyable {
         // SAFETY: lent by `Reader.read`, which keeps the reader alive until the body is done.
-        private unowned(unsafe) let reader: Reader
+        unowned(unsafe) let reader: Reader
 
         init(_ reader: Reader) {
             self.reader = reader

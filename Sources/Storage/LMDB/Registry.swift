@@ -62,9 +62,9 @@ enum Registry {
         do throws(StorageError) {
             let registry = try open(transaction, registryName, create: true)
             _ = try open(transaction, sharedName, create: true)
-            try put(transaction, registry, formatKey, value(formatVersion))
-            try put(transaction, registry, identityKey, identity)
-            try put(transaction, registry, nextTableKey, value(TableID.firstFree.rawValue))
+            try store(transaction, registry, formatKey, value(formatVersion))
+            try store(transaction, registry, identityKey, identity)
+            try store(transaction, registry, nextTableKey, value(TableID.firstFree.rawValue))
             for table in TableID.permanent { try make(table, transaction, registry) }
         } catch {
             mdb_txn_abort(transaction)
@@ -123,7 +123,7 @@ enum Registry {
     /// Marks the data as of this release's format, which earlier ones refuse.
     static func upgrade(_ environment: OpaquePointer) throws(StorageError) {
         try change(environment) { transaction, registry throws(StorageError) in
-            try put(transaction, registry, formatKey, value(formatVersion))
+            try store(transaction, registry, formatKey, value(formatVersion))
         }
     }
 
@@ -138,7 +138,7 @@ enum Registry {
         }
         if missing.isEmpty, header.needsRedo { return false }
         try change(environment) { transaction, registry throws(StorageError) in
-            try put(transaction, registry, redoKey, [])
+            try store(transaction, registry, redoKey, [])
             for table in missing { try make(table, transaction, registry) }
         }
         return true
@@ -163,7 +163,7 @@ enum Registry {
         _ table: TableID, _ transaction: OpaquePointer, _ registry: UInt32
     ) throws(StorageError) {
         _ = try open(transaction, String(table.rawValue), create: true)
-        try put(
+        try store(
             transaction, registry, tableKey(table.rawValue),
             entryValue(isShared: false, isDropped: false))
     }
@@ -268,10 +268,10 @@ enum Registry {
         _ transaction: OpaquePointer, _ registry: UInt32, _ redo: RedoBuffer
     ) throws(StorageError) {
         let value = try get(transaction, registry, nextTableKey)
-        try put(transaction, registry, nextTableKey, value, redo)
+        try store(transaction, registry, nextTableKey, value, redo)
     }
 
-    private static func put(
+    static func store(
         _ transaction: OpaquePointer, _ handle: UInt32, _ key: [UInt8], _ value: [UInt8],
         _ redo: RedoBuffer? = nil
     ) throws(StorageError) {

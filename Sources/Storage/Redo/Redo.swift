@@ -70,6 +70,7 @@ final class Redo {
             logNanos: Clock.nanos() - began)
         let code = mdb_txn_commit(transaction)
         guard code == 0 else { throw aborted(commit, code) }
+        log.settle()
         return cost
     }
 
@@ -79,6 +80,7 @@ final class Redo {
         abortRecord.reset()
         do throws(StorageError) {
             try log.append(abortRecord, kind: .abort, commit: commit, syncs: true)
+            log.settle()
         } catch {
             return .writesStopped(
                 reason: "a commit failed (\(LMDBCode.text(code))) and the redo log can't say so "

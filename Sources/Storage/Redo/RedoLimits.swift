@@ -16,6 +16,9 @@ struct RedoLimits: Sendable {
     var relaxedSyncMillis: UInt64 = 50
     /// Bytes of segments that are kept for use again.
     var readyBytesMax = 96 << 20
+    /// Bytes of segments that are kept for backups which have not fetched them; beyond, the backup
+    /// that is furthest behind has to begin anew.
+    var keptBytesMax = 8 << 30
 
     /// Limits that fit a file system of that size: the log takes a small part of it.
     init(diskBytes: UInt64?) {
@@ -25,6 +28,7 @@ struct RedoLimits: Sendable {
         segmentBytesMin = min(segmentBytesMin, segmentBytesMax)
         checkpointLogBytes = min(checkpointLogBytes, UInt64(segmentBytesMax) * 4)
         readyBytesMax = min(readyBytesMax, segmentBytesMax * 6)
+        keptBytesMax = min(keptBytesMax, max(Int(clamping: diskBytes / 8), 1 << 20))
         checkpointDataBytes = min(checkpointDataBytes, max(diskBytes / 16, 1 << 20))
     }
 }

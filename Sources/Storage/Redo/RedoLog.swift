@@ -12,9 +12,17 @@ final class RedoLog: @unchecked Sendable {
     // Sendable: `place`, `current` and `syncedHere` belong to the writer's thread; the rest is
     // constant or behind the mutex.
 
-    private struct Shared {
+    struct Shared {
         /// Segments that hold records, the current one last.
         var live: [LogSegment] = []
+        /// Segments before those that backups still have to ship.
+        var kept: [LogSegment] = []
+        /// From where on each backup needs the log.
+        var holds: [String: LogPlace] = [:]
+        /// Whether the file of holds says something else.
+        var holdsChanged = false
+        /// Where the records end whose commits are made, or undone by their aborts.
+        var settled: LogPlace
         /// Those that come next, in order.
         var ready: [LogSegment] = []
         /// Found at opening: to be used again after the first checkpoint.
@@ -35,10 +43,12 @@ final class RedoLog: @unchecked Sendable {
     /// Room for the abort record that may have to follow.
     private static let abortBytes = RedoHeader.byteCount
 
-    private let folder: LogFolder
+    let folder: LogFolder
     private let identity: [UInt8]
     private let limits: RedoLimits
-    private let shared: Mutex<Shared>
+    let shared: Mutex<Shared>
+    /// Held while the file of holds is written.
+    let holdsFile = Mutex(())
     private var current: LogSegment
     /// Where the next record goes.
     private(set) var place: LogPlace
@@ -52,7 +62,11 @@ final class RedoLog: @unchecked Sendable {
         let listed = folder.list()
         let newest = (needed + free).map(\.number).max() ?? 0
         let number = max(newest + 1, listed.nextNumber)
-        if let reused = free.first {
+        let holds = LogHolds.read(folder)
+        let floor = holds.values.map(\.segment).min() ?? .max
+        let free = free.filter { $0.number < floor } + free.filter { $0.number >= floor }
+        let reusable = free.first.flatMap { $0.number < floor ? $0 : nil }
+        if let reused = reusable {
             current = try reused.recycled(number: number, identity: identity)
         } else {
             current = try LogSegment.create(
@@ -66,9 +80,12 @@ final class RedoLog: @unchecked Sendable {
         place = LogPlace(
             segment: number, offset: LogSegment.headerBytes, crc: current.salt.seed,
             sequence: sequence)
-        var state = Shared(nextNumber: number + 1)
+        var state = Shared(settled: place, nextNumber: number + 1)
         state.live = [current]
-        state.found = needed + free.dropFirst()
+        state.holds = holds
+        let others = needed + free.dropFirst(reusable == nil ? 0 : 1)
+        state.kept = others.filter { $0.number >= floor }.sorted { $0.number < $1.number }
+        state.found = others.filter { $0.number < floor }
         state.writtenSequence = sequence - 1
         state.syncedSequence = sequence - 1
         shared = Mutex(state)
@@ -179,6 +196,12 @@ final class RedoLog: @unchecked Sendable {
         place.offset = LogSegment.headerBytes
     }
 
+    /// Notes that the commit of the last record is made, or that its abort is in the log: what is
+    /// in the log up to here is what the store shows.
+    func settle() {
+        shared.withLock { $0.settled = place }
+    }
+
     // MARK: Any thread
 
     /// Makes a segment, as large as all that there are together; answers its size.
@@ -213,13 +236,15 @@ final class RedoLog: @unchecked Sendable {
     /// where there are enough.
     func release(before segment: UInt64) throws(StorageError) {
         let free = shared.withLock { state in
-            let free = state.found + state.live.filter { $0.number < segment }
+            state.kept += state.live.filter { $0.number < segment }
+            let free = state.found + state.takeUnneeded(keptBytesMax: limits.keptBytesMax)
             state.found = []
             state.hasNoRoom = false
             state.live.removeAll { $0.number < segment }
             state.unsynced.removeAll { $0.number < segment }
             return free
         }
+        try storeHolds()
         // Large ones first: they are the ones to keep.
         for old in free.sorted(by: { $0.byteCount > $1.byteCount }) {
             let (number, readyBytes) = shared.withLock { state in
@@ -247,7 +272,11 @@ final class RedoLog: @unchecked Sendable {
         do throws(StorageError) {
             _ = try makeSegment()
         } catch {
-            shared.withLock { $0.hasNoRoom = true }
+            shared.withLock { state in
+                state.hasNoRoom = true
+                // Writes go before backups, which then begin anew.
+                state.dropHolds()
+            }
         }
     }
 
