@@ -34,6 +34,7 @@ struct Serve: AsyncParsableCommand {
               ROOST_TLS_CA, ROOST_REPLICA_SET, ROOST_ADVERTISE, ROOST_SERIALIZABLE=1,
               ROOST_LOG_LEVEL, ROOST_RULES, ROOST_EXPLAIN_DENIALS=1, ROOST_AUTH,
               ROOST_JWT_ISSUER, ROOST_JWT_AUDIENCE, ROOST_JWT_JWKS,
+              ROOST_MAIL_COMMAND,
               ROOST_TEST_COMMANDS=1. A flag wins over its variable.
 
             EXIT STATUS
@@ -127,6 +128,12 @@ struct Serve: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("The issuer's keys, a JSON Web Key Set.", valueName: "file"))
     var jwtJwks: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Shell command that gets each message to an app user on its standard input, such as 'sendmail -t'; with it, sign-ups confirm their address.",
+            valueName: "command"))
+    var mailCommand: String?
 
     @Option(
         help: ArgumentHelp(

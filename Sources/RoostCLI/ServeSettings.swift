@@ -36,7 +36,7 @@ struct Environment {
         "DIR", "LISTEN", "DURABILITY", "QUOTA", "CHANGE_LOG_HOURS", "CHANGE_LOG_SIZE",
         "MAX_CONNECTIONS", "TLS_CERT", "TLS_KEY", "TLS_CA", "REPLICA_SET", "ADVERTISE",
         "SERIALIZABLE", "LOG_LEVEL", "RULES", "EXPLAIN_DENIALS", "TEST_COMMANDS", "AUTH",
-        "JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS",
+        "JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS", "MAIL_COMMAND",
     ].map { "ROOST_\($0)" }
 }
 
@@ -140,6 +140,7 @@ struct ServeSettings {
             else { throw text.wrong("'required' or 'off'") }
             server.authentication = policy
         }
+        server.mailCommand = given(flags.mailCommand, "mail-command")?.value
         let issuer = given(flags.jwtIssuer, "jwt-issuer")
         let audience = given(flags.jwtAudience, "jwt-audience")
         let keys = given(flags.jwtJwks, "jwt-jwks")

@@ -99,6 +99,8 @@ package struct ServerOptions: Sendable {
     package var attempts = AttemptLimiter.Limits()
     /// Checks the tokens of app users; nil where no issuer is configured.
     package var tokens: TokenVerifier?
+    /// The shell command that e-mail to app users is handed to; nil where there is none.
+    package var mailCommand: String?
     /// Whether what a transaction reads must still hold at its commit, also where its read concern
     /// doesn't say so.
     package var transactionsAreSerializable = false

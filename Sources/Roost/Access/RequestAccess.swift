@@ -17,10 +17,14 @@ package final class RequestAccess: Sendable {
     /// The rules; nil where none are deployed.
     let deployed: DeployedRules?
     private let store: RulesStore
+    private let sessions: AppSessions
 
-    init(_ user: AppUser, _ store: RulesStore, timeMillis: Int64) {
+    init(
+        _ user: AppUser, _ store: RulesStore, _ sessions: AppSessions, timeMillis: Int64
+    ) {
         self.user = user
         self.store = store
+        self.sessions = sessions
         self.timeMillis = timeMillis
         deployed = store.current
     }
@@ -28,7 +32,7 @@ package final class RequestAccess: Sendable {
     /// Whether queries leave out what may not be seen, rather than being refused.
     var filters: Bool { deployed?.rules.filters ?? false }
 
-    /// Refuses a request that outlives its token or the rules that it began under.
+    /// Refuses a request that outlives its token, its session or the rules that it began under.
     /// - Throws: `unauthorized`.
     func checkLasts() throws(DBError) {
         if (deployed?.version ?? 0) != store.version {
@@ -37,6 +41,9 @@ package final class RequestAccess: Sendable {
         }
         if let end = user.expiresAtMillis, LogicalClock.wallMillis >= end {
             throw DBError(.unauthorized, "The token has ended: sign in again")
+        }
+        if sessions.hasEnded(user) {
+            throw DBError(.unauthorized, "The session has ended: sign in again")
         }
     }
 
@@ -73,7 +80,7 @@ extension RoostEngine {
     /// What a request of a principal carries; nil for those that bypass the rules.
     package func access(of principal: Principal) throws(DBError) -> RequestAccess? {
         guard case .app(let user) = principal else { return nil }
-        let access = RequestAccess(user, rules, timeMillis: LogicalClock.wallMillis)
+        let access = RequestAccess(user, rules, appSessions, timeMillis: LogicalClock.wallMillis)
         try access.checkLasts()
         return access
     }

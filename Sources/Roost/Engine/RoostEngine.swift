@@ -50,6 +50,8 @@ package final class RoostEngine: Sendable {
     package let tails: TailWatch
     /// The security rules in force.
     package let rules = RulesStore()
+    /// Sessions of app users that ended before their tokens.
+    package let appSessions = AppSessions()
     /// Results that are kept up to date.
     package let live: LiveQueries
     /// What open transactions mean to change.

@@ -1,5 +1,6 @@
 // MongoDB's built-in roles. `read`, `readWrite`, `dbAdmin`, `userAdmin` and `dbOwner` are there in
-// every database, the others in `admin` only.
+// every database, the others in `admin` only. `appBackend` (what an app's own
+// server needs to sign its users up and in) and `appUserAdmin` are Roost's.
 
 /// The privileges of roles that are always there.
 enum BuiltinRoles {
@@ -9,7 +10,7 @@ enum BuiltinRoles {
     static let ofAdmin = [
         "backup", "restore", "clusterAdmin", "clusterManager", "clusterMonitor", "hostManager",
         "readAnyDatabase", "readWriteAnyDatabase", "userAdminAnyDatabase", "dbAdminAnyDatabase",
-        "root",
+        "root", "appBackend", "appUserAdmin",
     ]
 
     /// The names of the roles of a database.
@@ -43,12 +44,15 @@ enum BuiltinRoles {
         case "clusterAdmin": clusterAdmin
         case "backup": backup
         case "restore": restore
+        case "appBackend": [Privilege(.cluster, [.signInAppUsers])]
+        case "appUserAdmin": [Privilege(.cluster, [.signInAppUsers, .administerAppUsers])]
         case "root":
             readWrite(.anyNormal) + databaseAdmin(.anyNormal) + userAdminAny + clusterAdmin
                 + backup + restore
                 + [
                     Privilege(.anyResource, [.validate, .collStats, .listCollections]),
-                    Privilege(.cluster, [.dropConnections]),
+                    Privilege(
+                        .cluster, [.dropConnections, .signInAppUsers, .administerAppUsers]),
                 ]
         default: nil
         }

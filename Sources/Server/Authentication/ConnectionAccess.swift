@@ -104,7 +104,14 @@ struct ConnectionAccess {
             }
             return .nothing(
                 DBError(.unauthorized, "The account that signed in is no longer there"))
-        case .app(let user)?: return .appUser(user)
+        case .app(let user)?:
+            if core.engine.appSessions.hasEnded(user) {
+                return .nothing(
+                    DBError(
+                        .reauthenticationRequired,
+                        "The session has ended: sign in with a new token"))
+            }
+            return .appUser(user)
         case nil: break
         }
         switch core.options.authentication {
