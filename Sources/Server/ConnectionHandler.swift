@@ -78,6 +78,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private(set) var context: ChannelHandlerContext?
     /// The way past the channel, for replies that the socket takes at once.
     private var directOutput = DirectOutput()
+    /// Whether the channel reads only when the handler says so: see `Server.bootstrap`.
+    private let asksForBytes: Bool
     private let arguments = Arguments()
     /// A request that is run again for each further reply.
     private var exhausting: Request?
@@ -100,6 +102,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     init(core: ServerCore, loop: LoopState) {
         self.core = core
         self.loop = loop
+        asksForBytes = core.options.tls == nil
         id = core.nextConnectionID()
         operation = OperationSlot(connection: id)
     }
@@ -120,6 +123,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
         core.operations.add(operation)
         loop.add(self)
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        context.fireChannelActive()
+        if asksForBytes { read(context: context) }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -160,6 +168,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         if out.buffer.readableBytes > 0 { loop.flushAfterTurn(self) }
+        if asksForBytes { read(context: context) }
     }
 
     /// The client sends nothing more: it gets the answers that are ready, then the connection ends.
@@ -168,8 +177,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         context.fireUserInboundEventTriggered(event)
     }
 
-    /// The channel asks before each read; bytes that nobody wants stay in the kernel, so that TCP
-    /// holds the client back.
+    /// Asked before each read, by the channel or by the handler itself; bytes that nobody wants stay
+    /// in the kernel, so that TCP holds the client back.
     func read(context: ChannelHandlerContext) {
         if state.wantsBytes, isWritable {
             context.read()

@@ -24,6 +24,7 @@ final class LoopState {
     private(set) var connections: [Int32: ConnectionHandler] = [:]
     /// Connections with replies to be written at the end of the loop's turn.
     private var unflushed: [ConnectionHandler] = []
+    private var isTurnEndDue = false
     private var isStopping = false
     private var whenEmpty: EventLoopPromise<Void>?
 
@@ -52,12 +53,28 @@ final class LoopState {
     func flushAfterTurn(_ connection: ConnectionHandler) {
         guard connections.count > 1 else { return connection.flush() }
         unflushed.append(connection)
-        if unflushed.count == 1 {
-            let loop = NIOLoopBound(self, eventLoop: mailbox.eventLoop)
-            mailbox.eventLoop.execute { loop.value.flushAll() }
-        } else if unflushed.count == Self.unflushedMax {
-            flushAll()
-        }
+        if unflushed.count == Self.unflushedMax { flushAll() }
+        endTurnLater()
+    }
+
+    /// Lets the short reads of this turn of the loop share a snapshot while nothing is committed.
+    func shareSnapshot() {
+        guard connections.count > 1 else { return }
+        reader.beginSharing()
+        endTurnLater()
+    }
+
+    private func endTurnLater() {
+        guard !isTurnEndDue else { return }
+        isTurnEndDue = true
+        let loop = NIOLoopBound(self, eventLoop: mailbox.eventLoop)
+        mailbox.eventLoop.execute { loop.value.endTurn() }
+    }
+
+    private func endTurn() {
+        isTurnEndDue = false
+        reader.endSharing()
+        flushAll()
     }
 
     private func flushAll() {

@@ -104,6 +104,7 @@ final class RepeatedRead {
         _ reply: inout ReplyWriter
     ) throws(DBError) -> Bool {
         guard let first = pattern.value(in: message) else { return false }
+        loop.shareSnapshot()
         let document = reply.openDocument("cursor")
         let batch = reply.openArray("firstBatch")
         switch kind {

@@ -173,6 +173,9 @@ package final class Server: Service {
             }
             // Without it, replies of the same turn would be lost to a client that has stopped sending.
             .childChannelOption(.allowRemoteHalfClosure, value: tls == nil)
+            // The handler asks for bytes itself, which takes fewer steps through the pipeline; under
+            // TLS the handshake asks for some as well.
+            .childChannelOption(.autoRead, value: tls != nil)
             .childChannelOption(
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(

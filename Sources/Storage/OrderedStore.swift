@@ -76,6 +76,13 @@ package protocol StoreReader: AnyObject, Sendable {
         _ body: (borrowing Transaction) throws(E) -> R
     ) throws(E) -> R
 
+    /// Until `release`, the snapshot of a read that ends is kept, and serves the next read if nothing
+    /// was committed since: reads that follow each other closely are spared taking one each.
+    func retain()
+
+    /// Lets go of the snapshot that `retain` kept.
+    func release()
+
     /// Takes the newest snapshot and keeps it for all reads until `invalidate`, and answers its id.
     /// A kept snapshot keeps all pages freed since: keep it short.
     @discardableResult

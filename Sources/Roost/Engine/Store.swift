@@ -11,3 +11,11 @@ package typealias Reader = Store.Reader
 package typealias ReadTransaction = Store.ReadTransaction
 /// What operations on the writer thread change tables through.
 package typealias WriteTransaction = Store.WriteTransaction
+
+extension Reader {
+    /// Lets short reads share a snapshot, while nothing is committed, until `endSharing`.
+    package func beginSharing() { retain() }
+
+    /// Lets go of the shared snapshot.
+    package func endSharing() { release() }
+}

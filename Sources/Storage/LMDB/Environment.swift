@@ -40,6 +40,9 @@ final class Environment: @unchecked Sendable {
     private let publishedTables = Mutex(TableMap.empty)
     /// Counts publications, so that a reader sees with one load that it has the newest map.
     let tablesGeneration = Atomic<UInt64>(0)
+    /// The number of the newest commit since opening, stored before anyone is told of it; a reader
+    /// whose snapshot has this number sees all that it may have heard of.
+    let newestCommit = Atomic<UInt64>(0)
     let readers: ReaderList
     let statistics = Mutex(StoreStatistics())
     private let stopReason = Mutex<String?>(nil)
@@ -144,6 +147,7 @@ final class Environment: @unchecked Sendable {
         }
         let number = UInt64(mdb_txn_id(transaction))
         let cost = try redo.commit(transaction, operations)
+        newestCommit.store(number, ordering: .releasing)
         guard cost.recordBytes > 0 else { return }
         committed = (number, (committed?.recordBytes ?? 0) + cost.recordBytes)
         statistics.withLock { statistics in

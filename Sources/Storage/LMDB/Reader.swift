@@ -24,6 +24,10 @@ extension LMDBStore {
         private(set) var failureCode: Int32 = 0
         private var isOpen = false
         private var isPinned = false
+        /// Whether the snapshot of a read that ends is kept for the next one.
+        private var isRetaining = false
+        /// Whether a snapshot is kept that no read uses.
+        private var isKept = false
         /// What edits changed; reads show it.
         private(set) var draft: Draft?
         private var draftContext: WriteContext?
@@ -70,6 +74,15 @@ extension LMDBStore {
             if isOutermost { begin() }
             defer { if isOutermost { end() } }
             return try body(ReadTransaction(self))
+        }
+
+        /// Keeps the snapshots of reads that end, one at a time, until `release`.
+        package func retain() { isRetaining = true }
+
+        /// Lets go of a kept snapshot.
+        package func release() {
+            isRetaining = false
+            if isKept { letGo() }
         }
 
         /// Takes the newest snapshot and keeps it until `invalidate`.
@@ -134,6 +147,13 @@ extension LMDBStore {
 
         private func begin() {
             isOpen = true
+            if isKept {
+                if isKeptNewest {
+                    isKept = false
+                    return
+                }
+                letGo()
+            }
             let code = mdb_txn_renew(handle)
             guard code == 0 else {
                 beginFailedSlowPath(code)
@@ -161,7 +181,22 @@ extension LMDBStore {
 
         private func end() {
             isOpen = false
+            if isRetaining, !isPinned, failureCode == 0 {
+                isKept = true
+            } else {
+                letGo()
+            }
             isPinned = false
+        }
+
+        /// Whether the kept snapshot is what a new one would be.
+        private var isKeptNewest: Bool {
+            environment.newestCommit.load(ordering: .acquiring) == snapshotID
+                && environment.tablesGeneration.load(ordering: .relaxed) == tablesGeneration
+        }
+
+        private func letGo() {
+            isKept = false
             activeSnapshot.store(0, ordering: .releasing)
             if failureCode == 0 { mdb_txn_reset(handle) }
         }
