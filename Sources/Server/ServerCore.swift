@@ -63,6 +63,13 @@ final class ServerCore: Sendable {
         attempts = AttemptLimiter(options.attempts)
         tokens = options.tokens
         appUsers = try AppUserDesk(engine, options, logger)
+        engine.audit.level = options.audit
+        engine.rules.denials.whenDenied { [weak engine] id, user, text in
+            engine?.note(
+                AuditEvent(
+                    "rulesDenied", users: [(user, "$external")],
+                    ["id": .string(id), "reason": .string(String(text.prefix(2_000)))], result: 13))
+        }
         self.options = options
         self.engine = engine
         self.logger = logger

@@ -146,6 +146,9 @@ extension RoostEngine {
                 return version
             }
             rules.set(DeployedRules(version: version, compiled, files))
+            note(
+                AuditEvent(
+                    "deployRules", ["version": .int64(version), "by": .string(name)]))
             return version
         } catch {
             throw DBError(engineFailure: error)

@@ -67,12 +67,12 @@ package final class RequestAccess: Sendable {
             return denial("no rules are deployed: app users may do nothing")
         }
         guard let request else { return denial("the _id has no path, so no rule can allow it") }
-        return store.denials.deny { RuleExplanation(rules, request, known).text }
+        return store.denials.deny(user) { RuleExplanation(rules, request, known).text }
     }
 
     /// The error for what is refused whatever the rules say.
     package func denial(_ reason: String) -> DBError {
-        store.denials.deny { "denied: \(reason)" }
+        store.denials.deny(user) { "denied: \(reason)" }
     }
 }
 

@@ -13,6 +13,7 @@ public struct AccountMail: Sendable {
         case resetPassword
     }
 
+    /// What it is about.
     public let kind: Kind
     /// The address; it holds no character that means something in a header.
     public let to: String

@@ -4,13 +4,21 @@ public import BSON
 
 /// What is told of an app user; never a secret.
 public struct AppUserInfo: Sendable {
+    /// The user's id.
     public let userID: String
+    /// The address, as it is compared.
     public let email: String?
+    /// Whether a message's token confirmed it.
     public let isEmailVerified: Bool
+    /// Whether the user has neither address nor password.
     public let isAnonymous: Bool
+    /// Whether the user may not sign in.
     public let isDisabled: Bool
+    /// Whether signing in asks for a code.
     public let hasSecondFactor: Bool
+    /// The app's own claims.
     public let claims: Document?
+    /// When the account was made, in milliseconds since 1970.
     public let createdAtMillis: Int64
 
     init(_ id: String, _ user: AppUserRecord) {

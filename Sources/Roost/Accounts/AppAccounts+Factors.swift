@@ -112,7 +112,7 @@ extension AppAccounts {
     }
 
     /// As a part of a URI (RFC 3986).
-    static func percentEncoded(_ text: String) -> String {
+    package static func percentEncoded(_ text: String) -> String {
         let digits = Array("0123456789ABCDEF")
         var encoded = ""
         for byte in text.utf8 {

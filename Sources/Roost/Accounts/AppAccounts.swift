@@ -34,6 +34,7 @@ public struct AccountOptions: Sendable {
     /// The time, in milliseconds since 1970.
     package var clock: @Sendable () -> Int64 = { LogicalClock.wallMillis }
 
+    /// The usual ones, without messages.
     public init() {}
 }
 
@@ -49,6 +50,7 @@ public final class AppAccounts: Sendable {
 
     /// What became of a sign-in.
     public enum SignIn: Sendable {
+        /// Signed in.
         case signedIn(IssuedTokens)
         /// The password is right; the same again with a code of the second factor signs in.
         case needsCode

@@ -21,6 +21,7 @@ public final class AttemptLimiter: Sendable {
         /// The longest wait, in milliseconds.
         public var waitMillisMax: Int64 = 5 * 60 * 1_000
 
+        /// The usual ones.
         public init() {}
     }
 

@@ -50,6 +50,8 @@ package final class RoostEngine: Sendable {
     package let tails: TailWatch
     /// The security rules in force.
     package let rules = RulesStore()
+    /// Who did what to accounts, roles and rules.
+    package let audit = AuditLog()
     /// Sessions of app users that ended before their tokens.
     package let appSessions = AppSessions()
     /// Results that are kept up to date.
@@ -252,6 +254,12 @@ package final class RoostEngine: Sendable {
                 "index": "\(index?.name ?? CollectionEntry.idIndexName)",
                 "error": "\(error)",
             ])
+    }
+
+    func noteAuditFailure(_ error: DBError, lost: Int) {
+        logger.error(
+            "events of the audit log were lost",
+            metadata: ["events": "\(lost)", "error": "\(error)"])
     }
 
     func notePurgeFailure(_ error: any Error) {

@@ -21,6 +21,12 @@ final class AppUserDesk: Sendable {
     private let logger: Logger
     private let pool = NIOThreadPool(numberOfThreads: threads)
     private let mail: MailCommand?
+    /// Asks other issuers and providers; nil where none is configured by a URL.
+    private let fetcher: HTTPFetcher?
+    /// The keys of the configured issuer; nil where they are given.
+    private let issuerKeys: IssuerKeys?
+    /// Sign-ins with other providers; nil where none is configured.
+    let providers: ProviderSignIns?
     private let waiting = Atomic<Int>(0)
     private let observer = Mutex<Int?>(nil)
 
@@ -32,12 +38,36 @@ final class AppUserDesk: Sendable {
         mail = options.mailCommand.map { MailCommand($0, logger) }
         if let mail { settings.mail = { mail.send($0) } }
         accounts = try AppAccounts(engine, settings)
+        guard options.tokenKeys != nil || !options.providers.isEmpty else {
+            fetcher = nil
+            issuerKeys = nil
+            providers = nil
+            return
+        }
+        let fetcher = try HTTPFetcher(authorityFile: options.httpAuthorityFile)
+        self.fetcher = fetcher
+        if let verifier = options.tokens, let source = options.tokenKeys {
+            issuerKeys = IssuerKeys(verifier, source, fetcher, logger)
+        } else {
+            issuerKeys = nil
+        }
+        providers = ProviderSignIns(options.providers, fetcher) { verifier, url in
+            IssuerKeys(verifier, .keySet(url), fetcher, logger)
+        }
+        options.tokens?.whenKeyIsMissing { [weak self] in self?.fetchKeys(isMissing: true) }
+    }
+
+    /// Fetches the issuer's keys, soon.
+    private func fetchKeys(isMissing: Bool) {
+        guard let issuerKeys, !isMissing || issuerKeys.mayFetchForMissing() else { return }
+        try? submit { issuerKeys.fetch() }
     }
 
     /// Begins to serve; `book` is told of sessions that end.
     func start(_ book: AccountBook) {
         pool.start()
         mail?.start()
+        fetchKeys(isMissing: false)
         observer.withLock {
             $0 = engine.appSessions.observe { [weak book] in book?.noteEndedSessions() }
         }
@@ -48,6 +78,7 @@ final class AppUserDesk: Sendable {
         if let number = observer.withLock({ $0 }) { engine.appSessions.stopObserving(number) }
         try? await pool.shutdownGracefully()
         await mail?.stop()
+        await fetcher?.stop()
     }
 
     /// Runs `body` on a thread that may wait.
@@ -64,8 +95,9 @@ final class AppUserDesk: Sendable {
         }
     }
 
-    /// Removes tokens whose time is over.
+    /// Removes tokens whose time is over, and asks for the issuer's newest keys.
     func sweep() {
+        fetchKeys(isMissing: false)
         try? submit { [accounts, logger] in
             do throws(DBError) {
                 try accounts.sweep()
@@ -137,6 +169,21 @@ extension CommandCall {
         return string("address").map { String($0.prefix(100)) }
     }
 
+    /// What a command about an app user is noted as; never a password or token.
+    private func appUserParameters() -> Document {
+        var known: [(name: String, text: String)] = []
+        if let id = commandValue.string { known.append(("user", id)) }
+        for name: StaticString in ["email", "address", "provider"] {
+            guard command.fields.place(of: RawSpan(name)) != nil, let text = string(name) else {
+                continue
+            }
+            known.append(("\(name)", String(text.prefix(254))))
+        }
+        return Document { writer in
+            for field in known { writer.append(field.name, field.text) }
+        }
+    }
+
     /// Answers with what `body` gives, on a thread that may wait.
     /// - Throws: 365 TemporarilyUnavailable where too many wait.
     func answer(
@@ -144,10 +191,21 @@ extension CommandCall {
     ) throws(DBError) -> CommandOutcome {
         let desk = core.appUsers
         let ticket = ticket()
+        let trail = AuditTrail(connection)
+        let name = "\(command.name)"
+        let parameters = appUserParameters()
         do throws(DBError) {
             try desk.submit {
                 ticket.answer { reply throws(DBError) in
-                    reply.appendFields(document: try body(desk.accounts))
+                    do throws(DBError) {
+                        let answer = try body(desk.accounts)
+                        // Refreshing is what everyone does all the time; only failures tell.
+                        if name != "refreshTokens" { trail.note(name, parameters) }
+                        reply.appendFields(document: answer)
+                    } catch {
+                        trail.note(name, parameters, error)
+                        throw error
+                    }
                 }
             }
         } catch {

@@ -50,6 +50,7 @@ enum BuiltinRoles {
             readWrite(.anyNormal) + databaseAdmin(.anyNormal) + userAdminAny + clusterAdmin
                 + backup + restore
                 + [
+                    auditCollection,
                     Privilege(.anyResource, [.validate, .collStats, .listCollections]),
                     Privilege(
                         .cluster, [.dropConnections, .signInAppUsers, .administerAppUsers]),
@@ -127,6 +128,9 @@ enum BuiltinRoles {
     // MARK: Of the server
 
     private static let listing = Privilege(.cluster, [.listDatabases])
+
+    private static let auditCollection = Privilege(
+        .collection(database: "admin", collection: "system.audit"), [.find, .collStats])
 
     private static let accountCollections = ["system.users", "system.roles"].map {
         Privilege(

@@ -141,6 +141,7 @@ extension ConnectionHandler {
         guard let account = exchange.account else { return }
         core.attempts.noteSuccess(account: exchange.user.id, address: clientIP)
         signIn(as: .service(account.name, userID: account.userID))
+        noteSignIn(account.name.name, account.name.database, Self.scram, fails: false)
         core.logger.debug(
             "signed in",
             metadata: ["connection": "\(id)", "user": "\(account.name.id)"])
@@ -166,6 +167,8 @@ extension ConnectionHandler {
             throw Self.signInFailure
         }
         signIn(as: .app(user))
+        noteSignIn(
+            user.auth?.view.value("uid")?.string ?? "", "$external", Self.oidc, fails: false)
         return SignInStep(conversation: lastConversation, isDone: true, payload: [])
     }
 
@@ -191,6 +194,7 @@ extension ConnectionHandler {
     }
 
     private func logFailure(_ account: String, _ mechanism: String) {
+        noteSignIn(account, "", String(mechanism.prefix(60)), fails: true)
         core.logger.info(
             "sign-in failed",
             metadata: [

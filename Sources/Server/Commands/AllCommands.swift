@@ -54,7 +54,8 @@ private let accountCommands: [CommandDefinition] = [
 
 /// Users of apps.
 private let appUserCommands: [CommandDefinition] =
-    AppSignIn.commands + AppEmail.commands + AppFactors.commands + AppUserAdministration.commands
+    AppSignIn.commands + AppEmail.commands + AppFactors.commands + AppProviders.commands
+    + AppUserAdministration.commands
 
 /// Security rules.
 private let rulesCommands: [CommandDefinition] = [
