@@ -225,6 +225,7 @@ struct Serve: AsyncParsableCommand {
         if let reason = engine.writesStoppedReason {
             logger.error("only reads are possible", metadata: ["reason": "\(reason)"])
         }
+        engine.audit.level = settings.server.audit
         if settings.server.authentication == .required { try makeFirstAdministrator(engine) }
         try deploy(settings, engine)
         let server = try await Server(options: settings.server, engine: engine, logger: logger)

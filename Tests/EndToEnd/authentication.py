@@ -96,7 +96,7 @@ def accounts(binary):
 
 def roles(server, root):
     root.shop.command("createUser", "reader", pwd="r", roles=["read"], customData={"team": 1})
-    root.shop.command("createUser", "writer", pwd="w", roles=["readWrite"])
+    root.shop.command("createUser", "retrier", pwd="w", roles=["readWrite"])
     root.admin.command(
         "createUser", "watcher", pwd="m", roles=[{"role": "clusterMonitor", "db": "admin"}])
     refused(51003, root.shop.command, "createUser", "reader", pwd="r", roles=[])
@@ -154,7 +154,7 @@ def roles(server, root):
     check(status["authenticatedUsers"] == [{"user": "reader", "db": "shop"}], "status")
     check({"role": "read", "db": "shop"} in status["authenticatedUserRoles"], "roles in status")
 
-    writer = sign_in(server, "writer", "w", "shop")
+    writer = sign_in(server, "retrier", "w", "shop")
     writer.shop.orders.insert_one({"_id": 5})
     writer.shop.orders.update_one({"_id": 6}, {"$set": {"a": 1}}, upsert=True)
     writer.shop.orders.delete_many({"_id": {"$gt": 1}})
@@ -253,6 +253,13 @@ def sessions_apart(server, root):
     other = sign_in(server, "other", "o", "shop")
     refused(50738, other.shop.command, "getMore", first["cursor"]["id"], collection="orders",
             lsid=session)
+    # Nor is anyone given the outcome of another's retryable write: it is a write of its own.
+    root.shop.command("createUser", "writer", pwd="w", roles=["readWrite"])
+    write = {"documents": [{"_id": 1}], "lsid": session, "txnNumber": bson.Int64(7)}
+    check(root.shop.command("insert", "retried", **write)["n"] == 1, "written")
+    check(root.shop.command("insert", "retried", **write)["n"] == 1, "retried")
+    again = sign_in(server, "writer", "w", "shop").shop.command("insert", "retried", **write)
+    check(again["n"] == 0 and again["writeErrors"][0]["code"] == 11000, again)
     root.shop.orders.delete_many({"_id": {"$gt": 1}})
 
 

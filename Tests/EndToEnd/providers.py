@@ -204,7 +204,7 @@ def sign_in(app, provider):
     made = begin(accessToken=ann["accessToken"])
     linked = finish(*provider.authorize(made["url"], "g3"))
     check(linked["userID"] == ann["userID"], "linked")
-    made = begin(accessToken=ann["accessToken"])
+    made = begin(accessToken=linked["accessToken"])
     refused([18, 51003], finish, *provider.authorize(made["url"], "g1"))
 
 
