@@ -52,6 +52,16 @@ package enum MetadataField {
         name.starts(with: RawSpan("$roost_"))
     }
 
+    /// Appends the elements of `document` that it carries beside its fields, or the fields.
+    static func append(
+        of document: DocumentView, areCarried: Bool, to writer: inout DocumentWriter
+    ) {
+        var elements = document.makeIterator()
+        while let element = elements.next() {
+            if isOne(element.name) == areCarried { writer.append(element) }
+        }
+    }
+
     /// The field of a kind of `$meta`, if the query has it; nil for what no query carries along.
     static func name(ofMeta kind: String, _ available: MetadataKinds) -> String? {
         switch kind {

@@ -134,17 +134,24 @@ extension MatchProgram {
     private func isMember(
         _ value: ValueView, _ membership: Membership, _ scratch: inout MatchScratch
     ) throws(DBError) -> Bool {
-        if membership.ranks >> UInt32(value.type.canonicalRank) & 1 != 0 {
-            var low = Int(membership.constants.lowerBound)
-            var high = Int(membership.constants.upperBound)
-            while low < high {
-                let middle = (low + high) / 2
-                let order = value.compare(view(of: constants[middle]))
-                if order == 0 { return true }
-                if order < 0 { high = middle } else { low = middle + 1 }
-            }
-        }
+        if isConstant(value, membership, nil) { return true }
         return try matchesPattern(value, membership, &scratch)
+    }
+
+    /// Whether the value is among the constants, which lie in the collation's order.
+    private func isConstant(
+        _ value: ValueView, _ membership: Membership, _ collation: Collation?
+    ) -> Bool {
+        guard membership.ranks >> UInt32(value.type.canonicalRank) & 1 != 0 else { return false }
+        var low = Int(membership.constants.lowerBound)
+        var high = Int(membership.constants.upperBound)
+        while low < high {
+            let middle = (low + high) / 2
+            let order = value.compare(view(of: constants[middle]), collation)
+            if order == 0 { return true }
+            if order < 0 { high = middle } else { low = middle + 1 }
+        }
+        return false
     }
 
     private func matchesPattern(
@@ -164,20 +171,11 @@ extension MatchProgram {
         return holds(comparison.opcode, value.compare(view(of: constant), collation), 0)
     }
 
-    /// $in: the constants are in the collation's order.
+    /// $in under a collation.
     private func isCollatedMember(
         _ value: ValueView, _ membership: Membership, _ scratch: inout MatchScratch
     ) throws(DBError) -> Bool {
-        if membership.ranks >> UInt32(value.type.canonicalRank) & 1 != 0 {
-            var low = Int(membership.constants.lowerBound)
-            var high = Int(membership.constants.upperBound)
-            while low < high {
-                let middle = (low + high) / 2
-                let order = value.compare(view(of: constants[middle]), collation)
-                if order == 0 { return true }
-                if order < 0 { high = middle } else { low = middle + 1 }
-            }
-        }
+        if isConstant(value, membership, collation) { return true }
         return try matchesPattern(value, membership, &scratch)
     }
 }

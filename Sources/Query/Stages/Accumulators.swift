@@ -62,30 +62,14 @@ extension DocumentWriter {
     }
 }
 
-/// $min, $max: null and missing don't count.
-final class ExtremeColumn: AccumulatorColumn {
-    private let sign: Int
-    private let collation: Collation?
-    private var values = ValueColumn()
+/// An accumulator that keeps one of the values it is given.
+class ChoiceColumn: AccumulatorColumn {
+    fileprivate var values = ValueColumn()
 
-    init(sign: Int, _ collation: Collation?) {
-        self.sign = sign
-        self.collation = collation
-    }
+    /// Keeps `value` for the group, or what is kept already.
+    fileprivate func choose(_ value: ValueRef, _ group: Int) {}
 
     override func addGroup(_ key: ValueRef) throws(DBError) { values.append(.missing) }
-
-    override func add(
-        _ value: ValueRef, to group: Int, of document: DocumentView
-    ) throws(DBError) {
-        if !value.isNullish { take(value, group) }
-    }
-
-    private func take(_ value: ValueRef, _ group: Int) {
-        if !values.hasValue(group) || values.compare(group, value, collation) * sign < 0 {
-            values.set(group, value)
-        }
-    }
 
     override func write(_ name: String, _ group: Int, _ writer: inout DocumentWriter) {
         values.write(name, group, &writer)
@@ -97,7 +81,7 @@ final class ExtremeColumn: AccumulatorColumn {
 
     override func absorb(_ state: ValueRef, into group: Int) throws(DBError) {
         var elements = state.nested.makeIterator()
-        while let element = elements.next() { take(ValueRef(element.value), group) }
+        while let element = elements.next() { choose(ValueRef(element.value), group) }
     }
 
     override func removeAll() { values.removeAll() }
@@ -105,44 +89,47 @@ final class ExtremeColumn: AccumulatorColumn {
     override var byteCount: Int { values.byteCount }
 }
 
+/// $min, $max: null and missing don't count.
+final class ExtremeColumn: ChoiceColumn {
+    private let sign: Int
+    private let collation: Collation?
+
+    init(sign: Int, _ collation: Collation?) {
+        self.sign = sign
+        self.collation = collation
+    }
+
+    override func add(
+        _ value: ValueRef, to group: Int, of document: DocumentView
+    ) throws(DBError) {
+        if !value.isNullish { choose(value, group) }
+    }
+
+    override fileprivate func choose(_ value: ValueRef, _ group: Int) {
+        if !values.hasValue(group) || values.compare(group, value, collation) * sign < 0 {
+            values.set(group, value)
+        }
+    }
+}
+
 /// $first, $last: a missing value counts as null.
-final class PlacedColumn: AccumulatorColumn {
+final class PlacedColumn: ChoiceColumn {
     private let takesFirst: Bool
-    private var values = ValueColumn()
 
     init(takesFirst: Bool) {
         self.takesFirst = takesFirst
     }
 
-    override func addGroup(_ key: ValueRef) throws(DBError) { values.append(.missing) }
-
     override func add(
         _ value: ValueRef, to group: Int, of document: DocumentView
     ) throws(DBError) {
-        take(value.isMissing ? .null : value, group)
+        choose(value.isMissing ? .null : value, group)
     }
 
-    private func take(_ value: ValueRef, _ group: Int) {
+    override fileprivate func choose(_ value: ValueRef, _ group: Int) {
         if takesFirst, values.hasValue(group) { return }
         values.set(group, value)
     }
-
-    override func write(_ name: String, _ group: Int, _ writer: inout DocumentWriter) {
-        values.write(name, group, &writer)
-    }
-
-    override func writeState(_ group: Int, index: Int, _ writer: inout DocumentWriter) {
-        values.writeState(group, index: index, &writer)
-    }
-
-    override func absorb(_ state: ValueRef, into group: Int) throws(DBError) {
-        var elements = state.nested.makeIterator()
-        while let element = elements.next() { take(ValueRef(element.value), group) }
-    }
-
-    override func removeAll() { values.removeAll() }
-
-    override var byteCount: Int { values.byteCount }
 }
 
 /// $push, $addToSet: missing values are passed over, nulls kept. $concatArrays, $setUnion: the same

@@ -69,10 +69,7 @@ struct MetadataCarriage: StagePlan {
         override func push(_ document: DocumentView, arrayPosition: Int?) throws(DBError) -> Bool {
             writer.removeAll()
             let start = writer.openDocument()
-            var elements = document.makeIterator()
-            while let element = elements.next() {
-                if !MetadataField.isOne(element.name) { writer.append(element) }
-            }
+            MetadataField.append(of: document, areCarried: false, to: &writer)
             let carried = metadata.bytes
             writer.appendFields(of: DocumentView(carried.span.bytes))
             writer.close(start)
@@ -93,10 +90,7 @@ struct MetadataCarriage: StagePlan {
         override func push(_ document: DocumentView, arrayPosition: Int?) throws(DBError) -> Bool {
             after.metadata.removeAll()
             let start = after.metadata.openDocument()
-            var elements = document.makeIterator()
-            while let element = elements.next() {
-                if MetadataField.isOne(element.name) { after.metadata.append(element) }
-            }
+            MetadataField.append(of: document, areCarried: true, to: &after.metadata)
             after.metadata.close(start)
             return try passOn(document, arrayPosition: arrayPosition)
         }
@@ -115,10 +109,7 @@ struct MetadataRemoval: StagePlan {
         override func push(_ document: DocumentView, arrayPosition: Int?) throws(DBError) -> Bool {
             writer.removeAll()
             let start = writer.openDocument()
-            var elements = document.makeIterator()
-            while let element = elements.next() {
-                if !MetadataField.isOne(element.name) { writer.append(element) }
-            }
+            MetadataField.append(of: document, areCarried: false, to: &writer)
             writer.close(start)
             let bytes = writer.bytes
             return try passOn(DocumentView(bytes.span.bytes), arrayPosition: arrayPosition)

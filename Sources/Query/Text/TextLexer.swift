@@ -151,21 +151,7 @@ struct TextLexer {
 
     private mutating func number() throws(TextError) -> TextToken.Kind {
         let start = offset
-        var isWhole = true
-        skipDigits()
-        if peek() == UInt8(ascii: "."), 48...57 ~= peek(1) {
-            isWhole = false
-            offset += 1
-            skipDigits()
-        }
-        if peek() | 0x20 == UInt8(ascii: "e") {
-            let sign = peek(1) == UInt8(ascii: "+") || peek(1) == UInt8(ascii: "-") ? 1 : 0
-            if 48...57 ~= peek(1 + sign) {
-                isWhole = false
-                offset += 1 + sign
-                skipDigits()
-            }
-        }
+        let isWhole = NumberSyntax.skip(bytes, &offset)
         guard !Self.isWord(peek()) else {
             throw TextError(
                 at: offset, expected: ["an operator behind the number"], found: "'\(word())'")
@@ -182,10 +168,6 @@ struct TextLexer {
             throw TextError(at: start, "\(text.prefix(40)) is beyond a double's range")
         }
         return .double(value)
-    }
-
-    private mutating func skipDigits() {
-        while 48...57 ~= peek() { offset += 1 }
     }
 
     /// Text between quotes or backticks, with JSON's escapes.

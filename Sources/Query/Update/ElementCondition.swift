@@ -1,11 +1,13 @@
-// The condition of a $pull: which elements of an array go.
+// The condition of a $pull or $pullAll: which elements of an array go.
 
 import BSON
 
-/// The condition of a `$pull`.
+/// The condition of a `$pull` or `$pullAll`.
 enum ElementCondition: Sendable {
     /// Elements equal to the value.
     case equal(OwnedValue, Collation?)
+    /// Elements equal to one of the values.
+    case among(ValueSet)
     /// Elements that are documents and match a filter.
     case document(Filter)
     /// Elements whose value meets a condition, as if it stood behind a field's name.
@@ -42,6 +44,7 @@ enum ElementCondition: Sendable {
     func matches(_ element: ValueView, _ scratch: inout UpdateScratch) throws(DBError) -> Bool {
         switch self {
         case .equal(let value, let collation): return value.view.equals(element, collation)
+        case .among(let values): return values.index(of: element) != nil
         case .document(let filter):
             guard let document = element.document else { return false }
             return try filter.matches(document, &scratch.match)

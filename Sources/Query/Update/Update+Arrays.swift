@@ -96,34 +96,6 @@ extension Update {
                 kept += 1
             }
         }
-        return finish(removed, opened, mark, &writer)
-    }
-
-    func applyPullAll(
-        _ set: ValueSet, _ name: UpdateFieldName, to value: ValueView,
-        _ writer: inout DocumentWriter
-    ) throws(DBError) -> UpdateEffect {
-        let array = try array(value, name)
-        let mark = writer.count
-        name.writeHeader(.array, &writer)
-        let opened = writer.openDocument()
-        var kept = 0
-        var removed = 0
-        var elements = array.makeIterator()
-        while let element = elements.next() {
-            if set.index(of: element.value) != nil {
-                removed += 1
-            } else {
-                writer.append(index: kept, element.value)
-                kept += 1
-            }
-        }
-        return finish(removed, opened, mark, &writer)
-    }
-
-    private func finish(
-        _ removed: Int, _ opened: Int, _ mark: Int, _ writer: inout DocumentWriter
-    ) -> UpdateEffect {
         guard removed > 0 else {
             writer.truncate(to: mark)
             return .unchanged

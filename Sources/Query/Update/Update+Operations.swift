@@ -60,8 +60,6 @@ extension Update {
             return try applyPop(first: first, name, to: value, &writer)
         case .pull(let condition):
             return try applyPull(condition, name, to: value, &writer, &scratch)
-        case .pullAll(let set):
-            return try applyPullAll(set, name, to: value, &writer)
         }
     }
 
@@ -107,7 +105,7 @@ extension Update {
                 writer.append(index: index, value.view)
             }
             writer.close(opened)
-        case .unset, .renameSource, .pop, .pull, .pullAll:
+        case .unset, .renameSource, .pop, .pull:
             return false
         }
         return true

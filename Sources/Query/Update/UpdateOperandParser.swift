@@ -209,6 +209,6 @@ struct UpdateOperandParser {
                 .badValue,
                 "$pullAll requires an array argument but was given a \(operand.type.alias)")
         }
-        return .pullAll(ValueSet(array, filterOptions.collation))
+        return .pull(.among(ValueSet(array, filterOptions.collation)))
     }
 }

@@ -21,7 +21,6 @@ enum UpdateOperation: Sendable {
     case addToSet(ValueSet)
     case pop(first: Bool)
     case pull(ElementCondition)
-    case pullAll(ValueSet)
 
     /// One step of `$bit`.
     struct BitStep: Sendable {
@@ -41,7 +40,7 @@ enum UpdateOperation: Sendable {
             .push, .addToSet, .rename:
             true
         case .setOnInsert: isInsert
-        case .unset, .renameSource, .pop, .pull, .pullAll: false
+        case .unset, .renameSource, .pop, .pull: false
         }
     }
 

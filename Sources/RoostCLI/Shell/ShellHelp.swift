@@ -5,6 +5,8 @@ enum ShellHelp {
         The text language:
           from orders | where status == "open" && total > 100 | sort -total | limit 20
           from orders | group status { n: count(), revenue: sum(total) }
+          from orders | join customers on customerId == _id as customer
+          from orders | unwind items | group items.sku { n: sum(items.count) }
           insert into orders { status: "open", total: 5 }
           update orders where status == "open" set total = total * 1.1, unset note
           delete from orders where total == 0

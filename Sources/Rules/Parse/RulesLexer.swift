@@ -1,5 +1,7 @@
 // Reads tokens from a file. Bytes are looked at once, but for paths, which the parser reads anew.
 
+import Query
+
 /// A reader of tokens. Bad text is a `RulesProblem` at its place.
 struct RulesLexer {
     let bytes: [UInt8]
@@ -133,21 +135,7 @@ struct RulesLexer {
             }
             return .int(value)
         }
-        var isWhole = true
-        skipDigits()
-        if peek() == UInt8(ascii: "."), 48...57 ~= peek(1) {
-            isWhole = false
-            offset += 1
-            skipDigits()
-        }
-        if peek() | 0x20 == UInt8(ascii: "e") {
-            let sign = peek(1) == UInt8(ascii: "+") || peek(1) == UInt8(ascii: "-") ? 1 : 0
-            if 48...57 ~= peek(1 + sign) {
-                isWhole = false
-                offset += 1 + sign
-                skipDigits()
-            }
-        }
+        let isWhole = NumberSyntax.skip(bytes, &offset)
         let text = String(decoding: bytes[start..<offset], as: UTF8.self)
         if Self.isWord(peek()) {
             _ = word()
@@ -163,10 +151,6 @@ struct RulesLexer {
             throw problem(from: start, "this number is beyond a float's range")
         }
         return .float(value)
-    }
-
-    private mutating func skipDigits() {
-        while 48...57 ~= peek() { offset += 1 }
     }
 
     // MARK: Strings
