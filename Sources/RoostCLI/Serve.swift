@@ -34,6 +34,8 @@ struct Serve: AsyncParsableCommand {
               ROOST_TLS_CA, ROOST_REPLICA_SET, ROOST_ADVERTISE, ROOST_SERIALIZABLE=1,
               ROOST_LOG_LEVEL, ROOST_MIGRATIONS, ROOST_MIGRATIONS_DATABASE, ROOST_RULES, ROOST_EXPLAIN_DENIALS=1, ROOST_AUTH,
               ROOST_JWT_ISSUER, ROOST_JWT_AUDIENCE, ROOST_JWT_JWKS,
+              ROOST_MAIL_COMMAND, ROOST_AUDIT, ROOST_HTTP_CA,
+              ROOST_SIGN_IN_PROVIDERS,
               ROOST_TEST_COMMANDS=1. A flag wins over its variable.
 
             EXIT STATUS
@@ -125,8 +127,35 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The 'aud' that app users' tokens must have.", valueName: "name"))
     var jwtAudience: String?
 
-    @Option(help: ArgumentHelp("The issuer's keys, a JSON Web Key Set.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "The issuer's keys: a file or https URL of a JSON Web Key Set (default: what the issuer's OpenID configuration names).",
+            valueName: "file|url"))
     var jwtJwks: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Roots that issuers' https certificates are checked with, PEM (default: the system's).",
+            valueName: "file"))
+    var httpCa: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Providers that app users may sign in with (OpenID Connect), in JSON: see Authentication.md.",
+            valueName: "file"))
+    var signInProviders: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "What admin.system.audit notes: 'identity' (sign-ins, changes of accounts and rules, refusals; the default), 'accesses' (also each command that bypasses the rules) or 'off'.",
+            valueName: "level"))
+    var audit: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Shell command that gets each message to an app user on its standard input, such as 'sendmail -t'; with it, sign-ups confirm their address.",
+            valueName: "command"))
+    var mailCommand: String?
 
     @Option(
         help: ArgumentHelp(
@@ -205,6 +234,7 @@ struct Serve: AsyncParsableCommand {
         if let reason = engine.writesStoppedReason {
             logger.error("only reads are possible", metadata: ["reason": "\(reason)"])
         }
+        engine.audit.level = settings.server.audit
         if settings.server.authentication == .required { try makeFirstAdministrator(engine) }
         try deploy(settings, engine)
         try migrate(settings, engine, logger)

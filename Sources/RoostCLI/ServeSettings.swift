@@ -37,6 +37,7 @@ struct Environment {
         "MAX_CONNECTIONS", "TLS_CERT", "TLS_KEY", "TLS_CA", "REPLICA_SET", "ADVERTISE",
         "SERIALIZABLE", "LOG_LEVEL", "RULES", "EXPLAIN_DENIALS", "TEST_COMMANDS", "AUTH",
         "JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS", "MIGRATIONS", "MIGRATIONS_DATABASE",
+        "MAIL_COMMAND", "AUDIT", "HTTP_CA", "SIGN_IN_PROVIDERS",
     ].map { "ROOST_\($0)" }
 }
 
@@ -153,21 +154,58 @@ struct ServeSettings {
             else { throw text.wrong("'required' or 'off'") }
             server.authentication = policy
         }
+        if let text = given(flags.audit, "audit") {
+            guard let level = AuditLevel(rawValue: text.value) else {
+                throw text.wrong("one of \(AuditLevel.allCases.map(\.rawValue).listed)")
+            }
+            server.audit = level
+        }
+        server.mailCommand = given(flags.mailCommand, "mail-command")?.value
+        let authority = given(flags.httpCa, "http-ca")
+        try authority?.checkReadable()
+        server.httpAuthorityFile = authority?.value
+        try readProviders(given(flags.signInProviders, "sign-in-providers"))
+        try readIssuer(flags, given)
+    }
+
+    /// Whose tokens are accepted, and where the keys are.
+    private mutating func readIssuer(_ flags: Serve, _ given: Given) throws(SettingError) {
         let issuer = given(flags.jwtIssuer, "jwt-issuer")
         let audience = given(flags.jwtAudience, "jwt-audience")
         let keys = given(flags.jwtJwks, "jwt-jwks")
-        guard let issuer, let audience, let keys else {
+        let hasKeys = keys != nil || issuer.map { HTTPAddress($0.value) != nil } == true
+        guard let issuer, let audience, hasKeys else {
             if issuer == nil, audience == nil, keys == nil { return }
             throw SettingError(
-                description: "--jwt-issuer, --jwt-audience and --jwt-jwks go together")
+                description: "--jwt-issuer, --jwt-audience and --jwt-jwks go together; the last "
+                    + "may be left out where the issuer is an https URL")
         }
-        try keys.checkReadable()
+        guard issuer.value != AppAccounts.issuer else {
+            throw issuer.wrong("another name: 'roost' is the issuer of the accounts kept here")
+        }
+        var known = TokenKeySet([])
+        if let keys, HTTPAddress(keys.value) == nil {
+            try keys.checkReadable()
+            do throws(DBError) {
+                known = try TokenKeySet(jwks: Array(KeyFile.read(keys.value).utf8))
+            } catch {
+                throw SettingError(
+                    description: "\(keys.origin) '\(keys.value)': \(error.message)")
+            }
+        } else {
+            server.tokenKeys = keys.map { KeySource.keySet($0.value) } ?? .discovery(issuer.value)
+        }
+        server.tokens = TokenVerifier(
+            issuer: issuer.value, audience: audience.value, keys: known)
+    }
+
+    private mutating func readProviders(_ file: GivenText?) throws(SettingError) {
+        guard let file else { return }
+        try file.checkReadable()
         do throws(DBError) {
-            let set = try TokenKeySet(jwks: Array(KeyFile.read(keys.value).utf8))
-            server.tokens = TokenVerifier(
-                issuer: issuer.value, audience: audience.value, keys: set)
+            server.providers = try SignInProvider.list(Array(KeyFile.read(file.value).utf8))
         } catch {
-            throw SettingError(description: "\(keys.origin) '\(keys.value)': \(error.message)")
+            throw SettingError(description: "\(file.origin) '\(file.value)': \(error.message)")
         }
     }
 

@@ -27,6 +27,8 @@ enum AppUserCommands {
         "saslStart", "saslContinue", "authenticate",
         "startSession", "endSessions", "refreshSessions", "commitTransaction",
         "abortTransaction",
+        "changePassword", "enrolTotp", "confirmTotp", "disableTotp", "renewRecoveryCodes",
+        "signOutEverywhere",
     ]
 
     /// Stages that read nothing but what comes in, or collections that the engine asks the rules

@@ -42,6 +42,7 @@ package final class Server: Service {
         self.loops = loops
         engine.setCompleter { place, body in eventLoops[place].execute(body) }
         let states = Array(loops.values)
+        core.appUsers.start(core.accounts)
         core.accounts.whenChanged { [cursors = core.cursors] withdrawn in
             cursors.killAll(ofOwners: withdrawn)
             for state in states {
@@ -98,6 +99,7 @@ package final class Server: Service {
         core.cursors.killAll()
         core.engine.setCompleter(nil)
         core.accounts.whenChanged(nil)
+        await core.appUsers.stop()
         // What was handed to the loops before runs before this.
         for (_, loop) in loops { try? await loop.eventLoop.submit {}.get() }
         try? await group.shutdownGracefully()
@@ -241,6 +243,9 @@ package final class Server: Service {
         let core = core
         group.next().scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
             core.expire(now: Clock.coarseNanos)
+        }
+        group.next().scheduleRepeatedTask(initialDelay: .minutes(1), delay: .hours(1)) { _ in
+            core.appUsers.sweep()
         }
     }
 }

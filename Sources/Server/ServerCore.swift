@@ -39,8 +39,10 @@ final class ServerCore: Sendable {
     let accounts: AccountBook
     /// Slows guessing of passwords and tokens down.
     let attempts: AttemptLimiter
-    /// Checks the tokens of app users; nil where no issuer is configured.
+    /// Checks the tokens of another issuer's users; nil where none is configured.
     let tokens: TokenVerifier?
+    /// The app users that are kept here.
+    let appUsers: AppUserDesk
     /// When the server was made.
     let startedAt = ContinuousClock.now
     /// The same as the wall clock had it, in milliseconds since 1970.
@@ -60,6 +62,14 @@ final class ServerCore: Sendable {
         accounts = try AccountBook(engine)
         attempts = AttemptLimiter(options.attempts)
         tokens = options.tokens
+        appUsers = try AppUserDesk(engine, options, logger)
+        engine.audit.level = options.audit
+        engine.rules.denials.whenDenied { [weak engine] id, user, text in
+            engine?.note(
+                AuditEvent(
+                    "rulesDenied", users: [(user, "$external")],
+                    ["id": .string(id), "reason": .string(String(text.prefix(2_000)))], result: 13))
+        }
         self.options = options
         self.engine = engine
         self.logger = logger

@@ -99,6 +99,16 @@ package struct ServerOptions: Sendable {
     package var attempts = AttemptLimiter.Limits()
     /// Checks the tokens of app users; nil where no issuer is configured.
     package var tokens: TokenVerifier?
+    /// What the audit log notes.
+    package var audit = AuditLevel.identity
+    /// The shell command that e-mail to app users is handed to; nil where there is none.
+    package var mailCommand: String?
+    /// Where the keys behind `tokens` are fetched from; nil where they are given.
+    package var tokenKeys: KeySource?
+    /// Roots for https, in PEM; nil for the system's.
+    package var httpAuthorityFile: String?
+    /// Whom app users may sign in with.
+    package var providers: [SignInProvider] = []
     /// Whether what a transaction reads must still hold at its commit, also where its read concern
     /// doesn't say so.
     package var transactionsAreSerializable = false

@@ -3,6 +3,7 @@
 
 import BSON
 import Synchronization
+import Wire
 
 /// A session's identity: the UUID in `lsid.id`.
 struct SessionID: Hashable, Sendable {
@@ -33,6 +34,14 @@ struct SessionID: Hashable, Sendable {
     var bytes: [UInt8] {
         withUnsafeBytes(of: high.bigEndian) { Array($0) }
             + withUnsafeBytes(of: low.bigEndian) { Array($0) }
+    }
+
+    /// The 16 bytes that outcomes of retryable writes are kept under: the UUID, where someone signed
+    /// in mixed with the account, so that nobody is given what came of another's write.
+    var outcomeName: [UInt8] {
+        guard owner != 0 else { return bytes }
+        let owned = bytes + withUnsafeBytes(of: owner.bigEndian) { Array($0) }
+        return Array(SecureRandom.digest(owned).prefix(16))
     }
 
     /// The `id` as BSON has it.

@@ -69,7 +69,7 @@ final class TransactionTable: Sendable {
         var last: Int64 = -1
         if let slot = known(session) {
             last = slot.number
-        } else if let number = try engine.lastNumber(of: session.bytes) {
+        } else if let number = try engine.lastNumber(of: session.outcomeName) {
             last = number
         }
         guard statement.number >= last else { throw Self.tooOld(statement.number, last) }
@@ -172,7 +172,7 @@ extension SpecialFields {
     /// Under what the outcome of a retryable write, or a commit, is kept.
     var retry: RetryIdentity? {
         guard let session, let number = transactionNumber ?? statement?.number else { return nil }
-        return RetryIdentity(session: session.bytes, number: number)
+        return RetryIdentity(session: session.outcomeName, number: number)
     }
 
     /// The time of the snapshot that a read outside transactions was given.

@@ -96,7 +96,7 @@ def accounts(binary):
 
 def roles(server, root):
     root.shop.command("createUser", "reader", pwd="r", roles=["read"], customData={"team": 1})
-    root.shop.command("createUser", "writer", pwd="w", roles=["readWrite"])
+    root.shop.command("createUser", "retrier", pwd="w", roles=["readWrite"])
     root.admin.command(
         "createUser", "watcher", pwd="m", roles=[{"role": "clusterMonitor", "db": "admin"}])
     refused(51003, root.shop.command, "createUser", "reader", pwd="r", roles=[])
@@ -154,7 +154,7 @@ def roles(server, root):
     check(status["authenticatedUsers"] == [{"user": "reader", "db": "shop"}], "status")
     check({"role": "read", "db": "shop"} in status["authenticatedUserRoles"], "roles in status")
 
-    writer = sign_in(server, "writer", "w", "shop")
+    writer = sign_in(server, "retrier", "w", "shop")
     writer.shop.orders.insert_one({"_id": 5})
     writer.shop.orders.update_one({"_id": 6}, {"$set": {"a": 1}}, upsert=True)
     writer.shop.orders.delete_many({"_id": {"$gt": 1}})
@@ -254,6 +254,29 @@ def sessions_apart(server, root):
     refused(50738, other.shop.command, "getMore", first["cursor"]["id"], collection="orders",
             lsid=session)
     root.shop.orders.delete_many({"_id": {"$gt": 1}})
+
+
+def retries(binary):
+    """Nobody is given the outcome of another's retryable write: it is a write of its own."""
+    server = Server(binary)
+    server.options += ["--replica-set", "rs0", "--advertise", server.address]
+    server.start()
+    try:
+        server.client().admin.command("createUser", "root", pwd=SECRET, roles=["root"])
+        root = sign_in(server, "root", SECRET)
+        root.shop.command("createUser", "other", pwd="o", roles=["readWrite"])
+        write = {"documents": [{"_id": 1}], "lsid": {"id": bson.Binary(os.urandom(16), 4)},
+                 "txnNumber": bson.Int64(7)}
+        check(root.shop.command("insert", "retried", **write)["n"] == 1, "written")
+        check(root.shop.command("insert", "retried", **write)["n"] == 1, "retried")
+        server.kill()
+        server.start()
+        check(root.shop.command("insert", "retried", **write)["n"] == 1, "after a restart too")
+        other = sign_in(server, "other", "o", "shop")
+        again = other.shop.command("insert", "retried", check=False, **write)
+        check(again["n"] == 0 and again["writeErrors"][0]["code"] == 11000, again)
+    finally:
+        server.remove()
 
 
 def secrets_hidden(server, root):
@@ -476,6 +499,7 @@ def main():
     binary = os.path.abspath(sys.argv[1])
     accounts(binary)
     doors(binary)
+    retries(binary)
     tokens(binary)
     print(f"authentication: {checks} checks passed")
 

@@ -73,7 +73,7 @@ import Testing
         let auth = try #require(user.auth)
         #expect(auth["uid"] == "u1")
         #expect(auth.view.value("token")?.document?.value("$oid")?.string == "y")
-        #expect(user.expiresAtMillis == 1_800_000_090_000)
+        #expect(user.expiresAtMillis == 1_800_000_065_000)
     }
 
     @Test(

@@ -15,6 +15,10 @@ package final class DenialLog: Sendable {
     /// Most denials kept; older ones are forgotten.
     private static let denialsMax = 1_000
     private let state = Mutex(State())
+    private let whenDenied = Mutex<
+        (@Sendable (_ id: String, _ user: String, _ text: String) -> Void)?
+    >(
+        nil)
     private let showsReasons = Atomic<Bool>(false)
 
     /// Whether errors themselves say why: for developers, never for a server that others reach.
@@ -26,8 +30,15 @@ package final class DenialLog: Sendable {
     /// Why the denial of that id was; nil for one that isn't known any more.
     package func account(of id: String) -> String? { state.withLock { $0.accounts[id] } }
 
+    /// Has `body` called with each denial's id, user and account.
+    package func whenDenied(
+        _ body: (@Sendable (_ id: String, _ user: String, _ text: String) -> Void)?
+    ) {
+        whenDenied.withLock { $0 = body }
+    }
+
     /// Notes a denial and makes its error.
-    func deny(_ account: () -> String) -> DBError {
+    func deny(_ user: AppUser, _ account: () -> String) -> DBError {
         let id = ObjectID.generate().hexString
         let text = account()
         state.withLock { state in
@@ -39,6 +50,9 @@ package final class DenialLog: Sendable {
                 state.next = (state.next + 1) % Self.denialsMax
             }
             state.accounts[id] = text
+        }
+        if let told = whenDenied.withLock({ $0 }) {
+            told(id, user.auth?.view.value("uid")?.string ?? "", text)
         }
         let reason = tellsUsers ? "\n\(text)" : ""
         return DBError(

@@ -146,7 +146,10 @@ extension RoostEngine {
                 return version
             }
             rules.set(DeployedRules(version: version, compiled, files))
-            live.noteRules()
+            live.noteAuthority()
+            note(
+                AuditEvent(
+                    "deployRules", ["version": .int64(version), "by": .string(name)]))
             return version
         } catch {
             throw DBError(engineFailure: error)

@@ -25,11 +25,20 @@ public struct AppUser: Sendable, Hashable {
     public let auth: Document?
     /// When the token ends, in milliseconds since 1970; nil if it doesn't.
     public let expiresAtMillis: Int64?
+    /// The session of Roost's own accounts that the token belongs to, which may end before the token
+    /// does: `RoostEngine.appSessions.hasEnded(user)` says so. Nil for tokens of other issuers.
+    package let session: AppSession?
 
     /// A user.
     public init(auth: Document?, expiresAtMillis: Int64? = nil) {
+        self.init(auth: auth, expiresAtMillis: expiresAtMillis, session: nil)
+    }
+
+    /// A user whose token belongs to a session.
+    package init(auth: Document?, expiresAtMillis: Int64?, session: AppSession?) {
         self.auth = auth
         self.expiresAtMillis = expiresAtMillis
+        self.session = session
     }
 
     /// Nobody: a client that isn't signed in.

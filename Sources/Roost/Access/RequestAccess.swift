@@ -17,14 +17,18 @@ package final class RequestAccess: Sendable {
     /// The rules; nil where none are deployed.
     let deployed: DeployedRules?
     private let store: RulesStore
+    private let sessions: AppSessions
     /// Is told what rules look up; nil where nobody asks.
     let lookups: LookupLog?
     /// Whether it shows what was, so that neither the token's end nor other rules end it.
     private let isOfPast: Bool
 
-    init(_ user: AppUser, _ store: RulesStore, timeMillis: Int64) {
+    init(
+        _ user: AppUser, _ store: RulesStore, _ sessions: AppSessions, timeMillis: Int64
+    ) {
         self.user = user
         self.store = store
+        self.sessions = sessions
         self.timeMillis = timeMillis
         deployed = store.current
         lookups = nil
@@ -36,6 +40,7 @@ package final class RequestAccess: Sendable {
     ) {
         self.user = user
         store = other.store
+        sessions = other.sessions
         deployed = other.deployed
         timeMillis = LogicalClock.wallMillis
         self.lookups = lookups
@@ -56,16 +61,16 @@ package final class RequestAccess: Sendable {
     /// The number of the rules; 0 for none.
     var version: Int64 { deployed?.version ?? 0 }
 
-    /// Whether neither the token has ended nor other rules were deployed.
+    /// Whether neither the token nor its session has ended, nor other rules were deployed.
     var isInForce: Bool {
-        version == store.version
+        version == store.version && !sessions.hasEnded(user)
             && user.expiresAtMillis.map { LogicalClock.wallMillis < $0 } ?? true
     }
 
     /// Whether queries leave out what may not be seen, rather than being refused.
     var filters: Bool { deployed?.rules.filters ?? false }
 
-    /// Refuses a request that outlives its token or the rules that it began under.
+    /// Refuses a request that outlives its token, its session or the rules that it began under.
     /// - Throws: `unauthorized`.
     func checkLasts() throws(DBError) {
         if isOfPast { return }
@@ -75,6 +80,9 @@ package final class RequestAccess: Sendable {
         }
         if let end = user.expiresAtMillis, LogicalClock.wallMillis >= end {
             throw DBError(.unauthorized, "The token has ended: sign in again")
+        }
+        if sessions.hasEnded(user) {
+            throw DBError(.unauthorized, "The session has ended: sign in again")
         }
     }
 
@@ -98,12 +106,12 @@ package final class RequestAccess: Sendable {
             return denial("no rules are deployed: app users may do nothing")
         }
         guard let request else { return denial("the _id has no path, so no rule can allow it") }
-        return store.denials.deny { RuleExplanation(rules, request, known).text }
+        return store.denials.deny(user) { RuleExplanation(rules, request, known).text }
     }
 
     /// The error for what is refused whatever the rules say.
     package func denial(_ reason: String) -> DBError {
-        store.denials.deny { "denied: \(reason)" }
+        store.denials.deny(user) { "denied: \(reason)" }
     }
 }
 
@@ -111,7 +119,7 @@ extension RoostEngine {
     /// What a request of a principal carries; nil for those that bypass the rules.
     package func access(of principal: Principal) throws(DBError) -> RequestAccess? {
         guard case .app(let user) = principal else { return nil }
-        let access = RequestAccess(user, rules, timeMillis: LogicalClock.wallMillis)
+        let access = RequestAccess(user, rules, appSessions, timeMillis: LogicalClock.wallMillis)
         try access.checkLasts()
         return access
     }

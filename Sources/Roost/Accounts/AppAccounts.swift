@@ -1,31 +1,61 @@
-// Accounts of an app's users, kept by Roost itself: sign-up, sign-in, refreshing, signing out. No
-// sockets: doors call it, on threads that may wait.
+// Accounts of an app's users, kept by Roost itself. No sockets: doors call it, on threads that may
+// wait. Each call says whom it is about by what the user proved with: a password, a refresh token,
+// the id in an access token that the door has checked (`user(ofToken:)`).
 //
 //     signUp, signIn ──▶ access token (15 minutes, a JWT signed with the folder's own key)
 //                        refresh token (30 days, used once: each use gives the next)
 //
 // A refresh token that is used a second time was stolen, by whoever used it first or second: the
-// whole family ends, and both must sign in anew. Only hashes of refresh tokens are stored. Unknown
-// addresses cost the same time and get the same answer as wrong passwords.
+// whole family ends, with the access tokens given out for it, and both must sign in anew. Only
+// hashes of passwords and tokens are stored.
+//
+// What tells whether an address has an account: nothing, where messages can be sent. Signing up then
+// answers the same for each address and the account is made by the token in the message; asking for
+// a new password answers before it looks. Without messages a sign-up has to say that the address is
+// taken. Signing in costs the same time for unknown addresses and answers as for a wrong password.
+//
+// Files: this one signs up and in; +Sessions has what happens to tokens, +Email what goes out by
+// e-mail, +Factors second factors, +Providers other issuers' users, +Administration the rest.
 
-package import BSON
-import Crypto
-import FoundationEssentials
+public import BSON
+import Query
+import Synchronization
 
-/// What a sign-in gives.
-package struct IssuedTokens: Sendable {
-    /// The user's id.
-    package let userID: String
-    /// A JWT for every door.
-    package let accessToken: String
-    /// For the next tokens; of one use.
-    package let refreshToken: String
-    /// When the access token ends, in milliseconds since 1970.
-    package let expiresAtMillis: Int64
+/// How the accounts of a folder are run.
+public struct AccountOptions: Sendable {
+    /// How many failed sign-ins are free.
+    public var attempts = AttemptLimiter.Limits()
+    /// Most accounts made from one address in an hour.
+    public var signUpsPerHour = 100
+    /// Most messages to one address in an hour.
+    public var messagesPerHour = 5
+    /// Sends messages; must not wait. Without it addresses are not confirmed.
+    public var mail: (@Sendable (AccountMail) -> Void)?
+    /// The time, in milliseconds since 1970.
+    package var clock: @Sendable () -> Int64 = { LogicalClock.wallMillis }
+
+    /// The usual ones, without messages.
+    public init() {}
 }
 
 /// The accounts of a folder. Safe from any thread; every call may wait for a commit.
-package final class AppAccounts: Sendable {
+public final class AppAccounts: Sendable {
+    /// What became of a sign-up.
+    public enum SignUp: Sendable {
+        /// The account is made.
+        case signedIn(IssuedTokens)
+        /// A message is on its way, whatever there is under the address.
+        case messageSent
+    }
+
+    /// What became of a sign-in.
+    public enum SignIn: Sendable {
+        /// Signed in.
+        case signedIn(IssuedTokens)
+        /// The password is right; the same again with a code of the second factor signs in.
+        case needsCode
+    }
+
     /// What tokens say of their issuer, and whom they are for.
     package static let issuer = "roost"
     package static let audience = "roost"
@@ -35,228 +65,201 @@ package final class AppAccounts: Sendable {
     static let refreshMillis: Int64 = 30 * 24 * 3_600 * 1_000
     /// The shortest password, in characters, and the longest, in bytes.
     private static let passwordCharactersMin = 8
-    private static let passwordBytesMax = 1_024
+    static let passwordBytesMax = 1_024
     /// The longest address, in bytes (RFC 5321).
-    private static let emailBytesMax = 254
+    static let emailBytesMax = 254
+    private static let hourMillis: Int64 = 3_600_000
 
-    private let engine: RoostEngine
-    private let attempts: AttemptLimiter
-    private let keys: SigningKeys
+    let engine: RoostEngine
+    let options: AccountOptions
+    let attempts: AttemptLimiter
+    let keys: SigningKeys
+    let signUps = EventLimiter(windowMillis: hourMillis)
+    let messages = EventLimiter(windowMillis: hourMillis)
     /// What unknown users' passwords are compared with.
-    private let decoy: PasswordHash
+    private let decoy = Mutex<PasswordHash?>(nil)
 
-    /// Opens the accounts, making the folder's first signing key.
-    /// - Throws: `DBError` where the key can't be stored.
-    package init(_ engine: RoostEngine, attempts: AttemptLimiter, nowMillis: Int64) throws(DBError)
-    {
+    /// Opens the accounts of an engine's folder. Writes nothing.
+    /// - Parameter attempts: counts failures; by default a limiter of its own.
+    /// - Throws: `DBError` where the keys can't be read.
+    package init(
+        _ engine: RoostEngine, _ options: AccountOptions = AccountOptions(),
+        attempts: AttemptLimiter? = nil
+    ) throws(DBError) {
         self.engine = engine
-        self.attempts = attempts
-        keys = try SigningKeys(engine, nowMillis: nowMillis)
-        decoy = try PasswordHash(Base64URL.encode(RandomBytes.make(16)))
+        self.options = options
+        self.attempts = attempts ?? AttemptLimiter(options.attempts)
+        keys = try SigningKeys(engine)
     }
 
-    /// Checks the tokens that are given out here.
-    package var verifier: TokenVerifier { keys.verifier }
-
     /// The public keys, as a JSON Web Key Set.
-    package var publicKeys: String { keys.jwks }
+    public var publicKeys: String { keys.jwks }
 
-    // MARK: Signing up and in
+    var now: Int64 { options.clock() }
 
-    /// Makes an account.
-    /// - Throws: 2 BadValue for an address or password that can't be used, 51003 where there is an
-    ///   account of that address.
-    package func signUp(
-        email: String, password: String, nowMillis: Int64
-    ) throws(DBError) -> IssuedTokens {
+    // MARK: Signing up
+
+    /// Makes an account, or has a message sent that does.
+    /// - Parameters:
+    ///   - address: where the user's request came from, for bounding how often.
+    ///   - anonymous: the id of a user without an address, who gets one and keeps the id.
+    /// - Throws: 2 BadValue for an address or password that can't be used, 462 for too many sign-ups;
+    ///   without messages 51003 where there is an account of that address.
+    public func signUp(
+        email: String, password: String, from address: String? = nil,
+        upgrading anonymous: String? = nil
+    ) throws(DBError) -> SignUp {
         let email = try Self.checked(email)
         try Self.check(password)
+        try countSignUp(from: address)
         let hash = try PasswordHash(password)
-        let id = Base64URL.encode(RandomBytes.make(16))
-        let record: Document = [
-            "email": .string(email), "password": .document(hash.record),
-            "createdAt": .date(nowMillis),
-        ]
-        return try issue(id, claims: nil, nowMillis) { change in
-            guard try change.record(.appLogin, email) == nil else {
-                throw DBError(
-                    DBError.Code(rawValue: 51_003),
-                    "there is an account with this e-mail address: sign in")
-            }
-            try change.put(.appLogin, email, ["uid": .string(id)])
-            try change.put(.appUser, id, record)
+        let pending = PendingSignUp(email: email, password: hash, userID: anonymous)
+        guard let mail = options.mail else {
+            return .signedIn(try finish(pending, isVerified: false, from: address))
         }
+        if messages.allow(email, limit: options.messagesPerHour, nowMillis: now) {
+            try offer(pending, mail)
+        }
+        return .messageSent
     }
 
     /// Makes an account without address and password, which ends with its tokens.
-    package func signUpAnonymously(nowMillis: Int64) throws(DBError) -> IssuedTokens {
-        let id = Base64URL.encode(RandomBytes.make(16))
-        let record: Document = ["anonymous": true, "createdAt": .date(nowMillis)]
-        return try issue(id, claims: ["anonymous": true], nowMillis) { change in
-            try change.put(.appUser, id, record)
+    /// - Throws: 462 for too many sign-ups.
+    public func signUpAnonymously(from address: String? = nil) throws(DBError) -> IssuedTokens {
+        try countSignUp(from: address)
+        let id = Self.newID()
+        var user = AppUserRecord(createdAtMillis: now)
+        user.isAnonymous = true
+        return try issue(id, from: address) { [user] change in
+            try change.put(user, id)
+            return user
         }
     }
 
-    /// Signs in; `code` is the authenticator app's where the account has one.
+    private func countSignUp(from address: String?) throws(DBError) {
+        guard let address else { return }
+        guard signUps.allow(address, limit: options.signUpsPerHour, nowMillis: now) else {
+            throw DBError(
+                DBError.Code(rawValue: 462),
+                "too many accounts were made from this address lately: try again in an hour")
+        }
+    }
+
+    static func newID() -> String { Base64URL.encode(RandomBytes.make(16)) }
+
+    // MARK: Signing in
+
+    /// Signs in; `code` is the authenticator app's, or a recovery code, where the account asks for
+    /// one.
     /// - Throws: 18 AuthenticationFailed, the same for all that may be wrong.
-    package func signIn(
-        email: String, password: String, code: String? = nil, from address: String,
-        nowMillis: Int64
-    ) throws(DBError) -> IssuedTokens {
-        let email = email.lowercased()
+    public func signIn(
+        email: String, password: String, code: String? = nil, from address: String? = nil
+    ) throws(DBError) -> SignIn {
+        let email = Self.normalized(email)
         guard email.utf8.count <= Self.emailBytesMax,
             password.utf8.count <= Self.passwordBytesMax
         else { throw Self.failure }
-        if let wait = attempts.wait(account: email, address: address, nowMillis: nowMillis) {
+        return try limited(email, address) { () throws(DBError) in
+            guard let (id, user) = try self.user(ofLogin: email) else {
+                _ = try matchesNobody(password)
+                throw Self.failure
+            }
+            try check(password, of: user)
+            guard !user.isDisabled else { throw Self.failure }
+            if user.needsCode, code == nil { return .needsCode }
+            let tokens = try issue(id, from: address) { [now] change in
+                guard var user = try change.appUser(id), !user.isDisabled else {
+                    throw Self.failure
+                }
+                guard user.needsCode else { return user }
+                // Looked at where it is changed: a code serves once, also for two at a time.
+                guard let code, user.take(code: code, nowMillis: now) else { throw Self.failure }
+                try change.put(user, id)
+                return user
+            }
+            attempts.noteSuccess(account: email, address: address)
+            return .signedIn(tokens)
+        }
+    }
+
+    /// Runs what may be guessed at: not at all after too many failures, which it counts.
+    func limited<R>(
+        _ account: String, _ address: String?, _ body: () throws(DBError) -> R
+    ) throws(DBError) -> R {
+        if let wait = attempts.wait(account: account, address: address, nowMillis: now) {
             throw DBError(
                 .authenticationFailed,
                 "Authentication failed: too many failed attempts; try again in "
                     + "\((wait + 999) / 1_000) s")
         }
         do throws(DBError) {
-            let tokens = try signIn(email, password, code, nowMillis)
-            attempts.noteSuccess(account: email, address: address)
-            return tokens
+            return try body()
         } catch {
             if error.code == .authenticationFailed {
-                attempts.noteFailure(account: email, address: address, nowMillis: nowMillis)
+                attempts.noteFailure(account: account, address: address, nowMillis: now)
             }
             throw error
         }
     }
 
-    private func signIn(
-        _ email: String, _ password: String, _ code: String?, _ nowMillis: Int64
-    ) throws(DBError) -> IssuedTokens {
-        let login = try engine.accountRecord(.appLogin, email)
-        guard case .string(let id)? = login?["uid"],
-            let record = try engine.accountRecord(.appUser, id),
-            let stored = record.view.value("password")?.document,
-            let hash = PasswordHash(stored)
-        else {
-            _ = try decoy.matches(password)
+    /// - Throws: 18 AuthenticationFailed for a wrong password, and for users that have none.
+    func check(_ password: String, of user: AppUserRecord) throws(DBError) {
+        guard let hash = user.password else {
+            _ = try matchesNobody(password)
             throw Self.failure
         }
         guard try hash.matches(password) else { throw Self.failure }
-        let claims = Self.claims(of: record)
-        return try issue(id, claims: claims, nowMillis) { change in
-            guard let now = try change.record(.appUser, id) else { throw Self.failure }
-            guard let factor = now.view.value("totp")?.document else { return }
-            // Looked at where it is changed: a code serves once, also for two at the same time.
-            let last = factor.value("last")?.exactInteger ?? 0
-            guard let code, let secret = factor.value("secret")?.binary,
-                let step = OneTimeCode.acceptedStep(
-                    code, [UInt8](copying: secret.content), nowMillis: nowMillis, after: last)
-            else { throw Self.failure }
-            try change.put(.appUser, id, Self.setting("totp.last", step, in: now))
+    }
+
+    /// Takes as long as comparing with somebody's password.
+    private func matchesNobody(_ password: String) throws(DBError) -> Bool {
+        let hash: PasswordHash
+        if let known = decoy.withLock({ $0 }) {
+            hash = known
+        } else {
+            hash = try PasswordHash(Self.newID())
+            decoy.withLock { $0 = hash }
         }
+        return try hash.matches(password)
     }
 
-    /// A record with the step of the last code replaced.
-    private static func setting(_ path: String, _ step: Int64, in record: Document) -> Document {
-        Document { writer in
-            var fields = record.view.makeIterator()
-            while let field = fields.next() {
-                guard field.name.equals("totp"), let factor = field.value.document else {
-                    writer.append(field)
-                    continue
-                }
-                let changed = Document { writer in
-                    var fields = factor.makeIterator()
-                    while let field = fields.next() {
-                        if !field.name.equals("last") { writer.append(field) }
-                    }
-                    writer.append("last", step)
-                }
-                writer.append("totp", changed)
-            }
-        }
+    /// The user that signs in under that name.
+    func user(
+        ofLogin name: String
+    ) throws(DBError) -> (id: String, user: AppUserRecord)? {
+        guard case .string(let id)? = try engine.accountRecord(.appLogin, name)?["uid"],
+            let user = try record(of: id)
+        else { return nil }
+        return (id, user)
     }
 
-    // MARK: Refreshing
-
-    /// Gives the next tokens for a refresh token.
-    /// - Throws: 18 AuthenticationFailed; where the token was used before, its family has ended.
-    package func refresh(_ token: String, nowMillis: Int64) throws(DBError) -> IssuedTokens {
-        guard let given = RefreshToken(token) else { throw Self.failure }
-        let next = RefreshToken(family: given.family)
-        let outcome: String? = try engine.changeAccountsAndWait { change in
-            guard let family = try change.record(.tokenFamily, given.family),
-                case .string(let id)? = family["uid"],
-                case .binary(_, let current)? = family["current"],
-                case .date(let end)? = family["expiresAt"]
-            else { return nil }
-            guard ConstantTime.areEqual(current, given.hash), end > nowMillis,
-                try change.record(.appUser, id) != nil
-            else {
-                try change.remove(.tokenFamily, given.family)
-                return nil
-            }
-            try change.put(.tokenFamily, next.family, next.record(of: id, nowMillis))
-            return id
-        }
-        guard let id = outcome else { throw Self.failure }
-        let record = try engine.accountRecord(.appUser, id)
-        return try keys.tokens(of: id, record.flatMap(Self.claims(of:)), next, nowMillis: nowMillis)
+    /// The user of that id; nil where there is none.
+    func record(of id: String) throws(DBError) -> AppUserRecord? {
+        try engine.accountRecord(.appUser, id).map { AppUserRecord($0) }
     }
 
-    /// Ends the family of a refresh token. An access token serves until its own end.
-    package func signOut(_ token: String) throws(DBError) {
-        guard let given = RefreshToken(token) else { return }
-        try engine.changeAccountsAndWait { change in
-            guard
-                case .binary(_, let current)? = try change.record(.tokenFamily, given.family)?[
-                    "current"],
-                ConstantTime.areEqual(current, given.hash)
-            else { return }
-            try change.remove(.tokenFamily, given.family)
-        }
-    }
+    static let failure = DBError(.authenticationFailed, "Authentication failed.")
 
-    /// Ends all families of a user: signed out everywhere. O(families of all users).
-    package func signOutEverywhere(userID: String) throws(DBError) {
-        try engine.changeAccountsAndWait { change in
-            for (name, record) in try change.records(.tokenFamily)
-            where record["uid"] == .string(userID) {
-                try change.remove(.tokenFamily, name)
-            }
-        }
-    }
-
-    // MARK: Tokens
-
-    /// Stores what `body` changes and a new family of tokens, in one commit.
-    private func issue(
-        _ id: String, claims: Document?, _ nowMillis: Int64,
-        _ body: @escaping @Sendable (borrowing AccountChange) throws -> Void
-    ) throws(DBError) -> IssuedTokens {
-        let token = RefreshToken(family: Base64URL.encode(RandomBytes.make(16)))
-        try engine.changeAccountsAndWait { change in
-            try body(change)
-            try change.put(.tokenFamily, token.family, token.record(of: id, nowMillis))
-        }
-        return try keys.tokens(of: id, claims, token, nowMillis: nowMillis)
-    }
-
-    private static let failure = DBError(.authenticationFailed, "Authentication failed.")
-
-    /// The app's own claims of a user.
-    private static func claims(of user: Document) -> Document? {
-        guard case .document(let claims)? = user["claims"] else { return nil }
-        return claims
-    }
+    // MARK: Addresses and passwords
 
     /// The address as it is compared.
-    private static func checked(_ email: String) throws(DBError) -> String {
+    static func normalized(_ email: String) -> String { email.lowercased() }
+
+    /// The address as it is compared, checked.
+    static func checked(_ email: String) throws(DBError) -> String {
         let parts = email.split(separator: "@", omittingEmptySubsequences: false)
+        // Quoted local parts are left out: what they may hold means something in headers.
+        let excluded = Set(",;:<>()[]\\\"".unicodeScalars)
         guard parts.count == 2, parts.allSatisfy({ !$0.isEmpty }),
-            email.utf8.count <= emailBytesMax,
-            email.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value != 0x7F })
+            email.utf8.count <= emailBytesMax, !email.hasPrefix("-"),
+            email.unicodeScalars.allSatisfy({
+                $0.value > 0x20 && $0.value != 0x7F && !excluded.contains($0)
+            })
         else { throw DBError(.badValue, "this is no e-mail address") }
-        return email.lowercased()
+        return normalized(email)
     }
 
-    private static func check(_ password: String) throws(DBError) {
+    static func check(_ password: String) throws(DBError) {
         guard password.count >= passwordCharactersMin, password.utf8.count <= passwordBytesMax
         else {
             throw DBError(
@@ -264,46 +267,5 @@ package final class AppAccounts: Sendable {
                 "a password has at least \(passwordCharactersMin) characters and at most "
                     + "\(passwordBytesMax) bytes")
         }
-    }
-}
-
-/// `FAMILY.SECRET`: the family's name finds its record, which holds the secret's hash.
-struct RefreshToken: Sendable {
-    let family: String
-    private let secret: [UInt8]
-
-    /// The next token of a family.
-    init(family: String) {
-        self.family = family
-        secret = RandomBytes.make(32)
-    }
-
-    /// Reads a token; nil for what is none.
-    init?(_ text: String) {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts[0].utf8.count == 22,
-            let secret = Base64URL.decode(parts[1]), secret.count == 32
-        else { return nil }
-        family = String(parts[0])
-        self.secret = secret
-    }
-
-    var text: String { family + "." + Base64URL.encode(secret) }
-
-    var hash: [UInt8] { Array(SHA256.hash(data: secret)) }
-
-    func record(of userID: String, _ nowMillis: Int64) -> Document {
-        [
-            "uid": .string(userID), "current": .binary(subtype: 0, hash),
-            "expiresAt": .date(nowMillis + AppAccounts.refreshMillis),
-        ]
-    }
-}
-
-/// Random bytes from the system's generator.
-enum RandomBytes {
-    static func make(_ count: Int) -> [UInt8] {
-        var generator = SystemRandomNumberGenerator()
-        return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
     }
 }

@@ -7,21 +7,22 @@
 import Synchronization
 
 /// Counts failures. Safe from any thread; times are given, so that tests need not wait.
-package final class AttemptLimiter: Sendable {
+public final class AttemptLimiter: Sendable {
     /// How many failures are free.
-    package struct Limits: Sendable {
+    public struct Limits: Sendable {
         /// Of one account from one address.
-        package var pair = 10
+        public var pair = 10
         /// From one address.
-        package var address = 100
+        public var address = 100
         /// Of one account.
-        package var account = 200
+        public var account = 200
         /// How long failures count, in milliseconds.
-        package var memoryMillis: Int64 = 15 * 60 * 1_000
+        public var memoryMillis: Int64 = 15 * 60 * 1_000
         /// The longest wait, in milliseconds.
-        package var waitMillisMax: Int64 = 5 * 60 * 1_000
+        public var waitMillisMax: Int64 = 5 * 60 * 1_000
 
-        package init() {}
+        /// The usual ones.
+        public init() {}
     }
 
     private struct Entry {
@@ -48,7 +49,10 @@ package final class AttemptLimiter: Sendable {
     }
 
     /// How long to wait before the next try, in milliseconds; nil where it may be now.
-    package func wait(account: String, address: String, nowMillis: Int64) -> Int64? {
+    ///
+    /// Without an address only the account counts: whoever asks for others must say for whom, or
+    /// one guesser would lock all of them out.
+    package func wait(account: String, address: String?, nowMillis: Int64) -> Int64? {
         entries.withLock { entries in
             let until = keys(account, address).map { entries[$0.key]?.blockedUntil ?? 0 }.max() ?? 0
             return until > nowMillis ? until - nowMillis : nil
@@ -56,7 +60,7 @@ package final class AttemptLimiter: Sendable {
     }
 
     /// Notes a failed try.
-    package func noteFailure(account: String, address: String, nowMillis: Int64) {
+    package func noteFailure(account: String, address: String?, nowMillis: Int64) {
         entries.withLock { entries in
             if entries.count >= Self.entriesMax { forget(&entries, nowMillis) }
             for (key, free) in keys(account, address) {
@@ -75,17 +79,18 @@ package final class AttemptLimiter: Sendable {
     }
 
     /// Notes a try that succeeded: the pair begins anew.
-    package func noteSuccess(account: String, address: String) {
+    package func noteSuccess(account: String, address: String?) {
         entries.withLock { entries in
-            _ = entries.removeValue(forKey: .pair(account, address))
+            _ = entries.removeValue(forKey: .pair(account, address ?? ""))
         }
     }
 
-    private func keys(_ account: String, _ address: String) -> [(key: Key, free: Int)] {
-        [
-            (.pair(account, address), limits.pair), (.address(address), limits.address),
-            (.account(account), limits.account),
+    private func keys(_ account: String, _ address: String?) -> [(key: Key, free: Int)] {
+        var keys: [(key: Key, free: Int)] = [
+            (.pair(account, address ?? ""), limits.pair), (.account(account), limits.account),
         ]
+        if let address { keys.append((.address(address), limits.address)) }
+        return keys
     }
 
     /// Makes room: what no longer counts goes, and where that is not enough all that blocks nobody.

@@ -100,7 +100,8 @@ public struct Namespace: Hashable, Sendable, CustomStringConvertible {
         try checkIsNoBuckets()
         let known = ["system.js", "system.profile", "system.users", "system.views"]
         let isAdmin =
-            database == "admin" && ["system.roles", "system.version"].contains(collection)
+            database == "admin"
+            && ["system.roles", "system.version", "system.audit"].contains(collection)
         guard known.contains(collection) || isAdmin else {
             throw DBError(.invalidNamespace, "Invalid system namespace: \(self)")
         }

@@ -50,6 +50,10 @@ package final class RoostEngine: Sendable {
     package let tails: TailWatch
     /// The security rules in force.
     package let rules: RulesStore
+    /// Who did what to accounts, roles and rules.
+    package let audit = AuditLog()
+    /// Sessions of app users that ended before their tokens.
+    package let appSessions: AppSessions
     /// Results that are kept up to date.
     package let live: LiveQueries
     /// What open transactions mean to change.
@@ -100,6 +104,7 @@ package final class RoostEngine: Sendable {
         transactions = OpenTransactions(options.transactions, quotaBytes: options.quotaBytes)
         live = opened.live
         rules = opened.rules
+        appSessions = opened.appSessions
         temporaryFolder = path + "/tmp"
         scanPartBytes = options.scanPartBytes
         do {
@@ -111,6 +116,7 @@ package final class RoostEngine: Sendable {
         }
         try loadRules()
         mkdir(temporaryFolder, 0o700)
+        _ = appSessions.observe { [live] in live.noteAuthority() }
         guard options.tidiesUp else { return }
         removeUnfinishedIndexes()
         removeTemporaryCollections()
@@ -256,6 +262,12 @@ package final class RoostEngine: Sendable {
             ])
     }
 
+    func noteAuditFailure(_ error: DBError, lost: Int) {
+        logger.error(
+            "events of the audit log were lost",
+            metadata: ["events": "\(lost)", "error": "\(error)"])
+    }
+
     func notePurgeFailure(_ error: any Error) {
         logger.warning(
             "deleted documents could not be purged; the next pass tries again",
@@ -358,6 +370,7 @@ private struct Opened {
     let logEpoch: UInt64
     let retention: LogRetention
     let rules = RulesStore()
+    let appSessions = AppSessions()
     let live: LiveQueries
 
     init(path: String, options: EngineOptions, _ logger: Logger) throws {
@@ -387,7 +400,7 @@ private struct Opened {
                 clock, end: log.end,
                 ObservedNames(followed, now: LogicalClock.wallMillis)),
             intents)
-        live = LiveQueries(epoch: logEpoch, writer.log.observed, rules)
+        live = LiveQueries(epoch: logEpoch, writer.log.observed, rules, appSessions)
         retention = LogRetention(
             options.changeLog, quotaBytes: options.quotaBytes,
             diskBytes: store.statistics().disk?.totalBytes)

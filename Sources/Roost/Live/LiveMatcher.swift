@@ -65,6 +65,9 @@ final class LiveMatcher {
     private var stageNanosLeft: UInt64 = 0
     private let epoch: UInt64
     private let rules: RulesStore
+    private let sessions: AppSessions
+    /// The endings of sessions that were looked at; nil to look again.
+    private var sessionsSeen: UInt64? = 0
     /// The number of the rules that were in force behind the pass's snapshot.
     private var version: Int64 = 0
     /// Groups whose rules ask for the time, and when they are read again next.
@@ -73,7 +76,8 @@ final class LiveMatcher {
     /// When the first token of a subscriber ends.
     private var firstEnd = Int64.max
 
-    init(epoch: UInt64, _ rules: RulesStore) {
+    init(epoch: UInt64, _ rules: RulesStore, _ sessions: AppSessions) {
+        self.sessions = sessions
         self.epoch = epoch
         self.rules = rules
     }
@@ -232,18 +236,12 @@ final class LiveMatcher {
                 group.giveUp(Self.outdated)
             }
         }
-        if now >= firstEnd {
+        let sessionsEnded = sessions.generation
+        if now >= firstEnd || sessionsEnded != sessionsSeen {
+            sessionsSeen = sessionsEnded
             firstEnd = .max
             for group in groups.values where group.request.binding != nil {
-                for subscription in group.subscriptions {
-                    guard let end = subscription.user?.expiresAtMillis else { continue }
-                    if end <= now {
-                        subscription.giveUp("the token has ended")
-                    } else {
-                        firstEnd = min(firstEnd, end)
-                    }
-                }
-                group.subscriptions.removeAll { $0.hasEnded(now) }
+                group.subscriptions.removeAll { endIfDue($0, now) }
             }
         }
         guard now >= nextReading else { return }
@@ -251,11 +249,26 @@ final class LiveMatcher {
         for group in timed { readAgain(group) }
     }
 
+    /// Ends a subscription whose user's token or session has ended, and says whether it did.
+    private func endIfDue(_ subscription: LiveSubscription, _ now: Int64) -> Bool {
+        guard let user = subscription.user else { return false }
+        let end = user.expiresAtMillis ?? .max
+        let hasSessionEnded = sessions.hasEnded(user)
+        guard end <= now || hasSessionEnded else {
+            firstEnd = min(firstEnd, end)
+            return false
+        }
+        subscription.giveUp(hasSessionEnded ? "the session has ended" : "the token has ended")
+        return true
+    }
+
     private static let outdated = "other security rules are in force"
 
     private func add(_ subscription: LiveSubscription, to group: LiveGroup) {
         group.subscriptions.append(subscription)
-        if let end = subscription.user?.expiresAtMillis { firstEnd = min(firstEnd, end) }
+        guard let user = subscription.user else { return }
+        if let end = user.expiresAtMillis { firstEnd = min(firstEnd, end) }
+        if sessions.hasEnded(user) { sessionsSeen = nil }
     }
 
     /// Has the result of a group read again in the pass under way.

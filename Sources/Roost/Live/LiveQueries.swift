@@ -41,8 +41,8 @@ package final class LiveQueries: Sendable {
     let willRefresh = Mutex<(@Sendable () -> Void)?>(nil)
     let observed: ObservedNames
 
-    init(epoch: UInt64, _ observed: ObservedNames, _ rules: RulesStore) {
-        matcher = Mutex(LiveMatcher(epoch: epoch, rules))
+    init(epoch: UInt64, _ observed: ObservedNames, _ rules: RulesStore, _ sessions: AppSessions) {
+        matcher = Mutex(LiveMatcher(epoch: epoch, rules, sessions))
         self.observed = observed
     }
 
@@ -164,8 +164,8 @@ package final class LiveQueries: Sendable {
         }
     }
 
-    /// Other rules are in force: sends app users back to ask them.
-    func noteRules() {
+    /// Other rules are in force, or sessions have ended: sends app users back to ask.
+    func noteAuthority() {
         if members.load(ordering: .relaxed) > 0 { signal.raise() }
     }
 

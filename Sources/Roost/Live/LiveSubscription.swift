@@ -97,11 +97,6 @@ final class LiveSubscription: Sendable {
         self.user = user
     }
 
-    /// Whether the user's token has ended.
-    func hasEnded(_ nowMillis: Int64) -> Bool {
-        user?.expiresAtMillis.map { $0 <= nowMillis } ?? false
-    }
-
     // MARK: The matcher's side
 
     /// Puts a frame in; false: the subscriber is to be given no more.

@@ -75,6 +75,12 @@ final class AccountBook: Sendable {
         state.withLock { $0.whenChanged = body }
     }
 
+    /// Has each connection look at its rights again: sessions of app users have ended.
+    func noteEndedSessions() {
+        versionNumber.wrappingAdd(1, ordering: .releasing)
+        state.withLock { $0.whenChanged }?([])
+    }
+
     /// A user; nil where there is none of that name.
     func user(_ name: QualifiedName) -> ServiceAccount? { state.withLock { $0.users[name] } }
 

@@ -33,6 +33,8 @@ enum Action: String, CaseIterable, Sendable {
     case replSetGetStatus, replSetHeartbeat, replSetResizeOplog, replSetStateChange
     case reshardCollection, resync, shardCollection, shardingState, splitChunk, splitVector
     case transitionFromDedicatedConfigServer, transitionToDedicatedConfigServer, unshardCollection
+    // Roost's own: signing app users up and in, and administering them.
+    case signInAppUsers, administerAppUsers
     // Everything.
     case anyAction, `internal`
 }

@@ -48,5 +48,6 @@ package enum Administrator {
             }
             try change.put(.user, full.id, account.record)
         }
+        engine.note(AuditEvent("createUser", ["name": .string(name), "db": "admin"]))
     }
 }

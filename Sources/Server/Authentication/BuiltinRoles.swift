@@ -1,5 +1,6 @@
 // MongoDB's built-in roles. `read`, `readWrite`, `dbAdmin`, `userAdmin` and `dbOwner` are there in
-// every database, the others in `admin` only.
+// every database, the others in `admin` only. `appBackend` (what an app's own
+// server needs to sign its users up and in) and `appUserAdmin` are Roost's.
 
 /// The privileges of roles that are always there.
 enum BuiltinRoles {
@@ -9,7 +10,7 @@ enum BuiltinRoles {
     static let ofAdmin = [
         "backup", "restore", "clusterAdmin", "clusterManager", "clusterMonitor", "hostManager",
         "readAnyDatabase", "readWriteAnyDatabase", "userAdminAnyDatabase", "dbAdminAnyDatabase",
-        "root",
+        "root", "appBackend", "appUserAdmin",
     ]
 
     /// The names of the roles of a database.
@@ -43,12 +44,16 @@ enum BuiltinRoles {
         case "clusterAdmin": clusterAdmin
         case "backup": backup
         case "restore": restore
+        case "appBackend": [Privilege(.cluster, [.signInAppUsers])]
+        case "appUserAdmin": [Privilege(.cluster, [.signInAppUsers, .administerAppUsers])]
         case "root":
             readWrite(.anyNormal) + databaseAdmin(.anyNormal) + userAdminAny + clusterAdmin
                 + backup + restore
                 + [
+                    auditCollection,
                     Privilege(.anyResource, [.validate, .collStats, .listCollections]),
-                    Privilege(.cluster, [.dropConnections]),
+                    Privilege(
+                        .cluster, [.dropConnections, .signInAppUsers, .administerAppUsers]),
                 ]
         default: nil
         }
@@ -123,6 +128,9 @@ enum BuiltinRoles {
     // MARK: Of the server
 
     private static let listing = Privilege(.cluster, [.listDatabases])
+
+    private static let auditCollection = Privilege(
+        .collection(database: "admin", collection: "system.audit"), [.find, .collStats])
 
     private static let accountCollections = ["system.users", "system.roles"].map {
         Privilege(

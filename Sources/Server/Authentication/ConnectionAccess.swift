@@ -24,14 +24,24 @@ struct ConnectionAccess {
         case service(QualifiedName, userID: [UInt8])
         case app(AppUser)
 
-        /// A number for the sessions of this account, for as long as the process runs; never 0.
+        /// A number for the sessions of this account, the same in each process; never 0.
         var sessionOwner: UInt64 {
-            var hasher = Hasher()
-            switch self {
-            case .service(_, let userID): hasher.combine(userID)
-            case .app(let user): hasher.combine(user.auth?.view.value("uid")?.string)
-            }
-            return UInt64(bitPattern: Int64(hasher.finalize())) | 1
+            let name: [UInt8] =
+                switch self {
+                case .service(_, let userID): userID
+                case .app(let user): Self.nameBytes(user)
+                }
+            var number: UInt64 = 0
+            for byte in SecureRandom.digest(name).prefix(8) { number = number << 8 | UInt64(byte) }
+            return number | 1
+        }
+
+        /// An app user of one issuer is another one than of another.
+        private static func nameBytes(_ user: AppUser) -> [UInt8] {
+            guard let auth = user.auth else { return [] }
+            let issuer = auth.view.value("token")?.document?.value("iss")?.string ?? ""
+            let id = auth.view.value("uid")?.string ?? ""
+            return Array("\(issuer)\n\(id)".utf8)
         }
     }
 
@@ -81,11 +91,12 @@ struct ConnectionAccess {
         isAppUser = false
         switch grant {
         case .everything:
-            allowsEverything = true
-            repeatableVersion = version
+            // Where each access is noted, none takes a short way.
+            allowsEverything = core.engine.audit.level != .accesses
+            repeatableVersion = allowsEverything ? version : 0
             principal = .trusted
         case .account(let name, _):
-            repeatableVersion = version
+            repeatableVersion = core.engine.audit.level != .accesses ? version : 0
             principal = .service(name: name.name, database: name.database)
         case .appUser(let user):
             isAppUser = true
@@ -104,7 +115,14 @@ struct ConnectionAccess {
             }
             return .nothing(
                 DBError(.unauthorized, "The account that signed in is no longer there"))
-        case .app(let user)?: return .appUser(user)
+        case .app(let user)?:
+            if core.engine.appSessions.hasEnded(user) {
+                return .nothing(
+                    DBError(
+                        .reauthenticationRequired,
+                        "The session has ended: sign in with a new token"))
+            }
+            return .appUser(user)
         case nil: break
         }
         switch core.options.authentication {
@@ -144,7 +162,14 @@ extension ConnectionHandler {
         let call = CommandCall(
             command: command, request: request, arguments: arguments, special: SpecialFields(),
             connection: self)
-        try call.authorize(access.grant)
+        do throws(DBError) {
+            try call.authorize(access.grant)
+        } catch {
+            call.noteAccess(error)
+            throw error
+        }
+        if case .appUser = access.grant { return }
+        call.noteAccess(nil)
     }
 
     /// Takes note that accounts have changed.

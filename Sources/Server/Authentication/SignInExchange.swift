@@ -141,6 +141,7 @@ extension ConnectionHandler {
         guard let account = exchange.account else { return }
         core.attempts.noteSuccess(account: exchange.user.id, address: clientIP)
         signIn(as: .service(account.name, userID: account.userID))
+        noteSignIn(account.name.name, account.name.database, Self.scram, fails: false)
         core.logger.debug(
             "signed in",
             metadata: ["connection": "\(id)", "user": "\(account.name.id)"])
@@ -148,28 +149,26 @@ extension ConnectionHandler {
 
     /// MONGODB-OIDC in one step: `{jwt: …}`. Without a token the client asks where to get one.
     private func signIn(withToken payload: [UInt8]) throws(DBError) -> SignInStep {
-        guard let tokens = core.tokens else {
-            throw DBError(
-                .mechanismUnavailable,
-                "MONGODB-OIDC is not set up: start the server with --jwt-issuer and "
-                    + "--jwt-audience")
-        }
         guard (try? validate(document: payload.span.bytes)) != nil else { throw Self.signInFailure }
         lastConversation &+= 1
         guard let token = DocumentView(payload.span.bytes).value("jwt")?.string else {
-            let information: Document = ["issuer": .string(tokens.issuer)]
+            let information: Document = [
+                "issuer": .string(core.tokens?.issuer ?? AppAccounts.issuer)
+            ]
             return SignInStep(
                 conversation: lastConversation, isDone: false, payload: information.bytes)
         }
         let user: AppUser
         do throws(TokenFailure) {
-            user = try tokens.verify(token, nowMillis: Clock.wallMillis)
+            user = try core.appUser(ofToken: token)
         } catch {
             // Signatures can't be guessed, and many users may come from one address: not counted.
             logFailure("token", "MONGODB-OIDC: \(error)")
             throw Self.signInFailure
         }
         signIn(as: .app(user))
+        noteSignIn(
+            user.auth?.view.value("uid")?.string ?? "", "$external", Self.oidc, fails: false)
         return SignInStep(conversation: lastConversation, isDone: true, payload: [])
     }
 
@@ -195,6 +194,7 @@ extension ConnectionHandler {
     }
 
     private func logFailure(_ account: String, _ mechanism: String) {
+        noteSignIn(account, "", String(mechanism.prefix(60)), fails: true)
         core.logger.info(
             "sign-in failed",
             metadata: [

@@ -75,7 +75,11 @@ extension CommandCall {
         answer: @escaping @Sendable ([AccountEdit], inout ReplyWriter) -> Void = { _, _ in }
     ) -> CommandOutcome {
         let ticket = ticket()
+        let trail = AuditTrail(connection)
+        let name = "\(command.name)"
+        let parameters = accountParameters()
         core.accounts.change(body) { outcome in
+            trail.note(name, parameters, outcome)
             ticket.answer { reply throws(DBError) in answer(try outcome.get(), &reply) }
         }
         return .deferred

@@ -3,7 +3,7 @@
 /// Every command that the server knows.
 let allCommands: [CommandDefinition] =
     documentCommands + schemaCommands + handshakeCommands + diagnosticCommands + sessionCommands
-    + rulesCommands + accountCommands
+    + rulesCommands + accountCommands + appUserCommands
 
 /// Documents.
 private let documentCommands: [CommandDefinition] = [
@@ -51,6 +51,11 @@ private let accountCommands: [CommandDefinition] = [
     RoleCommands.revokeRoles, RoleCommands.grantPrivileges, RoleCommands.revokePrivileges,
     RolesInfo.definition, UserCommands.invalidate,
 ]
+
+/// Users of apps.
+private let appUserCommands: [CommandDefinition] =
+    AppSignIn.commands + AppEmail.commands + AppFactors.commands + AppProviders.commands
+    + AppUserAdministration.commands
 
 /// Security rules.
 private let rulesCommands: [CommandDefinition] = [

@@ -22,13 +22,16 @@ enum RulesCommands {
         }
         let engine = call.core.engine
         let ticket = call.ticket()
+        var by = "deployRules"
+        if case .account(let name, _) = call.connection.access.grant { by = name.id }
+        let author = by
         engine.readerPool.submit { _ in
             ticket.answer { reply throws(DBError) in
                 let version =
                     if let older {
-                        try engine.rollBackRules(to: older, by: "deployRules")
+                        try engine.rollBackRules(to: older, by: author)
                     } else {
-                        try engine.deployRules(files, by: "deployRules")
+                        try engine.deployRules(files, by: author)
                     }
                 reply.append("version", version)
             }

@@ -196,11 +196,15 @@ enum UserCommands {
     ) -> CommandOutcome {
         let ticket = call.ticket()
         let accounts = call.core.accounts
+        let trail = AuditTrail(call.connection)
+        let name = "\(call.command.name)"
+        let parameters = call.accountParameters()
         call.core.engine.readerPool.submit(.whole) { _ in
             let credential = password.flatMap { ScramCredential(password: $0) }
             accounts.change { change in
                 try body(credential, change)
             } completion: { outcome in
+                trail.note(name, parameters, outcome)
                 ticket.answer { _ throws(DBError) in _ = try outcome.get() }
             }
         }

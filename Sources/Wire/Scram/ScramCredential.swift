@@ -94,6 +94,9 @@ enum Scram {
 
 /// Random bytes for keys, salts and tokens, from the system's generator.
 package enum SecureRandom {
+    /// The SHA-256 of bytes.
+    package static func digest(_ bytes: [UInt8]) -> [UInt8] { Array(SHA256.hash(data: bytes)) }
+
     /// So many bytes.
     package static func bytes(_ count: Int) -> [UInt8] {
         var generator = SystemRandomNumberGenerator()

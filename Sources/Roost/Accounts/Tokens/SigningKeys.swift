@@ -18,14 +18,29 @@ final class SigningKeys: Sendable {
     }
 
     private let engine: RoostEngine
-    /// Oldest first; never empty.
+    /// Oldest first; empty until something is signed.
     private let keys: Mutex<[Key]>
     let verifier: TokenVerifier
 
-    /// Reads the keys, and makes the first.
-    /// - Throws: `DBError` where it can't be stored.
-    init(_ engine: RoostEngine, nowMillis: Int64) throws(DBError) {
+    /// Names that the app's own claims can't have.
+    static let reservedClaims: Set<String> = [
+        "iss", "aud", "sub", "iat", "exp", "nbf", "jti", "sid", "ver", "email", "email_verified",
+        "anonymous", "auth_time", "amr", "azp", "nonce",
+    ]
+
+    /// Reads the keys.
+    /// - Throws: `DBError` where they can't be read.
+    init(_ engine: RoostEngine) throws(DBError) {
         self.engine = engine
+        let found = try Self.read(engine)
+        keys = Mutex(found)
+        // Tokens made here are checked by the same clock.
+        verifier = TokenVerifier(
+            issuer: AppAccounts.issuer, audience: AppAccounts.audience, keys: Self.set(found),
+            skewSeconds: 0)
+    }
+
+    private static func read(_ engine: RoostEngine) throws(DBError) -> [Key] {
         var found: [Key] = []
         for (name, record) in try engine.accountRecords(.signingKey) {
             guard case .binary(_, let bytes)? = record["private"],
@@ -34,11 +49,19 @@ final class SigningKeys: Sendable {
             else { continue }
             found.append(Key(id: name, key: key, createdAt: createdAt))
         }
-        found.sort { $0.createdAt < $1.createdAt }
-        if found.isEmpty { found = [try Self.make(engine, nowMillis)] }
-        keys = Mutex(found)
-        verifier = TokenVerifier(
-            issuer: AppAccounts.issuer, audience: AppAccounts.audience, keys: Self.set(found))
+        return found.sorted { $0.createdAt < $1.createdAt }
+    }
+
+    /// Reads the keys again; whether there were new ones.
+    func reload() -> Bool {
+        guard let found = try? Self.read(engine) else { return false }
+        let isNew = keys.withLock { keys in
+            guard found.count > keys.count else { return false }
+            keys = found
+            return true
+        }
+        if isNew { verifier.replaceKeys(Self.set(found)) }
+        return isNew
     }
 
     private static func make(
@@ -63,8 +86,11 @@ final class SigningKeys: Sendable {
 
     /// The key that signs now; a new one where the last has served its time.
     private func current(_ nowMillis: Int64) throws(DBError) -> Key {
-        let last = keys.withLock { $0[$0.count - 1] }
-        guard nowMillis - last.createdAt > Self.signingMillis else { return last }
+        if let last = keys.withLock({ $0.last }),
+            nowMillis - last.createdAt <= Self.signingMillis
+        {
+            return last
+        }
         let new = try Self.make(engine, nowMillis)
         let all = keys.withLock { keys in
             keys.append(new)
@@ -86,14 +112,12 @@ final class SigningKeys: Sendable {
         return ExtendedJSON.string(of: (["keys": .array(list)] as Document).view)
     }
 
-    /// An access token of a user, with `refresh` beside it. The app's own claims never replace those
-    /// that are checked.
+    /// An access token of a user, with `refresh` beside it.
     func tokens(
-        of userID: String, _ claims: Document?, _ refresh: RefreshToken, nowMillis: Int64
+        of userID: String, _ user: AppUserRecord, _ refresh: RefreshToken, nowMillis: Int64
     ) throws(DBError) -> IssuedTokens {
         let key = try current(nowMillis)
         let end = nowMillis / 1_000 + AppAccounts.accessMillis / 1_000
-        let reserved: Set<String> = ["iss", "aud", "sub", "iat", "exp", "nbf", "jti"]
         let body = Document { writer in
             writer.append("iss", AppAccounts.issuer)
             writer.append("aud", AppAccounts.audience)
@@ -101,11 +125,9 @@ final class SigningKeys: Sendable {
             writer.append("iat", nowMillis / 1_000)
             writer.append("exp", end)
             writer.append("jti", Base64URL.encode(RandomBytes.make(12)))
-            guard let claims else { return }
-            var fields = claims.view.makeIterator()
-            while let field = fields.next() {
-                if !reserved.contains(field.nameString) { writer.append(field) }
-            }
+            writer.append("sid", refresh.sessionID)
+            writer.append("ver", user.claimsVersion)
+            writer.appendFields(of: user.tokenClaims.view)
         }
         let header = #"{"alg":"EdDSA","typ":"JWT","kid":"\#(key.id)"}"#
         let text =

@@ -129,7 +129,12 @@ package struct TokenKeySet: Sendable {
     /// Reads a JSON Web Key Set.
     /// - Throws: 9 FailedToParse where it is none or holds no key that can be used.
     package init(jwks text: [UInt8]) throws(DBError) {
-        let set = PlainJSON.object(text) ?? Document()
+        try self.init(PlainJSON.object(text) ?? Document())
+    }
+
+    /// Takes a JSON Web Key Set.
+    /// - Throws: 9 FailedToParse where it is none or holds no key that can be used.
+    package init(_ set: Document) throws(DBError) {
         guard let list = set.view.value("keys")?.array else {
             throw DBError(.failedToParse, "this is no JSON Web Key Set, {\"keys\": [...]}")
         }

@@ -19,24 +19,31 @@ package enum TokenFailure: Error, Sendable, Equatable {
     case notYetValid
     case withoutEnd
     case withoutSubject
+    case sessionEnded
 }
 
 /// Whose tokens are accepted. Safe from any thread.
 package final class TokenVerifier: Sendable {
     /// Longest token, in bytes.
     private static let bytesMax = 16 * 1_024
-    /// How far clocks may differ, in seconds.
-    private static let leewaySeconds: Int64 = 30
+    /// How far an issuer's clock may differ, in seconds, where nothing else is said.
+    package static let usualSkewSeconds: Int64 = 5
 
     /// The `iss` that tokens must have.
     package let issuer: String
     /// The `aud` that tokens must have.
     package let audience: String
+    /// How far the issuer's clock may differ: a token serves so much longer than it says.
+    private let skewSeconds: Int64
     private let keys: Mutex<TokenKeySet>
     private let whenKeyIsMissing = Mutex<(@Sendable () -> Void)?>(nil)
 
     /// Accepts tokens of an issuer for an audience, signed with one of `keys`.
-    package init(issuer: String, audience: String, keys: TokenKeySet) {
+    package init(
+        issuer: String, audience: String, keys: TokenKeySet,
+        skewSeconds: Int64 = usualSkewSeconds
+    ) {
+        self.skewSeconds = skewSeconds
         self.issuer = issuer
         self.audience = audience
         self.keys = Mutex(keys)
@@ -63,18 +70,29 @@ package final class TokenVerifier: Sendable {
         }
         let now = nowMillis / 1_000
         guard let end = Self.seconds(view.value("exp")) else { throw .withoutEnd }
-        guard end > now - Self.leewaySeconds else { throw .expired }
+        guard end > now - skewSeconds else { throw .expired }
         for name: StaticString in ["nbf", "iat"] {
             guard let value = view.value(name) else { continue }
             guard let start = Self.seconds(value) else { throw .malformed }
-            guard start <= now + Self.leewaySeconds else { throw .notYetValid }
+            guard start <= now + skewSeconds else { throw .notYetValid }
         }
         guard let subject = view.value("sub")?.string, !subject.isEmpty else {
             throw .withoutSubject
         }
         return AppUser(
             auth: ["uid": .string(subject), "token": .document(claims)],
-            expiresAtMillis: (end + Self.leewaySeconds) * 1_000)
+            expiresAtMillis: (end + skewSeconds) * 1_000)
+    }
+
+    /// The `iss` that a token claims to have, which nothing may be granted for; nil for what is no
+    /// token.
+    package static func unverifiedIssuer(_ token: String) -> String? {
+        guard token.utf8.count <= bytesMax else { return nil }
+        let parts = token.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 3, let bytes = Base64URL.decode(parts[1]),
+            let claims = PlainJSON.object(bytes)
+        else { return nil }
+        return claims.view.value("iss")?.string
     }
 
     /// The claims of a token whose signature is right.
