@@ -466,10 +466,11 @@ final class LiveMatcher {
                     catchUp(subscription, group, set, end)
                 }
             }
-            if group.isOutdated(version) || subscription.hasEnded(LogicalClock.wallMillis) {
+            if group.isOutdated(version) {
                 subscription.giveUp(Self.outdated)
                 continue
             }
+            if endIfDue(subscription, LogicalClock.wallMillis) { continue }
             add(subscription, to: group)
             subscription.noteCurrent()
         }
