@@ -77,11 +77,14 @@ enum AppUserCommands {
     ) throws(DBError) {
         guard call.principal.isUnderRules else { return }
         switch statement {
-        case .read(_, let stages, nil), .live(_, let stages): try check(stages, call)
+        case .read(_, let stages, nil), .live(_, let stages), .insertRows(_, _, let stages, nil):
+            try check(stages, call)
         case .insert, .update, .delete: return
-        case .read: throw try refusal("deleted documents are for service accounts", call)
+        case .read, .insertRows:
+            throw try refusal("deleted documents are for service accounts", call)
         case .explain: throw try refusal(of: "explain", call)
-        case .restore, .purge, .createIndex, .dropIndex, .createCollection, .dropCollection:
+        case .restore, .purge, .createIndex, .dropIndex, .createCollection, .dropCollection,
+            .renameCollection, .alterCollection, .deployRules:
             throw try refusal("app users may only read and write documents", call)
         }
     }
