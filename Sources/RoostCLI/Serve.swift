@@ -32,11 +32,11 @@ struct Serve: AsyncParsableCommand {
               separated by commas), ROOST_DURABILITY, ROOST_QUOTA, ROOST_CHANGE_LOG_HOURS,
               ROOST_CHANGE_LOG_SIZE, ROOST_MAX_CONNECTIONS, ROOST_TLS_CERT, ROOST_TLS_KEY,
               ROOST_TLS_CA, ROOST_REPLICA_SET, ROOST_ADVERTISE, ROOST_SERIALIZABLE=1,
-              ROOST_LOG_LEVEL, ROOST_MIGRATIONS, ROOST_MIGRATIONS_DATABASE, ROOST_RULES, ROOST_EXPLAIN_DENIALS=1, ROOST_AUTH,
-              ROOST_JWT_ISSUER, ROOST_JWT_AUDIENCE, ROOST_JWT_JWKS,
-              ROOST_MAIL_COMMAND, ROOST_AUDIT, ROOST_HTTP_CA,
-              ROOST_SIGN_IN_PROVIDERS,
-              ROOST_TEST_COMMANDS=1. A flag wins over its variable.
+              ROOST_LOG_LEVEL, ROOST_MIGRATIONS, ROOST_MIGRATIONS_DATABASE, ROOST_RULES,
+              ROOST_EXPLAIN_DENIALS=1, ROOST_AUTH, ROOST_JWT_ISSUER, ROOST_JWT_AUDIENCE,
+              ROOST_JWT_JWKS, ROOST_MAIL_COMMAND, ROOST_AUDIT, ROOST_HTTP_CA,
+              ROOST_SIGN_IN_PROVIDERS, ROOST_TEST_COMMANDS=1. A flag wins over its
+              variable.
 
             EXIT STATUS
               0 after a graceful stop; 64 for a wrong option or variable; 1 where the
@@ -62,7 +62,8 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Most the database may take on disk, such as 500MB or 20GiB.", valueName: "size"))
+            "Most the data may take on disk, such as 500MB or 20GiB; the redo log comes on top.",
+            valueName: "size"))
     var quota: String?
 
     @Option(

@@ -128,7 +128,8 @@ import Testing
         let commands: [any ParsableCommand.Type] = [
             Roost.self, Serve.self, Shell.self, Verify.self, RulesCommand.self, RulesCheck.self,
             RulesTest.self, RulesDeploy.self, RulesWhy.self, ImportCommand.self,
-            ExportCommand.self,
+            ExportCommand.self, BackupCommand.self, RestoreCommand.self, MigrateCommand.self,
+            SchemaCommand.self, Admin.self, CreateAdministrator.self,
         ]
         for command in commands {
             for line in command.configuration.discussion.split(separator: "\n") {
