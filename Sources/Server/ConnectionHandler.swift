@@ -101,10 +101,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Whether replies wait until their command's profile is stored.
     private var isHolding = false
 
-    init(core: ServerCore, loop: LoopState) {
+    /// `isPlain`: whether no handler before it transforms the bytes.
+    init(core: ServerCore, loop: LoopState, isPlain: Bool) {
         self.core = core
         self.loop = loop
-        asksForBytes = core.options.tls == nil
+        asksForBytes = isPlain
         id = core.nextConnectionID()
         operation = OperationSlot(connection: id)
     }

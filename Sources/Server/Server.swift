@@ -168,7 +168,8 @@ package final class Server: Service {
                     if let tls {
                         try pipeline.addHandler(NIOSSLServerHandler(context: tls))
                     }
-                    try pipeline.addHandler(ConnectionHandler(core: core, loop: loop.value))
+                    try pipeline.addHandler(
+                        ConnectionHandler(core: core, loop: loop.value, isPlain: tls == nil))
                 }
             }
             // Without it, replies of the same turn would be lost to a client that has stopped sending.

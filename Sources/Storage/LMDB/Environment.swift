@@ -232,16 +232,13 @@ final class Environment: @unchecked Sendable {
         }
     }
 
-    /// The quota in whole pages, and room beside it for commits of the store's own: without it
-    /// pages that the last commit within the quota freed could never be used again. Without a quota
-    /// twice what the disk has, rounded up to a power of two. A map costs only address space, of
-    /// which a process has 128 TiB.
+    /// The quota, which LMDB itself then keeps to the page; else twice what the disk has, rounded up
+    /// to a power of two. A map costs only address space, of which a process has 128 TiB.
     private static func wantedMapBytes(_ path: String, _ options: LMDBStore.Options) -> UInt64 {
         let most: UInt64 = 1 << 46
         let pageBytes = UInt64(PageFile.pageBytes)
         if let quota = options.quotaBytes {
-            let bytes = min(max(quota, 1 << 20), most)
-            return (bytes + max(256 << 10, bytes / 64)) / pageBytes * pageBytes
+            return min(max(quota, 1 << 20), most) / pageBytes * pageBytes
         }
         var mapBytes: UInt64 = 1 << 40
         let limit = LMDBCode.diskBytes(path) ?? 0

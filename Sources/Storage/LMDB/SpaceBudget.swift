@@ -2,9 +2,12 @@ import CLMDB
 
 /// How much more the data may grow. The map is far larger than the data should get, so the quota is
 /// ours: pages up to the last one ever used, less the free ones that no reader still sees. At 95 %
-/// ordinary operations are refused before they start; those that free space go on.
+/// (75 % of the smallest) ordinary operations are refused before they start; those that free space
+/// go on.
 struct SpaceBudget {
     private static let pageBytes: UInt64 = 4096
+    /// The reserve of small quotas, but for a quarter of them.
+    private static let reserveBytesMin: UInt64 = 512 << 10
     /// How long a count of the free pages holds, in nanoseconds.
     private static let recountNanos: UInt64 = 100_000_000
 
@@ -25,11 +28,12 @@ struct SpaceBudget {
     private var isDiskFull = false
 
     init(_ environment: Environment) {
-        let quota = environment.options.quotaBytes.map { max($0, 1 << 20) }
+        // The map is the quota, where there is one.
         quotaBytes =
-            quota.map { min($0, environment.mapBytes) / Self.pageBytes * Self.pageBytes }
-            ?? environment.mapBytes / 10 * 9
-        softBytes = quotaBytes / 20 * 19
+            environment.options.quotaBytes == nil
+            ? environment.mapBytes / 10 * 9 : environment.mapBytes
+        // What frees space needs some pages itself, however small the quota.
+        softBytes = quotaBytes - max(quotaBytes / 20, min(Self.reserveBytesMin, quotaBytes / 4))
         ordinaryBytes = softBytes + (quotaBytes - softBytes) / 2
         // A small file system keeps a twentieth, so that there is room beside the reserve.
         let diskBytes = LMDBCode.diskBytes(environment.path) ?? .max
