@@ -224,15 +224,25 @@ import Testing
         }
     }
 
-    @Test(arguments: [false, true]) func whatIsRefusedEnds(byToken: Bool) throws {
+    /// Why a live query may not go on.
+    enum Ending: CaseIterable {
+        case token, session, rules
+    }
+
+    @Test(arguments: Ending.allCases) func whatIsRefusedEnds(by ending: Ending) throws {
         let fixture = try Fixture(Self.rules("'ann' in resource.data.readers"))
         try fixture.notes.insert(fixture.note(1, "one", allows: true))
-        let client = try fixture.follow(as: fixture.user("ann", lasts: byToken ? 300 : nil))
+        let ann = fixture.user("ann", lasts: ending == .token ? 300 : nil)
+        let client = try fixture.follow(
+            as: AppUser(
+                auth: ann.auth, expiresAtMillis: ann.expiresAtMillis,
+                session: AppSession(id: "s1", claimsVersion: 1)))
         try client.read(fixture.reader)
         #expect(Self.texts(client) == ["one"])
-        if byToken {
-            usleep(400_000)
-        } else {
+        switch ending {
+        case .token: usleep(400_000)
+        case .session: fixture.engine.appSessions.end(["s1"], nowMillis: LogicalClock.wallMillis)
+        case .rules:
             try fixture.database.deployRules(
                 Self.rules("'ann' in resource.data.readers", mode: "strict"))
         }
