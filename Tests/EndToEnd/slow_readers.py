@@ -107,7 +107,7 @@ def subscriptions(client):
     return client.admin.command("serverStatus")["live"]["subscriptions"]
 
 
-def check_default_cut(process, client, port, collection, count=10):
+def check_default_cut(process, client, port, collection, count=30):
     """Without any parameter: who takes nothing holds little memory, is cut after 30 s, and its token
     goes on."""
     change(collection, 0, ROUNDS)
