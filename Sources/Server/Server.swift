@@ -19,7 +19,7 @@ package final class Server: Service {
     private static let stopSeconds: Int64 = 10
 
     private let core: ServerCore
-    /// Accepts all connections, and serves those under TLS.
+    /// Accepts all connections, and serves those that are channels: under TLS, or behind a door.
     private let group: MultiThreadedEventLoopGroup
     /// Serve the other connections.
     private let pollLoops: [PollLoop]
@@ -31,10 +31,9 @@ package final class Server: Service {
     package init(options: ServerOptions, engine: RoostEngine, logger: Logger) async throws {
         core = try ServerCore(options: options, engine: engine, logger: logger)
         let count = options.eventLoops > 0 ? options.eventLoops : availableProcessors()
-        group = MultiThreadedEventLoopGroup(numberOfThreads: options.tls == nil ? 1 : count)
+        group = MultiThreadedEventLoopGroup(numberOfThreads: count)
         pollLoops = try (0..<count).map { _ in try PollLoop() }
-        var eventLoops: [any EventLoop] = pollLoops
-        if options.tls != nil { eventLoops += Array(group.makeIterator()) }
+        let eventLoops = pollLoops + Array(group.makeIterator())
         var loops: [ObjectIdentifier: NIOLoopBound<LoopState>] = [:]
         for (number, eventLoop) in eventLoops.enumerated() {
             loops[ObjectIdentifier(eventLoop)] = try await eventLoop.submit {
@@ -45,7 +44,7 @@ package final class Server: Service {
             }.get()
         }
         self.loops = loops
-        engine.setCompleter { [eventLoops] place, body in eventLoops[place].execute(body) }
+        engine.setCompleter { place, body in eventLoops[place].execute(body) }
         let states = Array(loops.values)
         core.appUsers.start(core.accounts)
         core.accounts.whenChanged { [cursors = core.cursors] withdrawn in
