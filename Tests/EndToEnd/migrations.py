@@ -44,7 +44,7 @@ class Server:
         self.process = subprocess.Popen([
             self.roost, "serve", self.folder, "--listen", f"127.0.0.1:{self.port}",
             "--log-level", "error", *self.options])
-        wait_until(self.answers, 30, "the server does not answer")
+        wait_until(self.answers, 120, "the server does not answer")
 
     def answers(self):
         try:
