@@ -147,6 +147,9 @@ package final class Connection: Sendable {
     /// nil before `greet`.
     package var serverNumber: Int64? { number.withLock { $0 } }
 
+    /// Whether the connection has ended, by either side.
+    package var isClosed: Bool { !channel.isActive }
+
     /// Says hello, which tells the connection's number.
     ///
     /// Throws what `run` throws.

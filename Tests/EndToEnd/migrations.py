@@ -1,12 +1,14 @@
 """Migrations through the command line, over kills of the client and of the server.
 
-    migrations.py ROOST [--documents N] [--kills N] [--load SECONDS] [--seed S]
+    migrations.py ROOST [--documents N] [--kills N] [--stride N] [--load DOCUMENTS] [--seed S]
 
 Walks through what a person does with migrations, and bad input. Then it runs one group of migrations
 again and again, killing (SIGKILL) the client or the server behind every batch and in between, goes on,
 and compares the state by hash with that of a run without kills: of a group that is done, and of one
-that fails and is taken back. With --load N it converts N documents while a client works, and tells
-the client's p99 without and with the migration.
+that fails and is taken back. Then the server ends itself (the fail point killAtMigrationCommit) just
+before and just behind each commit of groups that go up, fail, go down and are redone: at
+each --stride of these points; the run that goes on is killed at a random one too. With --load N it
+converts N documents while a client works, and tells the client's p99 without and with the migration.
 """
 
 import argparse
@@ -22,7 +24,7 @@ import time
 
 import pymongo
 
-from server import free_port
+from server import free_port, wait_until
 
 INTERNAL = ("roost.migrations", "roost.migrations.batches")
 
@@ -31,24 +33,31 @@ class Server:
     def __init__(self, roost, *options):
         self.roost, self.options = roost, options
         self.folder = tempfile.mkdtemp(prefix="roost-migrations-")
-        self.start()
-
-    def start(self):
+        # One port and one client: closing a client whose server is gone takes its time.
         self.port = free_port()
-        self.process = subprocess.Popen([
-            self.roost, "serve", self.folder, "--listen", f"127.0.0.1:{self.port}",
-            "--log-level", "error", *self.options])
         self.client = pymongo.MongoClient(
             f"mongodb://127.0.0.1:{self.port}/?directConnection=true",
             serverSelectionTimeoutMS=30_000)
-        self.client.admin.command("ping")
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen([
+            self.roost, "serve", self.folder, "--listen", f"127.0.0.1:{self.port}",
+            "--log-level", "error", *self.options])
+        wait_until(self.answers, 120, "the server does not answer")
+
+    def answers(self):
+        try:
+            return self.client.admin.command("ping")["ok"] == 1
+        except pymongo.errors.AutoReconnect:
+            return False
 
     def kill(self):
         self.process.kill()
         self.process.wait()
-        self.client.close()
 
     def close(self):
+        self.client.close()
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -302,6 +311,104 @@ def kill_runs(server, documents, kills, rng, fails):
     return count
 
 
+# The server's end at each commit.
+
+DOWN = {
+    "0001_convert": GROUP["0001_convert"] + """
+        down {
+          create index byOld on things (old);
+          update things where true convert total to string, rename title to name;
+          drop index byTotal on things;
+          rename collection things to items;
+          drop collection extra;
+        }""",
+    "0002_more": """
+        up {
+          insert into copies from items2 | where n % 3 == 0 | select { _id, n };
+          create index byN on items2 (n);
+        }
+        down {
+          delete from copies where n < 1000000;
+          drop index byN on items2;
+        }""",
+}
+FAILING = {**GROUP, "0003_fails": "up { update things where true set x = 1 / (_id - 20); }"}
+# What a group is given, what was run before it, how it is run, and its status.
+GROUPS = [
+    ("up", GROUP, None, ("up",), 0),
+    ("fails", FAILING, None, ("up",), 1),
+    ("down", DOWN, ("up",), ("down", "--to", "0"), 0),
+    ("redo", DOWN, ("up",), ("redo", "--to", "1"), 0),
+]
+
+
+def prepare(server, database, directory, first, documents):
+    fill(server.client, database, documents)
+    server.client[database].items2.insert_many([{"_id": n, "n": n} for n in range(documents)])
+    if first:
+        migrate(server, database, directory, *first, "--batch", "40")
+
+
+def arm(server, skip):
+    server.client.admin.command(
+        "configureFailPoint", "killAtMigrationCommit",
+        mode="off" if skip is None else {"skip": skip})
+
+
+def run_until_end(server, database, directory, arguments, status):
+    """Runs a group; answers whether the server ended itself meanwhile."""
+    run = subprocess.run(
+        command(server, database, directory, *arguments, "--batch", "40", "--lease", "1",
+                "--wait", "10", "--quiet"), capture_output=True, text=True, timeout=300)
+    try:
+        server.process.wait(timeout=0.05 if run.returncode == status else 5)
+    except subprocess.TimeoutExpired:
+        assert run.returncode == status, (arguments, run.returncode, run.stdout, run.stderr)
+        return False
+    server.start()
+    # Its lease ends by itself, as the other kills show; here it would be most of the time.
+    server.client[database]["roost.migrations"].delete_one({"_id": "lock"})
+    return True
+
+
+def kill_points(server, documents, stride, rng):
+    """Ends the server at every point of each group, or each so many; answers how often."""
+    total = 0
+    for name, files, first, arguments, status in GROUPS:
+        directory = folder(**files)
+        database = f"points_{name}"
+        group = database, directory, arguments, status
+        prepare(server, database, directory, first, documents)
+        assert not run_until_end(server, *group)
+        wanted = state(server.client, database)
+        count, point = 0, rng.randrange(stride)
+        while True:
+            prepare(server, database, directory, first, documents)
+            arm(server, point)
+            if not run_until_end(server, *group):
+                arm(server, None)
+                break
+            count += 1
+            # A second end, of the run that goes on.
+            if rng.random() < 0.3:
+                arm(server, rng.randrange(8))
+            while run_until_end(server, *group):
+                count += 1
+            arm(server, None)
+            got = state(server.client, database)
+            assert got == wanted, (name, point, got, wanted)
+            left = [c for c in server.client[database].list_collection_names()
+                    if c.startswith("roost.dropped")]
+            assert not left, (name, point, left)
+            point += stride
+        print(f"{name}: {count} ends of the server before and behind its {point} commits, each "
+              f"{stride}: states are equal", flush=True)
+        shutil.rmtree(directory)
+        server.client.drop_database(database)
+        total += count
+    return total
+
+
 # Clients meanwhile.
 
 def p99(client, seconds, stop):
@@ -346,12 +453,14 @@ def main():
     parser.add_argument("--documents", type=int, default=1_500)
     parser.add_argument("--kills", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--points", type=int, default=90, help="documents of these groups")
+    parser.add_argument("--stride", type=int, default=1)
     parser.add_argument("--load", type=int, default=0)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     options = parser.parse_args()
     rng = random.Random(options.seed)
     print(f"seed {options.seed}")
-    server = Server(options.roost)
+    server = Server(options.roost, "--test-commands")
     try:
         if options.load:
             return load(server, options.load)
@@ -364,6 +473,7 @@ def main():
             for fails in (False, True):
                 count += kill_runs(server, options.documents, options.kills, rng, fails)
         print(f"{count} kills: states are equal")
+        kill_points(server, options.points, options.stride, rng)
         server.kill()
         verified = subprocess.run([options.roost, "verify", server.folder], capture_output=True)
         assert verified.returncode == 0, verified.stdout

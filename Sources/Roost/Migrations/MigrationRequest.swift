@@ -40,6 +40,9 @@ package struct MigrationRequest: Sendable {
 }
 
 extension RoostEngine {
+    /// Where a test ends the process.
+    package var migrationKillPoint: MigrationKillPoint { migrations.killPoint }
+
     /// Runs a part of migrations; answers on the thread that they run on, one after another.
     /// - Throws: what `MigrationRunner` throws, through the completion.
     package func migrate(

@@ -137,6 +137,8 @@ extension MigrationRunner {
     /// Makes a change. A collection that is dropped is only put out of sight.
     private func make(_ change: SchemaChange, _ run: MigrationRun) throws(DBError) {
         let engine = store.engine
+        engine.migrations.killPoint.pass()
+        defer { engine.migrations.killPoint.pass() }
         switch change {
         case .dropCollection(let name, _):
             let hidden = store.namespace(hiddenName(run))
@@ -167,6 +169,8 @@ extension MigrationRunner {
     /// Drops a collection for good.
     func drop(_ name: String) throws(DBError) {
         let engine = store.engine
+        engine.migrations.killPoint.pass()
+        defer { engine.migrations.killPoint.pass() }
         _ = try engine.blocking {
             engine.dropCollection(store.namespace(name), completion: $0)
         }

@@ -17,6 +17,8 @@ package final class MigrationWorker: Sendable {
 
     private let state = Monitor(State())
     private let number = Atomic<Int64>(0)
+    /// Where a test ends the process.
+    let killPoint = MigrationKillPoint()
     private let session: [UInt8] = {
         var random = SystemRandomNumberGenerator()
         return (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
@@ -135,7 +137,9 @@ struct MigrationStore {
             do throws(DBError) {
                 let result = try body(transaction)
                 let retry = engine.migrations.nextRetry()
+                engine.migrations.killPoint.pass()
                 try engine.blocking { transaction.commit(retry, completion: $0) }
+                engine.migrations.killPoint.pass()
                 return result
             } catch {
                 transaction.abort()

@@ -13,7 +13,9 @@ struct BackupCommand: AsyncParsableCommand {
             Takes a whole backup where DEST holds none, else adds what was written since
             the last time; the server goes on working meanwhile. Files are compressed and
             checksummed, and have their names only when they are whole. With --follow it
-            goes on adding until it is stopped.
+            goes on adding until it is stopped: where that fails later on, because the
+            server or the other end of uploads is away or a disk is full, it says so and
+            tries again.
 
             With --upload-command each finished file is handed to a command of the shell,
             in whose environment ROOST_FILE is the file and ROOST_NAME its name below
@@ -83,23 +85,31 @@ struct BackupCommand: AsyncParsableCommand {
     private func takeBackups() async throws(DBError) {
         let lock = try BackupLock(destination)
         defer { lock.end() }
-        let source =
-            if let data { try BackupSource.open(folder: data) } else {
-                try await BackupSource.open(uri: uri)
-            }
+        let place: BackupSource.Place =
+            if let data { .folder(data) } else { try .server(BackupSource.target(uri)) }
+        var source = try await BackupSource.open(place)
         defer { source.close() }
-        let run = BackupRun(
-            source: source, folder: BackupFolder(path: destination), isQuiet: quiet)
-        await run.tidyUp()
-        try await take(run, forcesWhole: full)
+        try await take(from: source, forcesWhole: full)
         while follow {
             do {
                 try await Task.sleep(for: .seconds(every))
             } catch {
                 return
             }
-            try await take(run, forcesWhole: false)
+            do throws(DBError) {
+                if source.isLost { source = try await BackupSource.open(place) }
+                try await take(from: source, forcesWhole: false)
+            } catch {
+                Terminal.writeError("\(error.message); trying again in \(every) s\n")
+            }
         }
+    }
+
+    private func take(from source: BackupSource, forcesWhole: Bool) async throws(DBError) {
+        let run = BackupRun(
+            source: source, folder: BackupFolder(path: destination), isQuiet: quiet)
+        await run.tidyUp()
+        try await take(run, forcesWhole: forcesWhole)
     }
 
     private func take(_ run: BackupRun, forcesWhole: Bool) async throws(DBError) {

@@ -20,19 +20,42 @@ enum BackupSource {
     /// What one answer holds, about.
     private static let batchBytes = 1 << 20
 
-    /// Connects to a server.
-    static func open(uri: String) async throws(DBError) -> BackupSource {
+    /// Where the data is.
+    enum Place {
+        case server(ConnectionString)
+        case folder(String)
+    }
+
+    /// The server that a connection string names; asks for a password that it lacks.
+    static func target(_ uri: String) throws(DBError) -> ConnectionString {
         var target = try ConnectionString(uri)
         if let user = target.user, target.password == nil {
             target.password = PasswordPrompt.ask("Password of \(user): ")
         }
-        let connection = try await Connection.open(target)
-        try await connection.greet(appName: "roost backup")
-        return .server(connection)
+        return target
+    }
+
+    /// Connects to a server, or opens a folder.
+    static func open(_ place: Place) async throws(DBError) -> BackupSource {
+        switch place {
+        case .folder(let path): return try open(folder: path)
+        case .server(let target):
+            let connection = try await Connection.open(target)
+            try await connection.greet(appName: "roost backup")
+            return .server(connection)
+        }
+    }
+
+    /// Whether the connection has ended.
+    var isLost: Bool {
+        switch self {
+        case .server(let connection): connection.isClosed
+        case .folder: false
+        }
     }
 
     /// Opens a folder.
-    static func open(folder: String) throws(DBError) -> BackupSource {
+    private static func open(folder: String) throws(DBError) -> BackupSource {
         guard RoostEngine.exists(at: folder) else {
             throw DBError(.noSuchKey, "'\(folder)' holds no database")
         }

@@ -96,8 +96,8 @@ final class ByteOutput {
         guard count == bytes.count else { throw failure() }
     }
 
-    /// Writes what is buffered, durably, and gives the file its name.
-    func finish() throws(TransferFailure) {
+    /// Writes what is buffered, durably if asked, and gives the file its name.
+    func finish(isDurable: Bool = true) throws(TransferFailure) {
         guard let handle else { return }
         self.handle = nil
         guard gzclose_w(handle) == Z_OK else {
@@ -106,6 +106,10 @@ final class ByteOutput {
             throw failure
         }
         if isStandard { return }
+        guard isDurable else {
+            guard rename(path + ".part", path) == 0 else { throw failure() }
+            return
+        }
         let descriptor = open(path + ".part", O_RDONLY | O_CLOEXEC)
         defer { close(descriptor) }
         guard descriptor >= 0, fsync(descriptor) == 0, rename(path + ".part", path) == 0 else {

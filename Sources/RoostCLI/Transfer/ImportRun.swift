@@ -43,7 +43,7 @@ final class ImportRun {
     private let target: Target
     private var state: ImportState
     private let errorsPath: String
-    private var errors: ByteOutput?
+    private var errors: ErrorFile
     private var progress: TransferProgress
     private var sent: [Sent] = []
     /// Records before this number may be stored already, from the import that was broken off.
@@ -65,6 +65,7 @@ final class ImportRun {
         self.target = target
         self.state = state
         self.errorsPath = errorsPath
+        errors = ErrorFile(path: errorsPath, byteCount: state.errorBytes)
         progress = TransferProgress("imported", isQuiet: isQuiet)
         doubtEnd =
             state.isResumed ? state.records + Int64(Self.sentMax * Batch.recordsMax) : 0
@@ -97,7 +98,7 @@ final class ImportRun {
         }
         if !batch.records.isEmpty { try await send(batch, share: 1) }
         while !sent.isEmpty { try await takeReply() }
-        try errors?.finish()
+        try errors.finish()
         state.remove()
         connection.close()
         let rest =
@@ -193,11 +194,10 @@ final class ImportRun {
                 try await note(reply, first.batch, &failures)
             }
         } catch let error as DBError {
-            throw TransferFailure(
-                "\(error.message) after \(state.records) records; "
-                    + "go on with --resume when the server is back")
+            throw brokenOff(error.message)
         }
         try note(failures, first.batch)
+        state.errorBytes = errors.byteCount
         state.records += Int64(first.batch.records.count)
         state.failed += Int64(failures.count)
         state.save()
@@ -209,16 +209,33 @@ final class ImportRun {
         _ reply: Document, _ batch: Batch, _ failures: inout [Int: DBError]
     ) async throws {
         guard reply.view.value("ok")?.isTruthy == true else {
-            // Nothing of it is stored, and nothing before it: another try begins anew.
-            if state.records == 0 { state.remove() }
-            throw TransferFailure(
-                "the server refused a batch: \(Cell.text(reply["errmsg"] ?? .null))")
+            let message = "the server refused a batch: \(Cell.text(reply["errmsg"] ?? .null))"
+            // Nothing of it is stored, and nothing before or behind it: another try begins anew.
+            if state.records == 0, sent.isEmpty {
+                state.remove()
+                errors.remove()
+                throw TransferFailure(message)
+            }
+            throw brokenOff(message)
         }
         for (index, error) in Self.writeErrors(reply) where index < batch.places.count {
             let place = batch.places[index]
+            if Self.isOfServer(error) { throw brokenOff(error.message) }
             if try await isStored(batch.documents[index], place, error) { continue }
             failures[place] = error
         }
+    }
+
+    private func brokenOff(_ reason: String) -> TransferFailure {
+        TransferFailure(
+            "\(reason); broken off after \(state.records) records. Go on with --resume when that is "
+                + "mended")
+    }
+
+    /// Whether a document was refused for the server's state: its disk is full, it stops. The same
+    /// document may be stored later.
+    private static func isOfServer(_ error: DBError) -> Bool {
+        [91, 11_600, 11_602, 14_031].contains(error.code.rawValue)
     }
 
     private static func writeErrors(_ reply: Document) -> [(Int, DBError)] {
@@ -252,7 +269,7 @@ final class ImportRun {
 
     private func note(_ failures: [Int: DBError], _ batch: Batch) throws(TransferFailure) {
         guard !failures.isEmpty else { return }
-        if errors == nil { errors = try ByteOutput(path: errorsPath, gzip: false) }
+        var lines: [UInt8] = []
         for (place, error) in failures.sorted(by: { $0.key < $1.key }) {
             let record = batch.records[place]
             let line = Document { writer in
@@ -265,7 +282,8 @@ final class ImportRun {
                     writer.append("document", document)
                 }
             }
-            try errors?.write(Array((ExtendedJSON.string(of: line.view) + "\n").utf8))
+            lines += (ExtendedJSON.string(of: line.view) + "\n").utf8
         }
+        try errors.append(lines)
     }
 }

@@ -13,6 +13,8 @@ struct ImportState {
     var records: Int64 = 0
     /// Of these, how many could not be stored.
     var failed: Int64 = 0
+    /// Bytes of the file of errors that tell of them.
+    var errorBytes: Int64 = 0
     /// Whether an import goes on that was broken off.
     let isResumed: Bool
     /// The time and the random bytes that generated `_id`s begin with.
@@ -55,6 +57,7 @@ struct ImportState {
             path: path, fileBytes: bytes, idHead: UInt64(bitPattern: head))
         resumed.records = records
         resumed.failed = failed
+        if case .int64(let bytes)? = state["errors"] { resumed.errorBytes = bytes }
         return resumed
     }
 
@@ -71,17 +74,20 @@ struct ImportState {
         ObjectID(head: idHead, tail: UInt32(truncatingIfNeeded: number))
     }
 
-    /// Writes it down; an import beside which nothing can be written just can't be resumed.
+    /// Writes it down; an import beside which nothing can be written just can't be resumed. Not
+    /// durably, since a sync for each batch takes longer than the batch: after a power cut the state
+    /// may be gone, and the import begins anew.
     func save() {
         guard let path else { return }
         let text = ExtendedJSON.string(
             of: ([
-                "records": .int64(records), "failed": .int64(failed), "bytes": .int64(fileBytes),
+                "records": .int64(records), "failed": .int64(failed),
+                "errors": .int64(errorBytes), "bytes": .int64(fileBytes),
                 "ids": .int64(Int64(bitPattern: idHead)),
             ] as Document).view, canonical: true)
         guard let output = try? ByteOutput(path: path, gzip: false) else { return }
         try? output.write(Array(text.utf8))
-        try? output.finish()
+        try? output.finish(isDurable: false)
     }
 
     /// Forgets it: the import is done.

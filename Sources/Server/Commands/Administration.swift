@@ -108,6 +108,9 @@ enum ConfigureFailPoint {
             call.core.failPoints.configureGetMore(mode: mode, data: call.ownedDocument("data"))
         case "maxTimeAlwaysTimeOut":
             call.core.failPoints.setExpiresAllDeadlines(mode != "off")
+        case "killAtMigrationCommit":
+            // The process ends: {mode: {skip: n}} lets n points pass first.
+            call.core.engine.migrationKillPoint.arm(skipping: try FailPointMode(mode)?.skip)
         default:
             // Drivers' clean-up switches off what isn't there; only switching on is an error.
             guard mode == "off" else {
