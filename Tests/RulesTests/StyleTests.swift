@@ -7,7 +7,7 @@ import Testing
 
 /// A way to write the same rules otherwise.
 enum RulesStyle: String, CaseIterable, Sendable {
-    case remarks, lineRemarks, windowsLines, tabs, oneSpace, withoutSemicolons
+    case remarks, lineRemarks, windowsLines, tabs, oneSpace, hardSpaces, withoutSemicolons
     case doubledSemicolons, otherQuotes, byteOrderMark, withoutLastLine
 
     /// The text in this style.
@@ -18,6 +18,7 @@ enum RulesStyle: String, CaseIterable, Sendable {
         case .windowsLines: text.replacing("\r\n", with: "\n").replacing("\n", with: "\r\n")
         case .tabs: rewritten(text, space: "\t\n\t")
         case .oneSpace: rewritten(text, space: " ")
+        case .hardSpaces: rewritten(text, space: "\u{A0}\u{A0}")
         case .withoutSemicolons: rewritten(text, semicolon: "\n")
         case .doubledSemicolons: rewritten(text, semicolon: " ; ;")
         case .otherQuotes: rewritten(text, swapsQuotes: true)
