@@ -46,7 +46,7 @@ final class BruteForce {
                 ["_id": .int32(Int32($0.offset)), "k": .string($0.element)]
             })
         for name in Self.collections {
-            for keys: Document in [["owner": 1], ["tags": 1], ["n": -1, "public": 1], ["m.a": 1]] {
+            for keys: Document in [["owner": 1], ["tags": 1], ["n": -1], ["m.a": 1]] {
                 try database.collection("app", name).createIndex(keys)
             }
         }

@@ -11,7 +11,7 @@ import Testing
 @Suite struct RulesAsFiltersTests {
     private static let documentsCount = 12
     /// Cases of one run: `ROOST_RULES_CASES` for more (tools/rules-cases: 200,000).
-    private static let casesCount = number("ROOST_RULES_CASES") ?? 2_000
+    private static let casesCount = number("ROOST_RULES_CASES") ?? 1_000
     /// The first seed: `ROOST_RULES_SEED`.
     private static let seed = UInt64(number("ROOST_RULES_SEED") ?? 1)
 
