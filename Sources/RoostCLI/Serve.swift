@@ -136,7 +136,7 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Roots that issuers' https certificates are checked with, PEM (default: the system's).",
+            "Roots that certificates of issuers and of the mail server are checked with, PEM (default: the system's).",
             valueName: "file"))
     var httpCa: String?
 
@@ -157,6 +157,27 @@ struct Serve: AsyncParsableCommand {
             "Shell command that gets each message to an app user on its standard input, such as 'sendmail -t'; with it, sign-ups confirm their address.",
             valueName: "command"))
     var mailCommand: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Record what app users ask and what the rules say, with the documents, for 'roost rules replay'.",
+            valueName: "file"))
+    var accessLog: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Mail server for messages to app users: smtps://[USER@]HOST, or smtp:// with STARTTLS; with it, sign-ups confirm their address.",
+            valueName: "url"))
+    var smtp: String?
+
+    @Option(
+        help: ArgumentHelp("A file with the mail server's password.", valueName: "file"))
+    var smtpPasswordFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Whom messages come from, such as 'App <no-reply@example.com>'.", valueName: "address"))
+    var mailFrom: String?
 
     @Option(
         help: ArgumentHelp(

@@ -37,7 +37,8 @@ struct Environment {
         "MAX_CONNECTIONS", "TLS_CERT", "TLS_KEY", "TLS_CA", "REPLICA_SET", "ADVERTISE",
         "SERIALIZABLE", "LOG_LEVEL", "RULES", "EXPLAIN_DENIALS", "TEST_COMMANDS", "AUTH",
         "JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS", "MIGRATIONS", "MIGRATIONS_DATABASE",
-        "MAIL_COMMAND", "AUDIT", "HTTP_CA", "SIGN_IN_PROVIDERS",
+        "MAIL_COMMAND", "ACCESS_LOG", "SMTP", "SMTP_PASSWORD_FILE", "MAIL_FROM", "AUDIT", "HTTP_CA",
+        "SIGN_IN_PROVIDERS",
     ].map { "ROOST_\($0)" }
 }
 
@@ -160,12 +161,52 @@ struct ServeSettings {
             }
             server.audit = level
         }
-        server.mailCommand = given(flags.mailCommand, "mail-command")?.value
+        server.accessLog = given(flags.accessLog, "access-log")?.value
+        try readMail(flags, given)
         let authority = given(flags.httpCa, "http-ca")
         try authority?.checkReadable()
         server.httpAuthorityFile = authority?.value
         try readProviders(given(flags.signInProviders, "sign-in-providers"))
         try readIssuer(flags, given)
+    }
+
+    /// How messages reach app users.
+    private mutating func readMail(_ flags: Serve, _ given: Given) throws(SettingError) {
+        server.mailCommand = given(flags.mailCommand, "mail-command")?.value
+        let sender = given(flags.mailFrom, "mail-from")
+        let password = given(flags.smtpPasswordFile, "smtp-password-file")
+        guard let text = given(flags.smtp, "smtp") else {
+            if let lone = sender ?? password {
+                throw SettingError(description: "\(lone.origin) needs --smtp URL")
+            }
+            return
+        }
+        guard var mail = MailServer(text.value) else {
+            throw text.wrong("a URL such as smtps://app@mail.example.com (no password in it)")
+        }
+        guard server.mailCommand == nil else {
+            throw SettingError(description: "\(text.origin) and --mail-command exclude each other")
+        }
+        guard let sender else {
+            throw SettingError(description: "\(text.origin) needs --mail-from ADDRESS")
+        }
+        mail.from = sender.value
+        guard mail.sender != nil else {
+            throw sender.wrong("an address, such as 'App <no-reply@example.com>'")
+        }
+        guard (mail.user != nil) == (password != nil) else {
+            throw SettingError(
+                description: "a user in \(text.origin) and --smtp-password-file go together")
+        }
+        if let password {
+            try password.checkReadable()
+            let lines = KeyFile.read(password.value).split(whereSeparator: \.isNewline)
+            guard lines.count == 1, let line = lines.first else {
+                throw password.wrong("a file whose one line is the password")
+            }
+            mail.password = String(line)
+        }
+        server.mailServer = mail
     }
 
     /// Whose tokens are accepted, and where the keys are.

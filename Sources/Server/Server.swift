@@ -47,6 +47,7 @@ package final class Server: Service {
         engine.setCompleter { place, body in eventLoops[place].execute(body) }
         let states = Array(loops.values)
         core.appUsers.start(core.accounts)
+        core.accessLog?.start()
         core.accounts.whenChanged { [cursors = core.cursors] withdrawn in
             cursors.killAll(ofOwners: withdrawn)
             for state in states {
@@ -104,6 +105,7 @@ package final class Server: Service {
         core.engine.setCompleter(nil)
         core.accounts.whenChanged(nil)
         await core.appUsers.stop()
+        await core.accessLog?.stop()
         // What was handed to the loops before runs before this.
         for (_, loop) in loops { try? await loop.eventLoop.submit {}.get() }
         for loop in pollLoops { try? await loop.shutdownGracefully() }

@@ -43,6 +43,8 @@ final class ServerCore: Sendable {
     let tokens: TokenVerifier?
     /// The app users that are kept here.
     let appUsers: AppUserDesk
+    /// Records what app users ask; nil where nobody wants it.
+    let accessLog: AccessLog?
     /// When the server was made.
     let startedAt = ContinuousClock.now
     /// The same as the wall clock had it, in milliseconds since 1970.
@@ -63,6 +65,10 @@ final class ServerCore: Sendable {
         attempts = AttemptLimiter(options.attempts)
         tokens = options.tokens
         appUsers = try AppUserDesk(engine, options, logger)
+        accessLog = try options.accessLog.map { path throws(DBError) in
+            try AccessLog(path, logger)
+        }
+        if let accessLog { engine.rules.recording.record { accessLog.append($0) } }
         engine.audit.level = options.audit
         engine.rules.denials.whenDenied { [weak engine] id, user, text in
             engine?.note(

@@ -101,8 +101,12 @@ package struct ServerOptions: Sendable {
     package var tokens: TokenVerifier?
     /// What the audit log notes.
     package var audit = AuditLevel.identity
+    /// The file that what app users ask is recorded in; nil for none.
+    package var accessLog: String?
     /// The shell command that e-mail to app users is handed to; nil where there is none.
     package var mailCommand: String?
+    /// The mail server that it is handed to; goes before the command.
+    package var mailServer: MailServer?
     /// Where the keys behind `tokens` are fetched from; nil where they are given.
     package var tokenKeys: KeySource?
     /// Roots for https, in PEM; nil for the system's.

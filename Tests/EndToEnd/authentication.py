@@ -187,6 +187,12 @@ def own_roles(server, root):
     info = root.shop.command("rolesInfo", "both", showPrivileges=True)["roles"][0]
     check(info["roles"] == [{"role": "looker", "db": "shop"}], "rolesInfo")
     check(len(info["inheritedPrivileges"]) == 1, "merged privileges")
+    # As collections, to those who may.
+    shown = root.admin["system.users"].find_one({"_id": "shop.ann"})
+    check(shown["user"] == "ann" and "credentials" not in shown, shown)
+    check(root.admin["system.roles"].count_documents({"db": "shop"}) == 2, "both roles")
+    check(root.admin["system.users"].distinct("user", {"db": "shop"}).count("ann") == 1, "values")
+    refused(13, ann.admin["system.users"].find_one)
     # The same connection loses what its role loses.
     root.shop.command("revokePrivilegesFromRole", "both", privileges=[insert])
     refused(13, ann.shop.orders.insert_one, {"_id": 8})

@@ -105,6 +105,8 @@ package final class RulesStore: Sendable {
     private let number = Atomic<Int64>(0)
     /// Why the last requests were denied.
     package let denials = DenialLog()
+    /// Who records what app users ask.
+    package let recording = AccessRecording()
 
     /// The rules in force; nil where none were deployed: then app users may do nothing.
     package var current: DeployedRules? { state.withLock { $0 } }

@@ -55,6 +55,16 @@ final class KnownDocuments: RuleDocuments {
         state.withLock { $0.known[place] = .some(document) }
     }
 
+    /// What is known of that database.
+    func lookups(in database: String) -> [RecordedRequest.Lookup] {
+        state.withLock { state in
+            state.known.filter { $0.key.database == database }.map {
+                RecordedRequest.Lookup(
+                    path: $0.key.segments.joined(separator: "/"), document: $0.value)
+            }
+        }
+    }
+
     /// Forgets everything: the snapshot is another one.
     func removeAll() {
         state.withLock { $0 = State() }

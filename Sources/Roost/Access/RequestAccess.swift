@@ -20,6 +20,8 @@ package final class RequestAccess: Sendable {
     private let sessions: AppSessions
     /// Is told what rules look up; nil where nobody asks.
     let lookups: LookupLog?
+    /// Is given each decision; nil where nobody records.
+    let recorder: AccessRecorder?
     /// Whether it shows what was, so that neither the token's end nor other rules end it.
     private let isOfPast: Bool
 
@@ -32,6 +34,7 @@ package final class RequestAccess: Sendable {
         self.timeMillis = timeMillis
         deployed = store.current
         lookups = nil
+        recorder = store.recording.current
         isOfPast = false
     }
 
@@ -44,6 +47,8 @@ package final class RequestAccess: Sendable {
         deployed = other.deployed
         timeMillis = LogicalClock.wallMillis
         self.lookups = lookups
+        // Live queries ask about the same documents again and again.
+        recorder = nil
         self.isOfPast = isOfPast
     }
 

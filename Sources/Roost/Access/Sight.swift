@@ -40,6 +40,8 @@ final class Sight: @unchecked Sendable {
     private let hidden: [FieldPath]
     /// Whether a document was looked at.
     private var hasSeen = false
+    /// How many more decisions are recorded, where somebody records.
+    private var recordsLeft = AccessRecording.documentsMax
     private var masked = DocumentWriter()
 
     /// Decides what the read sees.
@@ -115,6 +117,7 @@ final class Sight: @unchecked Sendable {
         let request = RuleRequest(
             .list, database: path.database, [path.names.joined(separator: ".")],
             auth: access.user.auth, timeMillis: access.timeMillis, query: query)
+        access.record(request, false, known)
         throw access.denial(listRequest: request, known)
     }
 
@@ -229,7 +232,11 @@ final class Sight: @unchecked Sendable {
 
     /// Whether a document of a list may be seen.
     private func admits(_ document: DocumentView) throws(DBError) -> Bool {
-        if let check = residual?.check { return check.allows(document) }
+        if let check = residual?.check {
+            let isAllowed = check.allows(document)
+            if access.recorder != nil { record(document, isAllowed) }
+            return isAllowed
+        }
         return try decide(document).isAllowed
     }
 
@@ -253,6 +260,18 @@ final class Sight: @unchecked Sendable {
         return masked.bytes
     }
 
+    /// Records what was decided without asking the rules anew.
+    @inline(never)
+    private func record(_ document: DocumentView, _ isAllowed: Bool) {
+        guard recordsLeft > 0, let id = document.value("_id"),
+            var request = access.request(
+                method, namespace, id: id, resource: Document(copying: document))
+        else { return }
+        recordsLeft -= 1
+        request.query = query
+        access.record(request, isAllowed, known)
+    }
+
     private func decide(_ document: DocumentView) throws(DBError) -> RuleDecision {
         guard let id = document.value("_id") else { return try decide(nil) }
         return try decide(
@@ -266,7 +285,13 @@ final class Sight: @unchecked Sendable {
         if method == .list { request.query = query }
         while true {
             let decision = deployed.rules.decide(request, known)
-            guard let missing = known.takeMissing() else { return decision }
+            guard let missing = known.takeMissing() else {
+                if access.recorder != nil, recordsLeft > 0 {
+                    recordsLeft -= 1
+                    access.record(request, decision.isAllowed, hidden: decision.hidden, known)
+                }
+                return decision
+            }
             access.lookups?.note(missing)
             guard let reader else {
                 throw DBError(.internalError, "Rules were asked outside of a read")

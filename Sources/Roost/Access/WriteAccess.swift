@@ -27,9 +27,9 @@ struct WriteAccess {
     ) throws {
         let known = KnownDocuments()
         let asked = makeRequest(method, namespace, old: old, new: new)
-        guard try decide(asked, known, transaction).isAllowed else {
-            throw request.denial(asked, known)
-        }
+        let decision = try decide(asked, known, transaction)
+        request.record(asked, decision.isAllowed, known)
+        guard decision.isAllowed else { throw request.denial(asked, known) }
     }
 
     private func makeRequest(

@@ -32,6 +32,12 @@ package struct ResolvedView: Sendable {
     /// The stages of all views on the way, the innermost first.
     package let stages: [Value]
 
+    /// What a name stands for.
+    package init(namespace: Namespace, stages: [Value]) {
+        self.namespace = namespace
+        self.stages = stages
+    }
+
     /// Most views on top of each other, as in MongoDB.
     static let depthMax = 20
 }

@@ -15,10 +15,13 @@ struct RulesCommand: AsyncParsableCommand {
             EXAMPLES
               roost rules check firestore.rules
               roost rules test ./rules --html coverage.html
+              roost rules replay --log access.log --rules new.rules
               roost rules deploy firestore.rules mongodb://127.0.0.1:27017
               roost rules why 6560c2a1f0e2b3c4d5e6f708
             """,
-        subcommands: [RulesCheck.self, RulesTest.self, RulesDeploy.self, RulesWhy.self])
+        subcommands: [
+            RulesCheck.self, RulesTest.self, RulesReplay.self, RulesDeploy.self, RulesWhy.self,
+        ])
 }
 
 /// Reads rules files for the subcommands.

@@ -165,6 +165,8 @@ extension RulesParser {
         let start = lexer.offset
         scan: while true {
             switch lexer.peek() {
+            // A no-break space, as copied from web pages, is space.
+            case 0xC2 where lexer.peek(1) == 0xA0: break scan
             case 48...57, 65...90, 97...122, 128...255, UInt8(ascii: "_"), UInt8(ascii: "-"),
                 UInt8(ascii: "."), UInt8(ascii: "~"), UInt8(ascii: "%"), UInt8(ascii: "@"):
                 lexer.move(to: lexer.offset + 1)

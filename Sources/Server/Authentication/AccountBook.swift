@@ -92,6 +92,11 @@ final class AccountBook: Sendable {
         state.withLock { $0.users.values.sorted { $0.name < $1.name } }
     }
 
+    /// The roles that were made, by name.
+    var allRoles: [CustomRole] {
+        state.withLock { $0.roles.values.sorted { $0.name < $1.name } }
+    }
+
     /// The roles of a database that were made, by name.
     func roles(in database: String) -> [CustomRole] {
         state.withLock { state in

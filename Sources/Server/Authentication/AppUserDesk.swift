@@ -20,7 +20,7 @@ final class AppUserDesk: Sendable {
     private let engine: RoostEngine
     private let logger: Logger
     private let pool = NIOThreadPool(numberOfThreads: threads)
-    private let mail: MailCommand?
+    private let mail: MailQueue?
     /// Asks other issuers and providers; nil where none is configured by a URL.
     private let fetcher: HTTPFetcher?
     /// The keys of the configured issuer; nil where they are given.
@@ -35,7 +35,12 @@ final class AppUserDesk: Sendable {
         self.logger = logger
         var settings = AccountOptions()
         settings.attempts = options.attempts
-        mail = options.mailCommand.map { MailCommand($0, logger) }
+        if let server = options.mailServer {
+            mail = MailQueue(
+                try SMTPTransport(server, authorityFile: options.httpAuthorityFile), logger)
+        } else {
+            mail = options.mailCommand.map { MailQueue(MailCommand($0), logger) }
+        }
         if let mail { settings.mail = { mail.send($0) } }
         accounts = try AppAccounts(engine, settings)
         guard options.tokenKeys != nil || !options.providers.isEmpty else {

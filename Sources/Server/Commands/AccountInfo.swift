@@ -81,7 +81,8 @@ enum UsersInfo {
         let showsData = call.truth("showCustomData") ?? true
         let list = reply.openArray("users")
         for user in users {
-            let shown = document(user, book, showsPrivileges, showsData)
+            let shown = document(
+                user, book, showsPrivileges: showsPrivileges, showsData: showsData)
             guard try filter.matches(shown.view, &scratch) else { continue }
             reply.append(element: shown.view)
         }
@@ -90,8 +91,8 @@ enum UsersInfo {
     }
 
     /// A user as MongoDB shows it; the credential is shown to nobody.
-    private static func document(
-        _ user: ServiceAccount, _ book: AccountBook, _ showsPrivileges: Bool, _ showsData: Bool
+    static func document(
+        _ user: ServiceAccount, _ book: AccountBook, showsPrivileges: Bool, showsData: Bool = true
     ) -> Document {
         Document { writer in
             writer.append("_id", user.name.id)

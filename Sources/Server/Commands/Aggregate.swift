@@ -143,7 +143,7 @@ enum Aggregate {
         if let listed = try ServerStages.replacing(stages, on: namespace, call) {
             try scope.checkIsOfCollection("such a stage")
             pipeline = try compiler.pipeline(listed)
-        } else if let view = try call.core.engine.resolveView(namespace) {
+        } else if let view = try call.resolveView(namespace) {
             try scope.checkIsOfCollection("a view")
             namespace = view.namespace
             pipeline = try ViewRead.pipeline(

@@ -22,7 +22,7 @@ enum Count {
         _ call: borrowing CommandCall, _ reply: inout ReplyWriter
     ) throws(DBError) -> CommandOutcome {
         let read: CountRead
-        if let view = try call.core.engine.resolveView(try call.namespace()) {
+        if let view = try call.resolveView(try call.namespace()) {
             try ReadScope(call).checkIsOfCollection("a view")
             read = try call.core.engine.count(try ViewRead.count(call, view))
         } else {

@@ -23,7 +23,7 @@ enum Distinct {
     ) throws(DBError) -> CommandOutcome {
         let read: DistinctRead
         let request = try request(call)
-        if let view = try call.core.engine.resolveView(request.namespace) {
+        if let view = try call.resolveView(request.namespace) {
             try request.scope.checkIsOfCollection("a view")
             read = try call.core.engine.distinct(
                 request.path, in: try ViewRead.distinct(call, view))

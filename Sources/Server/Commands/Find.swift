@@ -40,7 +40,7 @@ enum Find {
             if try runPoint(call, namespace, &reply) { return .done }
             if let outcome = try OplogRead.run(call, namespace, &reply) { return outcome }
         }
-        if let view = try call.core.engine.resolveView(namespace) {
+        if let view = try call.resolveView(namespace) {
             try ReadScope(call).checkIsOfCollection("a view")
             let cursor = try call.core.engine.openCursor(try ViewRead.find(call, view))
             return try BatchRun.start(cursor, try plan(call, namespace), call, &reply)
@@ -72,7 +72,7 @@ enum Find {
             call.integer("limit") ?? 0 >= 0, call.integer("batchSize") ?? 1 > 0
         else { return false }
         let found = call.core.engine.collection(namespace)
-        guard found?.hasKeysOfIDs ?? true else { return false }
+        guard found?.hasKeysOfIDs ?? !AccountCollections.contains(namespace) else { return false }
         let document = reply.openDocument("cursor")
         let batch = reply.openArray("firstBatch")
         if let found {

@@ -7,58 +7,35 @@ import Testing
 
 @testable import Roost
 
-/// The engine against brute force: every document asked of the rules, one by one, then of the filter.
+/// The engine against brute force: every document asked of the rules, one by one, then of the query.
 @Suite struct RulesAsFiltersTests {
     private static let documentsCount = 12
+    /// Cases of one run: `ROOST_RULES_CASES` for more (tools/rules-cases: 200,000).
+    private static let casesCount = number("ROOST_RULES_CASES") ?? 1_000
+    /// The first seed: `ROOST_RULES_SEED`.
+    private static let seed = UInt64(number("ROOST_RULES_SEED") ?? 1)
 
-    /// Cases of one run: `ROOST_RULES_CASES` for more (200,000 before a release).
-    private static let casesCount =
-        ProcessInfo.processInfo.environment["ROOST_RULES_CASES"].flatMap(Int.init) ?? 1_000
-
-    private struct Members: RuleDocuments {
-        let documents: [String: Document]
-
-        func document(
-            at segments: ArraySlice<String>, in database: String, after: Bool
-        ) throws(DBError) -> Document? {
-            documents[segments.joined(separator: "/")]
-        }
+    private static func number(_ variable: String) -> Int? {
+        ProcessInfo.processInfo.environment[variable].flatMap(Int.init)
     }
 
-    @Test(arguments: [UInt64(1), 2]) func answersAsBruteForce(seed: UInt64) throws {
+    @Test(arguments: [seed, seed + 1]) func answersAsBruteForce(seed: UInt64) throws {
         let folder = NSTemporaryDirectory() + "roost-rules-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let database = try Database(at: folder)
         defer { database.close() }
         var random = RandomRules(random: RandomSource(seed: seed))
-        let docs = database.collection("app", "docs")
-        let members = database.collection("app", "members")
-        try members.insert(["_id": "ann", "level": 1])
-        try members.insert(["_id": "0123456789abcdef01234567", "level": 2])
-        try docs.createIndex(["owner": 1])
-        try docs.createIndex(["tags": 1])
-        var refused = 0
-        var served = 0
-        var stored: [Document] = []
+        let brute = try BruteForce(database)
+        var counts = (served: 0, strict: 0, refused: 0, found: 0)
         let perRules = 5
         for round in 0..<Self.casesCount / 2 / perRules {
             if round % 10 == 0 {
-                try docs.delete([:])
-                // Numbers are the same `_id` whatever their type.
-                var ids: Set<String> = []
-                let made = (0..<Self.documentsCount).map { random.document($0) }
-                try docs.insert(
-                    contentsOf: made.filter { document in
-                        let id = document["_id"] ?? .null
-                        let text =
-                            switch id {
-                            case .int32(let number): "\(number)"
-                            case .int64(let number): "\(number)"
-                            default: "\(id)"
-                            }
-                        return ids.insert(text).inserted
-                    })
-                stored = try docs.find()
+                for name in BruteForce.collections {
+                    let isNested = name != BruteForce.collections[0]
+                    try brute.store(
+                        (0..<Self.documentsCount).map { random.document($0, isNested: isNested) },
+                        in: name)
+                }
             }
             let filters = !random.random.oneIn(3)
             let text = random.file(filters: filters)
@@ -69,56 +46,25 @@ import Testing
                 DeployedRules(
                     version: Int64(round + 1), rules, [RulesText(name: "r", text: text)]))
             for _ in 0..<perRules {
-                let auth = random.auth()
-                let filter = random.filter()
-                let expected = try bruteForce(rules, auth, filter, stored)
-                let session = database.as(.app(AppUser(auth: auth)))
-                let place = "seed \(seed), round \(round), \(auth as Any), \(filter)\n\(text)"
-                do {
-                    let found = try session.collection("app", "docs").find(filter)
-                    served += 1
-                    #expect(
-                        Set(found) == Set(expected), "\(place)")
-                    let count = try session.collection("app", "docs").count(filter)
-                    #expect(count == expected.count, "\(place)")
-                } catch let error as DBError {
-                    guard !filters, error.code == .unauthorized else {
-                        Issue.record("\(error.message): \(place)")
-                        return
-                    }
-                    refused += 1
+                let name = BruteForce.collections[random.random.oneIn(4) ? 1 : 0]
+                let user = AppUser(auth: random.auth())
+                let read = random.read()
+                let place = "seed \(seed), round \(round), \(name), \(user.auth as Any), \(read)"
+                let outcome = try brute.compare(read, name, user, rules)
+                switch outcome {
+                case .asExpected(let count):
+                    counts.served += 1
+                    counts.strict += filters ? 0 : 1
+                    counts.found += count
+                case .refused: counts.refused += 1
+                case .otherwise(let how): Issue.record("\(how): \(place)\n\(text)")
                 }
             }
         }
-        #expect(served > 50 && refused > 10, "\(served) served, \(refused) refused")
-    }
-
-    private func bruteForce(
-        _ rules: RuleSet, _ auth: Document?, _ filter: Document, _ stored: [Document]
-    ) throws -> [Document] {
-        let members = Members(documents: [
-            "members/ann": ["_id": "ann", "level": 1],
-            "members/0123456789abcdef01234567": ["_id": "0123456789abcdef01234567", "level": 2],
-        ])
-        let scope = ExpressionScope()
-        let compiled = try Filter.parse(filter.view, scope.filterOptions(.find))
-        var scratch = MatchScratch()
-        var allowed: [Document] = []
-        for document in stored {
-            guard let id = document.view.value("_id"),
-                let segments = DocumentSegments.segments(of: id, count: 1)
-            else { continue }
-            let request = RuleRequest(
-                .list, database: "app", ["docs"] + segments, auth: auth, timeMillis: 0,
-                resource: document, query: RuleRequest.Query())
-            let decision = rules.decide(request, members)
-            guard decision.isAllowed else { continue }
-            var writer = DocumentWriter()
-            FieldMask.write(document.view, hiding: decision.hidden, into: &writer)
-            let seen = Document(copying: DocumentView(writer.bytes.span.bytes))
-            if try compiled.matches(seen.view, &scratch) { allowed.append(seen) }
-        }
-        return allowed
+        // What is compared must be something.
+        let cases = Self.casesCount / 2
+        #expect(counts.served > cases / 2 && counts.found > cases / 4, "\(counts)")
+        #expect(counts.refused > cases / 50 && counts.strict > cases / 50, "\(counts)")
     }
 
     // MARK: Plans

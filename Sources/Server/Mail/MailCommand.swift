@@ -1,86 +1,32 @@
 // Hands e-mail to a command of the operator's: `/bin/sh -c COMMAND` gets one message on its standard
 // input, as RFC 5322 has it (`sendmail -t` is such a command), and ROOST_MAIL_TO and ROOST_MAIL_KIND
-// as variables. Messages go out one after another on a thread of their own; a command that doesn't
-// end in time is killed. No token is ever logged, nor anything the command writes.
+// as variables. A command that doesn't end in time is killed. Nothing that it writes is logged.
 
 import Glibc
-import Logging
-import NIOPosix
 import Roost
-import Synchronization
 
-/// Sends messages by a command. Safe from any thread.
-final class MailCommand: Sendable {
-    /// Most messages that wait.
-    private static let waitingMax = 1_000
+/// Sends messages by a command. Blocks the thread that sends.
+struct MailCommand: MailTransport {
     /// How long the command may take for one message, in milliseconds.
     private static let millisMax: Int64 = 20_000
-
-    private enum Failure: Error, CustomStringConvertible {
-        case notStarted(Int32)
-        case tookTooLong
-        case ended(Int32)
-
-        var description: String {
-            switch self {
-            case .notStarted(let code): "it could not be started (errno \(code))"
-            case .tookTooLong: "it took longer than \(millisMax / 1_000) s and was killed"
-            case .ended(let status): "it ended with status \(status)"
-            }
-        }
-    }
+    /// The status by which a command asks to be tried again (sysexits' EX_TEMPFAIL).
+    private static let laterStatus: Int32 = 75
 
     private let command: String
-    private let logger: Logger
-    private let thread = NIOThreadPool(numberOfThreads: 1)
-    private let waiting = Atomic<Int>(0)
-    private let isStopping = Atomic<Bool>(false)
 
-    init(_ command: String, _ logger: Logger) {
+    init(_ command: String) {
         self.command = command
-        self.logger = logger
     }
 
-    func start() { thread.start() }
-
-    /// Finishes the message that is under way; what waits is dropped, and logged.
-    func stop() async {
-        isStopping.store(true, ordering: .relaxed)
-        try? await thread.shutdownGracefully()
-    }
-
-    /// Sends a message, soon. Never waits.
-    func send(_ mail: AccountMail) {
-        guard waiting.wrappingAdd(1, ordering: .relaxed).newValue <= Self.waitingMax else {
-            waiting.wrappingSubtract(1, ordering: .relaxed)
-            return log(mail, "too many messages wait")
-        }
-        thread.submit { [self] state in
-            defer { waiting.wrappingSubtract(1, ordering: .relaxed) }
-            guard case .active = state, !isStopping.load(ordering: .relaxed) else {
-                return log(mail, "the server stops")
-            }
-            do throws(Failure) {
-                try run(mail)
-            } catch {
-                log(mail, "\(error)")
-            }
-        }
-    }
-
-    private func log(_ mail: AccountMail, _ reason: String) {
-        logger.error(
-            "a message to an app user was not sent",
-            metadata: ["kind": "\(mail.kind.rawValue)", "reason": "\(reason)"])
-    }
-
-    private func run(_ mail: AccountMail) throws(Failure) {
+    func send(_ mail: AccountMail) throws(MailFailure) {
         var pipeEnds: [Int32] = [-1, -1]
-        guard pipe(&pipeEnds) == 0 else { throw .notStarted(errno) }
+        guard pipe(&pipeEnds) == 0 else {
+            throw MailFailure("the command could not be started (errno \(errno))")
+        }
         for end in pipeEnds { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let (reading, writing) = (pipeEnds[0], pipeEnds[1])
         let process: pid_t
-        do throws(Failure) {
+        do throws(MailFailure) {
             process = try spawn(mail, standardInput: reading)
         } catch {
             close(reading)
@@ -96,7 +42,7 @@ final class MailCommand: Sendable {
     }
 
     /// Starts the command in a process group of its own, so that what it starts ends with it.
-    private func spawn(_ mail: AccountMail, standardInput: Int32) throws(Failure) -> pid_t {
+    private func spawn(_ mail: AccountMail, standardInput: Int32) throws(MailFailure) -> pid_t {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -123,7 +69,9 @@ final class MailCommand: Sendable {
         // SAFETY: both lists end with nil and outlive the call, which copies them.
         let code = posix_spawn(
             &process, "/bin/sh", &actions, &attributes, &arguments, &environment)
-        guard code == 0 else { throw .notStarted(code) }
+        guard code == 0 else {
+            throw MailFailure("the command could not be started (errno \(code))")
+        }
         return process
     }
 
@@ -149,19 +97,27 @@ final class MailCommand: Sendable {
         }
     }
 
-    private func wait(for process: pid_t, until end: Int64) throws(Failure) {
+    private func wait(for process: pid_t, until end: Int64) throws(MailFailure) {
         var status: Int32 = 0
         while true {
             let ended = waitpid(process, &status, WNOHANG)
             if ended == process { break }
-            if ended < 0, errno != EINTR { throw .ended(-1) }
+            if ended < 0, errno != EINTR {
+                throw MailFailure("the command can't be waited for (errno \(errno))")
+            }
             guard Clock.wallMillis < end else {
                 kill(-process, SIGKILL)
                 _ = waitpid(process, &status, 0)
-                throw .tookTooLong
+                throw MailFailure(
+                    "the command took longer than \(Self.millisMax / 1_000) s and was killed")
             }
             usleep(10_000)
         }
-        guard status == 0 else { throw .ended(status) }
+        let code = status >> 8 & 0xFF
+        guard status == 0 else {
+            throw MailFailure(
+                "the command ended with status \(status & 0x7F == 0 ? code : status)",
+                isTemporary: status & 0x7F == 0 && code == Self.laterStatus)
+        }
     }
 }
