@@ -14,10 +14,15 @@ import Storage
 struct WriteAccess {
     let request: RequestAccess
     let catalog: CatalogSnapshot
+    /// What the commit of a transaction asks again; nil outside of one.
+    let afterChecks: AfterChecks?
 
-    init(_ request: RequestAccess, _ catalog: CatalogSnapshot) {
+    init(
+        _ request: RequestAccess, _ catalog: CatalogSnapshot, _ afterChecks: AfterChecks? = nil
+    ) {
         self.request = request
         self.catalog = catalog
+        self.afterChecks = afterChecks
     }
 
     /// Refuses what the rules don't allow.
@@ -25,11 +30,14 @@ struct WriteAccess {
         _ method: RuleMethod, _ namespace: Namespace, old: Document?, new: Document?,
         _ transaction: borrowing T
     ) throws {
+        try request.count(namespace)
         let known = KnownDocuments()
         let asked = makeRequest(method, namespace, old: old, new: new)
-        guard try decide(asked, known, transaction).isAllowed else {
-            throw request.denial(asked, known)
+        let isAllowed = try decide(asked, known, transaction).isAllowed
+        if let afterChecks, let asked, known.hasAfter {
+            return afterChecks.note(request, asked, known)
         }
+        guard isAllowed else { throw request.denial(asked, known) }
     }
 
     private func makeRequest(
