@@ -15,7 +15,7 @@ extension CommandCall {
     /// - Throws: 13 Unauthorized for a token that has ended.
     func access() throws(DBError) -> RequestAccess? {
         guard principal.isUnderRules else { return nil }
-        return try core.engine.access(of: principal)
+        return try core.engine.access(of: principal, from: connection.clientIP)
     }
 }
 
@@ -44,7 +44,7 @@ enum AppUserCommands {
     private static let reasons: [String: String] = [
         "explain": "plans, bounds and counts tell of documents and fields that the rules may hide",
         "$out": "it replaces a collection, which no rule is about; use $merge",
-        "$changeStream": "events aren't under the rules; use live queries",
+        "$changeStream": "it must be the first stage of an aggregate",
     ]
 
     /// Refuses what app users may not run.
@@ -65,7 +65,16 @@ enum AppUserCommands {
             throw try refusal("app users may not bypass validators", call)
         }
         if let pipeline = call.value("pipeline")?.array {
-            try check(ViewRead.values(pipeline), call)
+            var stages = ViewRead.values(pipeline)
+            if name == "aggregate", case .document(let first)? = stages.first,
+                first.keys == ["$changeStream"]
+            {
+                stages.removeFirst()
+                if case .document(let last)? = stages.last, last.keys == [Pipeline.splitStage] {
+                    stages.removeLast()
+                }
+            }
+            try check(stages, call)
         }
     }
 

@@ -1,4 +1,5 @@
-"""Ways around the security rules, each named and tried by an app user over TCP.
+"""Ways around the security rules, each named and tried by an app user: by a driver over TCP, in the
+text language, by live queries and change streams, and at the shell.
 
     rules_adversary.py ROOST
 
@@ -8,12 +9,15 @@ any of them in an answer, an error or a difference of counts, and without a chan
 """
 
 import argparse
+import json
+import subprocess
 import sys
 
 import pymongo
-from bson import Int64, ObjectId
+from bson import Int64, ObjectId, Timestamp
 from pymongo.errors import PyMongoError
 
+from rules_adversary_ways import LIVE, PLACES, SHELL, STREAMS, TEXT
 from server import Server
 
 RULES = """
@@ -288,12 +292,92 @@ for name, function in {
 }.items():
     simple(name, function)
 
+for name, statement in TEXT.items():
+    simple(f"text: {name}", lambda db, text=statement, name=name: expect_mine(
+        run(db, query=text), "in a condition" in name))
+    simple(f"shell: text: {name}", lambda db, text=statement: shell(text))
+for name, statement in SHELL.items():
+    simple(f"shell: {name}", lambda db, text=statement: shell(text))
+for name, filter in LIVE.items():
+    simple(f"live: {name}", lambda db, filter=filter: follow(db, live="notes", filter=filter))
+    simple(f"live window: {name}", lambda db, filter=filter: follow(
+        db, live="notes", filter=filter, sort={"text": -1}, limit=2))
+    simple(f"live group: {name}", lambda db, filter=filter: follow(
+        db, live="notes", pipeline=[{"$match": filter}, {"$group": {
+            "_id": "$text", "n": {"$max": "$n"}}}]))
+for name, (argument, stages) in STREAMS.items():
+    simple(f"stream: {name}", lambda db, argument=argument, stages=stages: watch(
+        db, ("notes", "app"), argument, stages))
+for name, place in PLACES.items():
+    simple(f"stream of {name}", lambda db, place=place: watch(
+        db, place, {"fullDocument": "updateLookup"}, []))
+
 stolen = []
 administrators = []
+shells = []
 
 
 class Leak(Exception):
     pass
+
+
+def shell(statement):
+    """What the shell says, with its connection the attacker's."""
+    act = json.dumps({"actAs": {"uid": "me", "token": {}}})
+    done = subprocess.run(
+        shells[0] + ["-e", f"db.runCommand({act})", "-e", statement], capture_output=True,
+        text=True, timeout=60)
+    return done.stdout + done.stderr
+
+
+def watch(db, place, argument, stages):
+    """A change stream while the victim writes."""
+    collection, database = place
+    starts = {"past": {"startAtOperationTime": stolen[4]}, "token": {"resumeAfter": stolen[3]},
+              "startAfter": {"startAfter": stolen[3]}}
+    if isinstance(argument, str):
+        argument = starts[argument]
+    source = db.client[database]
+    reply = source.command({"aggregate": collection, "cursor": {},
+                            "pipeline": [{"$changeStream": argument}] + stages})
+    found = [reply]
+    app = administrators[0].app
+    app.notes.update_one({"_id": "v1"}, {"$set": {"seen": "SECRET"}})
+    app.notes.insert_one({"_id": "v3", "owner": "victim", "text": "SECRET"})
+    app.notes.delete_one({"_id": "v3"})
+    app.notes.update_one({"_id": "m1"}, {"$set": {"owner": "victim", "text": "SECRET"}})
+    app.people.update_one({"_id": 1}, {"$inc": {"salary": 1}})
+    app.people.update_one({"_id": 1}, {"$set": {"salary": 4242, "seen": 1}})
+    app.vault.update_one({"_id": 1}, {"$set": {"seen": 1}})
+    try:
+        for _ in range(3):
+            cursor = reply["cursor"]
+            if not cursor["id"]:
+                break
+            reply = source.command({"getMore": cursor["id"], "maxTimeMS": 100,
+                                    "collection": cursor["ns"].split(".", 1)[1]})
+            found.append(reply)
+    finally:
+        app.notes.update_one({"_id": "v1"}, {"$unset": {"seen": 1}})
+        app.notes.update_one({"_id": "m1"}, {"$set": {"owner": "me", "text": "mine"}})
+        app.people.update_one({"_id": 1}, {"$unset": {"seen": 1}})
+        app.vault.update_one({"_id": 1}, {"$unset": {"seen": 1}})
+    for reply in found:
+        for event in reply["cursor"].get("firstBatch", reply["cursor"].get("nextBatch")):
+            if event.get("documentKey", {}).get("_id") in ("v1", "v2", "v3"):
+                raise Leak(f"an event of the victim's: {event}")
+            if "lsid" in event or "salary" in str(event):
+                raise Leak(f"an event that tells more: {event}")
+    return found
+
+
+def expect_mine(replies, tells_hidden=False):
+    for reply in replies:
+        cursor = reply.get("cursor", {})
+        for row in cursor.get("firstBatch", cursor.get("nextBatch", [])):
+            if tells_hidden or row.get("_id") in ("v1", "v2"):
+                raise Leak(f"matched: {row}")
+    return replies
 
 
 def update(db, collection, filter, change, **more):
@@ -397,6 +481,7 @@ def documents(admin):
 def fill(admin):
     admin.drop_database("app")
     app = admin.app
+    past = app.command({"aggregate": "notes", "pipeline": [{"$changeStream": {}}], "cursor": {}})
     app.notes.insert_many([
         {"_id": "m1", "owner": "me", "text": "mine", "friend": "victim"},
         {"_id": "v1", "owner": "victim", "text": "SECRET", "n": 4242},
@@ -415,26 +500,30 @@ def fill(admin):
                        "pipeline": [{"$match": {"owner": "victim"}}]})
     cursor = admin.app.command({"find": "notes", "batchSize": 1, "filter": {}})["cursor"]
     live = admin.app.command({"live": "notes", "filter": {}})["cursor"]
-    stolen[:] = [cursor["id"], live["id"], live["postBatchResumeToken"]["_data"]]
+    stolen[:] = [cursor["id"], live["id"], live["postBatchResumeToken"]["_data"],
+                 past["cursor"]["postBatchResumeToken"], Timestamp(1, 1)]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("roost")
+    parser.add_argument("--only", default="", help="ways whose names begin so")
     arguments = parser.parse_args()
     server = Server(arguments.roost, "--test-commands", "--log-level", "error")
     server.start()
     uri = f"mongodb://{server.address}/?directConnection=true&retryWrites=false"
+    chosen = [way for way in attempts if way.__name__.startswith(arguments.only)]
     failures = 0
     allowed = 0
     try:
         admin = pymongo.MongoClient(uri)
         administrators[:] = [admin]
+        shells[:] = [[arguments.roost, "shell", f"mongodb://{server.address}/app"]]
         for mode in ("strict", "filter"):
             admin.admin.command({"deployRules": 1, "source": RULES % mode})
             fill(admin)
             before = documents(admin)
-            for function in attempts:
+            for function in chosen:
                 # One connection, which the driver doesn't share with its monitoring.
                 client = pymongo.MongoClient(uri, maxPoolSize=1)
                 db = client.app
@@ -459,6 +548,7 @@ def main():
                         {**now, "notes": 0} != {**before, "notes": 0}:
                     print(f"CHANGE {mode}: {function.__name__}")
                     failures += 1
+                if now != before:
                     fill(admin)
             # What is allowed still works.
             client = pymongo.MongoClient(uri, maxPoolSize=1)
@@ -480,13 +570,21 @@ def main():
                 {"$match": {"owner": "me", "_id": "m1"}}, {"$set": {"_id": "copy"}},
                 {"$merge": "notes"}])
             assert client.app.notes.find_one({"_id": "copy"})["text"] == "mine"
+            assert "mine" in shell("from notes | where owner == 'me'")
+            assert "mine" in shell("db.notes.find({owner: 'me'})")
+            stream = client.app.notes.watch(
+                [{"$match": {"fullDocument.owner": "me"}}], full_document="updateLookup",
+                max_await_time_ms=200)
+            client.app.notes.insert_one({"_id": "told", "owner": "me"})
+            assert stream.next()["fullDocument"]["_id"] == "told"
+            stream.close()
             live = run_live(client.app, live="notes", filter={"owner": "me"})
             assert {"m1", "copy"} <= {event.get("id") for event in live}
             client.close()
     finally:
         server.process.terminate()
         server.process.wait()
-    print(f"{len(attempts)} ways in two modes: {failures} got through "
+    print(f"{len(chosen)} ways in two modes: {failures} got through "
           f"({allowed} were answered, without what is hidden)")
     sys.exit(1 if failures else 0)
 

@@ -38,6 +38,8 @@ package final class DeployedRules: Sendable {
     let usesTime: Bool
     /// Whether statements hide fields.
     let hides: Bool
+    /// How often app users asked.
+    let rates: RequestRates
     private let residuals = Mutex<[ResidualKey: RuleResidual]>([:])
 
     /// Most residuals kept.
@@ -56,6 +58,7 @@ package final class DeployedRules: Sendable {
         self.rules = rules
         self.files = files
         usesTime = rules.usesTime
+        rates = RequestRates(rules)
         hides = rules.syntax.allows.contains { !$0.hidden.isEmpty }
     }
 

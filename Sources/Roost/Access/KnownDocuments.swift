@@ -15,6 +15,8 @@ final class KnownDocuments: RuleDocuments {
     struct Place: Hashable {
         let database: String
         let segments: [String]
+        /// Whether it is as everything that the request writes will leave it.
+        var isAfter = false
     }
 
     private struct State {
@@ -27,7 +29,7 @@ final class KnownDocuments: RuleDocuments {
     func document(
         at segments: ArraySlice<String>, in database: String, after: Bool
     ) throws(DBError) -> Document? {
-        let place = Place(database: database, segments: Array(segments))
+        let place = Place(database: database, segments: Array(segments), isAfter: after)
         let known: Document?? = state.withLock { state in
             if let known = state.known[place] { return known }
             state.missing = place
@@ -55,14 +57,22 @@ final class KnownDocuments: RuleDocuments {
         state.withLock { $0.known[place] = .some(document) }
     }
 
-    /// What is known of that database.
+    /// What is known of that database, as it is.
     func lookups(in database: String) -> [RecordedRequest.Lookup] {
         state.withLock { state in
-            state.known.filter { $0.key.database == database }.map {
+            state.known.filter { $0.key.database == database && !$0.key.isAfter }.map {
                 RecordedRequest.Lookup(
                     path: $0.key.segments.joined(separator: "/"), document: $0.value)
             }
         }
+    }
+
+    /// Whether documents were looked up as they will be.
+    var hasAfter: Bool { state.withLock { $0.known.keys.contains(where: \.isAfter) } }
+
+    /// Forgets documents as they will be: more was written.
+    func forgetAfter() {
+        state.withLock { state in state.known = state.known.filter { !$0.key.isAfter } }
     }
 
     /// Forgets everything: the snapshot is another one.
@@ -75,8 +85,27 @@ final class KnownDocuments: RuleDocuments {
         _ place: Place, _ catalog: CatalogSnapshot, _ transaction: borrowing T
     ) throws(StorageError) -> Document? {
         let (namespace, ids) = CollectionPath.target(of: place.segments, in: place.database)
+        return try read(ids, of: namespace, catalog, transaction)
+    }
+
+    /// The first document that is there, of those with these `_id`s. O(log n).
+    static func read<T: ReadableTransaction & ~Copyable>(
+        _ ids: [OwnedValue], of namespace: Namespace, _ catalog: CatalogSnapshot,
+        _ transaction: borrowing T
+    ) throws(StorageError) -> Document? {
         guard CollectionPath(namespace) != nil, let entry = catalog[namespace], entry.hasKeysOfIDs
         else { return nil }
+        // A collection that is newer than the snapshot has no documents in it.
+        do throws(StorageError) {
+            return try read(ids, in: entry, transaction)
+        } catch .noSuchTable {
+            return nil
+        }
+    }
+
+    private static func read<T: ReadableTransaction & ~Copyable>(
+        _ ids: [OwnedValue], in entry: CollectionEntry, _ transaction: borrowing T
+    ) throws(StorageError) -> Document? {
         for id in ids {
             var key = KeyEncoder()
             _ = RecordKey.encode(id.view, entry.collation, into: &key)

@@ -7,6 +7,7 @@
 package import BSON
 import Query
 import Rules
+import Synchronization
 
 /// An app user's request.
 package final class RequestAccess: Sendable {
@@ -24,10 +25,19 @@ package final class RequestAccess: Sendable {
     let recorder: AccessRecorder?
     /// Whether it shows what was, so that neither the token's end nor other rules end it.
     private let isOfPast: Bool
+    /// Where the request comes from, without a port; nil from within the process.
+    let address: String?
+    /// Whether it counts against limits: what follows a live query does not.
+    let isCounted: Bool
+    /// Whether it has counted as a read.
+    let hasRead = Atomic<Bool>(false)
 
     init(
-        _ user: AppUser, _ store: RulesStore, _ sessions: AppSessions, timeMillis: Int64
+        _ user: AppUser, _ store: RulesStore, _ sessions: AppSessions, timeMillis: Int64,
+        address: String?, isCounted: Bool
     ) {
+        self.address = address
+        self.isCounted = isCounted
         self.user = user
         self.store = store
         self.sessions = sessions
@@ -41,6 +51,8 @@ package final class RequestAccess: Sendable {
     private init(
         _ other: RequestAccess, _ user: AppUser, _ lookups: LookupLog, isOfPast: Bool
     ) {
+        address = other.address
+        isCounted = false
         self.user = user
         store = other.store
         sessions = other.sessions
@@ -122,9 +134,17 @@ package final class RequestAccess: Sendable {
 
 extension RoostEngine {
     /// What a request of a principal carries; nil for those that bypass the rules.
-    package func access(of principal: Principal) throws(DBError) -> RequestAccess? {
+    ///
+    /// - Parameters:
+    ///   - address: where it comes from, without a port; nil from within the process.
+    ///   - isCounted: whether it counts against the rules' limits.
+    package func access(
+        of principal: Principal, from address: String? = nil, isCounted: Bool = true
+    ) throws(DBError) -> RequestAccess? {
         guard case .app(let user) = principal else { return nil }
-        let access = RequestAccess(user, rules, appSessions, timeMillis: LogicalClock.wallMillis)
+        let access = RequestAccess(
+            user, rules, appSessions, timeMillis: LogicalClock.wallMillis, address: address,
+            isCounted: isCounted)
         try access.checkLasts()
         return access
     }

@@ -45,10 +45,12 @@ final class Sight: @unchecked Sendable {
     private var masked = DocumentWriter()
 
     /// Decides what the read sees.
+    /// - Parameter isOfChanges: whether documents are met one by one as they change, so that the
+    ///   rules are asked for a `list` whatever the filter names.
     /// - Throws: `unauthorized`.
     init(
         _ access: RequestAccess, _ source: ReadSource, _ catalog: CatalogSnapshot,
-        _ transaction: borrowing ReadTransaction
+        _ transaction: borrowing ReadTransaction, isOfChanges: Bool = false
     ) throws(DBError) {
         namespace = source.namespace
         self.access = access
@@ -62,8 +64,9 @@ final class Sight: @unchecked Sendable {
         }
         self.deployed = deployed
         self.path = path
+        try access.countRead(namespace)
         query = source.ruleQuery
-        let point = PointFilter.condition(in: source.filter.root)
+        let point = isOfChanges ? nil : PointFilter.condition(in: source.filter.root)
         idCondition = point ?? .alwaysTrue
         method = point == nil ? .list : .get
         guard method == .list else {
@@ -355,12 +358,7 @@ extension ReadSource {
     /// Refuses what app users may not ask for at all.
     func checkMayAsk(_ access: RequestAccess) throws(DBError) {
         if scope != .live { throw access.denial("deleted documents are for service accounts") }
-        guard case .find(let request) = self else {
-            if case .changes = self {
-                throw access.denial("change streams are for service accounts; use live queries")
-            }
-            return
-        }
+        guard case .find(let request) = self else { return }
         if request.isTailable || request.min != nil || request.max != nil || request.returnsKey {
             throw access.denial("tailable, min, max and returnKey are for service accounts")
         }

@@ -14,10 +14,15 @@ import Storage
 struct WriteAccess {
     let request: RequestAccess
     let catalog: CatalogSnapshot
+    /// What the commit of a transaction asks again; nil outside of one.
+    let afterChecks: AfterChecks?
 
-    init(_ request: RequestAccess, _ catalog: CatalogSnapshot) {
+    init(
+        _ request: RequestAccess, _ catalog: CatalogSnapshot, _ afterChecks: AfterChecks? = nil
+    ) {
         self.request = request
         self.catalog = catalog
+        self.afterChecks = afterChecks
     }
 
     /// Refuses what the rules don't allow.
@@ -25,9 +30,13 @@ struct WriteAccess {
         _ method: RuleMethod, _ namespace: Namespace, old: Document?, new: Document?,
         _ transaction: borrowing T
     ) throws {
+        try request.count(namespace)
         let known = KnownDocuments()
         let asked = makeRequest(method, namespace, old: old, new: new)
         let decision = try decide(asked, known, transaction)
+        if let afterChecks, let asked, known.hasAfter {
+            return afterChecks.note(request, asked, known)
+        }
         request.record(asked, decision.isAllowed, known)
         guard decision.isAllowed else { throw request.denial(asked, known) }
     }

@@ -5,13 +5,13 @@ import Storage
 
 /// Makes events from records. Keeps its buffers; used by one thread at a time.
 struct ChangeEventWriter: ~Copyable {
-    private let request: ChangeStreamRequest
+    let request: ChangeStreamRequest
     private let epoch: UInt64
     private let imageAge: ImageAge
     private var description = UpdateDescription()
     /// The document before the change at hand, and after.
-    private var before: [UInt8] = []
-    private var after: [UInt8] = []
+    private(set) var before: [UInt8] = []
+    private(set) var after: [UInt8] = []
     /// The document that an `image` record brought for the record behind it.
     private var image: [UInt8] = []
 
@@ -50,10 +50,7 @@ struct ChangeEventWriter: ~Copyable {
         case .update:
             writeNamespace(record, into: &writer)
             writeKey(DocumentView(after.span.bytes), into: &writer)
-            let changes = writer.openDocument("updateDescription")
-            Self.describe(before, after, in: &description)
-            description.write(into: &writer, showsAmbiguity: request.showsExpandedEvents)
-            writer.close(changes)
+            writeDescription(from: before, to: after, into: &writer)
             try writeAfterUpdate(record, into: &writer, engine, transaction)
         case .delete:
             writeNamespace(record, into: &writer)
@@ -84,7 +81,16 @@ struct ChangeEventWriter: ~Copyable {
 
     // MARK: Parts
 
-    private mutating func loadImages(_ record: borrowing ChangeRecordView) throws(DBError) {
+    mutating func writeDescription(
+        from before: [UInt8], to after: [UInt8], into writer: inout DocumentWriter
+    ) {
+        let changes = writer.openDocument("updateDescription")
+        description.compare(DocumentView(before.span.bytes), DocumentView(after.span.bytes))
+        description.write(into: &writer, showsAmbiguity: request.showsExpandedEvents)
+        writer.close(changes)
+    }
+
+    mutating func loadImages(_ record: borrowing ChangeRecordView) throws(DBError) {
         switch record.kind {
         case .update, .replace:
             let delta = try record.delta()
@@ -103,7 +109,6 @@ struct ChangeEventWriter: ~Copyable {
     }
 
     // Static, so that one buffer can be filled from another.
-
     private static func apply(
         _ record: borrowing ChangeRecordView, _ delta: ChangeDelta, to before: [UInt8],
         into after: inout [UInt8]
@@ -111,13 +116,7 @@ struct ChangeEventWriter: ~Copyable {
         try record.apply(delta, to: before.span.bytes, into: &after)
     }
 
-    private static func describe(
-        _ before: [UInt8], _ after: [UInt8], in description: inout UpdateDescription
-    ) {
-        description.compare(DocumentView(before.span.bytes), DocumentView(after.span.bytes))
-    }
-
-    private func writeHeader(
+    func writeHeader(
         _ record: borrowing ChangeRecordView, name: String, _ position: LogPosition,
         into writer: inout DocumentWriter
     ) {
@@ -128,13 +127,13 @@ struct ChangeEventWriter: ~Copyable {
             writer.append("collectionUUID", uuid.value)
         }
         writer.append("wallTime", dateMillis: record.wallMillis)
-        if let session = record.session {
+        if request.access == nil, let session = record.session {
             writer.append("lsid", session)
             writer.append("txnNumber", record.transactionNumber)
         }
     }
 
-    private func writeNamespace(
+    func writeNamespace(
         _ record: borrowing ChangeRecordView, into writer: inout DocumentWriter
     ) {
         let namespace = writer.openDocument("ns")
@@ -147,7 +146,7 @@ struct ChangeEventWriter: ~Copyable {
         writer.close(namespace)
     }
 
-    private func writeKey(_ document: DocumentView, into writer: inout DocumentWriter) {
+    func writeKey(_ document: DocumentView, into writer: inout DocumentWriter) {
         let key = writer.openDocument("documentKey")
         if let id = document.value("_id") { writer.append("_id", id) }
         writer.close(key)
@@ -179,7 +178,7 @@ struct ChangeEventWriter: ~Copyable {
 
     /// The document with that `_id` as the snapshot has it.
     @_lifetime(borrow transaction)
-    private static func look(
+    static func look(
         up id: ValueView, in entry: CollectionEntry, _ transaction: borrowing ReadTransaction
     ) throws -> RawSpan? {
         guard entry.traits.timeSeries == nil else { return nil }
@@ -219,7 +218,7 @@ struct ChangeEventWriter: ~Copyable {
         }
     }
 
-    private func showsImage(
+    func showsImage(
         _ record: borrowing ChangeRecordView, _ images: ChangeStreamRequest.Images, _ what: String
     ) throws(DBError) -> Bool {
         let isTooOld = imageAge.isPast(record.wallMillis)
@@ -272,7 +271,7 @@ struct ChangeEventWriter: ~Copyable {
 
 extension ChangeKind {
     /// The event's `operationType`.
-    fileprivate var name: String {
+    var name: String {
         switch self {
         case .insert: "insert"
         case .update: "update"

@@ -19,6 +19,10 @@ final class ChangeFollower {
     private let request: ChangeStreamRequest
     private let execution: PipelineExecution
     private var events: ChangeEventWriter
+    /// The history that the stream's tokens name.
+    private let epoch: UInt64
+    /// What an app user sees; nil for others, and until the rules were asked.
+    private var sight: EventSight?
     private var event = DocumentWriter()
     /// Behind the last record that was looked at.
     private var position: LogPosition
@@ -46,8 +50,9 @@ final class ChangeFollower {
         // What is too large for a document may still be split.
         resources.resultBytesMax = 8 * Limits.documentBytesMax
         execution = PipelineExecution(request.pipeline, resources)
-        events = ChangeEventWriter(
-            request, epoch: engine.logEpoch, imageAge: engine.imageAge)
+        epoch = request.access?.epoch(engine.logEpoch) ?? engine.logEpoch
+        events = ChangeEventWriter(request, epoch: epoch, imageAge: engine.imageAge)
+        Self.observe(request, engine)
         engine.tails.watch(request.scope)
         let progress = engine.tails.progress(request.scope)
         switch request.start {
@@ -67,13 +72,21 @@ final class ChangeFollower {
     /// What a client that has all results so far, and no others, resumes with.
     var resumeToken: ResumeToken {
         let isDrained = execution.readyCount == 0 && fragments.isEmpty && invalidation == nil
-        return ResumeToken(isDrained ? position : returned, epoch: engine.logEpoch)
+        return ResumeToken(isDrained ? position : returned, epoch: epoch)
     }
 
     /// Memory held between calls, in bytes; roughly.
     var memoryBytes: Int {
         event.count + execution.memoryBytes
             + fragments.reduce(0) { $0 + $1.document.bytes.count }
+    }
+
+    /// Has the log keep whole what is deleted of the collections that an app user's events depend
+    /// on.
+    private static func observe(_ request: ChangeStreamRequest, _ engine: RoostEngine) {
+        guard let access = request.access else { return }
+        let names = access.lookupNames(in: request.namespace)
+        engine.live.observe(Set(names + [request.namespace]), engine)
     }
 
     // MARK: Reading
@@ -85,8 +98,17 @@ final class ChangeFollower {
         _ reader: Reader, _ budget: ReadBudget, _ batch: inout BatchMeter,
         _ counters: inout ReadCounters, _ sink: inout Sink
     ) throws -> ReadStatus {
-        if !isChecked { try reader.read { transaction in try checkHistory(transaction) } }
+        try sight?.checkLasts()
+        if !isChecked {
+            try reader.read { transaction in
+                if let access = request.access {
+                    sight = try EventSight(request, access, engine.catalog, transaction)
+                }
+                try checkHistory(transaction)
+            }
+        }
         isChecked = true
+        Self.observe(request, engine)
         if try drain(&batch, &counters, &sink) { return .batchFull }
         if isInvalidated { return .exhausted }
         let progress = engine.tails.progress(scope)
@@ -97,6 +119,9 @@ final class ChangeFollower {
         var meter = BudgetMeter(budget)
         return try reader.read { transaction in
             try checkHistory(transaction)
+            // What is committed behind other rules, or a session's end, isn't in this snapshot, or
+            // this refuses it.
+            try sight?.checkLasts()
             counters.slices += 1
             let status = try scan(transaction, &meter, &batch, &counters, &sink)
             if let status { return status }
@@ -107,9 +132,12 @@ final class ChangeFollower {
 
     /// Refuses to go on where records of the scope are gone that the stream has not seen.
     private func checkHistory(_ transaction: borrowing ReadTransaction) throws {
-        if case .after(let token) = request.start, token.epoch != engine.logEpoch {
-            throw Self.historyLost(
-                "the token belongs to another history: the data was restored or replaced since")
+        if case .after(let token) = request.start, token.epoch != epoch {
+            throw request.access == nil
+                ? Self.historyLost(
+                    "the token belongs to another history: the data was restored or replaced since")
+                : Self.historyLost(
+                    "the token belongs to another user or history, or to other rules or claims")
         }
         if case .after(let token) = request.start, token.position.sequence > engine.clock.newest {
             throw Self.historyLost("the token is newer than all changes: the last ones were lost")
@@ -162,9 +190,9 @@ final class ChangeFollower {
             return nil
         }
         let isShown = isShown(record)
-        if isShown { try produce(record, transaction) }
+        let isProduced = isShown ? try produce(record, transaction) : false
         position = place
-        guard isShown else { return nil }
+        guard isProduced else { return nil }
         if try drain(&batch, &counters, &sink) { return .batchFull }
         return isInvalidated ? .exhausted : nil
     }
@@ -198,11 +226,17 @@ final class ChangeFollower {
 
     // MARK: Events
 
-    /// Makes a record's event and passes it on.
+    /// Makes a record's event and passes it on; false where the user sees none.
     private func produce(
         _ record: borrowing ChangeRecordView, _ transaction: borrowing ReadTransaction
-    ) throws {
-        try events.write(record, into: &event, engine, transaction)
+    ) throws -> Bool {
+        if let sight {
+            guard
+                try events.write(record, seenBy: sight, into: &event, engine, transaction)
+            else { return false }
+        } else {
+            try events.write(record, into: &event, engine, transaction)
+        }
         waiting = record.position
         // A client that resumes behind a fragment has those before it.
         let isPartlyHad = position.key == waiting.key && position.part < LogPosition.wholeEvent
@@ -215,6 +249,7 @@ final class ChangeFollower {
             )
         }
         try pushEvent()
+        return true
     }
 
     private func pushEvent() throws(DBError) {
@@ -296,13 +331,13 @@ final class ChangeFollower {
                 details: .nonResumable)
         }
         return try EventSplit.fragments(of: document) { part in
-            ResumeToken(waiting.with(part: part), epoch: engine.logEpoch)
+            ResumeToken(waiting.with(part: part), epoch: epoch)
         }
     }
 
     /// Checks that the pipeline left the event its token.
     private func checkToken(of document: DocumentView) throws(DBError) {
-        let expected = ResumeToken(waiting, epoch: engine.logEpoch)
+        let expected = ResumeToken(waiting, epoch: epoch)
         let id = document.value("_id")
         if let found = id?.document?.value("_data")?.utf8, expected.text.hasSameBytes(as: found) {
             return

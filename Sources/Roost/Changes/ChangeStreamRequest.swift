@@ -41,6 +41,8 @@ package struct ChangeStreamRequest: Sendable {
     var beforeChange = Images.none
     var showsExpandedEvents = false
     var start = Start.now
+    /// What an app user may see; nil for those who bypass the rules.
+    package var access: RequestAccess?
 
     /// Reads the argument of `$changeStream`.
     /// - Throws: MongoDB's codes for fields that are wrong or don't go together.

@@ -28,12 +28,14 @@ final class ObservedNames: Sendable {
         return names.withLock { $0[namespace] != nil }
     }
 
-    /// Keeps them while somebody follows the collection; true where they weren't kept before.
-    func follow(_ namespace: Namespace) -> Bool {
+    /// Keeps them while somebody follows the collection, or until a time at least; true where they
+    /// weren't kept before.
+    func follow(_ namespace: Namespace, until end: Int64 = .max) -> Bool {
         names.withLock { names in
-            let isNew = names.updateValue(.max, forKey: namespace) == nil
+            let known = names[namespace]
+            names[namespace] = max(known ?? end, end)
             count.store(names.count, ordering: .releasing)
-            return isNew
+            return known == nil
         }
     }
 

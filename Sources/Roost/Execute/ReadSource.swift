@@ -87,7 +87,7 @@ indirect enum ReadSource {
         case .aggregate(let request, _): request.access
         case .count(let request): request.access
         case .distinct(let request): request.access
-        case .changes: nil
+        case .changes(let request): request.access
         }
     }
 

@@ -30,7 +30,7 @@ struct LiveBinding: Sendable {
     let usesTime: Bool
     /// What is bound, as bytes.
     let identity: [UInt8]
-    /// A hash of it that tokens are marked with; 0 where all users see the same.
+    /// A hash of it that tokens are marked with.
     let claims: UInt64
 
     /// The number of the rules.
@@ -60,6 +60,7 @@ extension LiveRequest {
         _ given: RequestAccess, _ catalog: CatalogSnapshot,
         _ transaction: borrowing ReadTransaction
     ) throws(DBError) -> LiveRequest {
+        try given.countRead(namespace)
         let access = given.noting(LookupLog())
         let source = source(nil, access)
         try source.checkMayAsk(access)
@@ -75,12 +76,11 @@ extension LiveRequest {
             && foreign.isEmpty && !(projection?.isPositional ?? false)
         guard isWhole, let check = sight.residual?.check else {
             let filter = Filter(sight.concerning(asked), collation: asked.collation)
-            let identity = Self.identity(access)
             return bound(
                 LiveBinding(
                     access: access, isSelfContained: false, usesTime: usesTime,
                     identity: Array("\(access.version) ".utf8) + (access.user.auth?.bytes ?? []),
-                    claims: Self.hash(identity)),
+                    claims: Self.hash(access.identity)),
                 filter: filter)
         }
         let text = sight.isOpen ? "" : check.text
@@ -98,22 +98,5 @@ extension LiveRequest {
             .all([sight.bounds(asked.collation), .expression(allows), asked.root]),
             collation: asked.collation)
         return bound(binding, filter: filter)
-    }
-
-    /// Who asks under which rules, without what differs from one token to the next.
-    private static func identity(_ access: RequestAccess) -> [UInt8] {
-        let passing = ["exp", "iat", "nbf", "jti", "sid", "auth_time"]
-        return Document { writer in
-            writer.append("rules", access.version)
-            guard let auth = access.user.auth else { return }
-            if let uid = auth.view.value("uid") { writer.append("uid", uid) }
-            guard let token = auth.view.value("token")?.document else { return }
-            let start = writer.openDocument("token")
-            var claims = token.makeIterator()
-            while let claim = claims.next() {
-                if !passing.contains(claim.nameString) { writer.append(claim) }
-            }
-            writer.close(start)
-        }.bytes
     }
 }

@@ -70,7 +70,9 @@ extension LiveCursor {
     private func bind(
         _ before: LiveRequest, _ view: ReadView
     ) throws -> (Timestamp, LiveRequest) {
-        guard let user = before.user, let access = try engine.access(of: .app(user)) else {
+        guard let user = before.user,
+            let access = try engine.access(of: .app(user), isCounted: before.binding == nil)
+        else {
             return (Timestamp(rawValue: 0), before)
         }
         let asked = before.unbound

@@ -164,6 +164,12 @@ package final class LiveQueries: Sendable {
         }
     }
 
+    /// Has the log keep whole what is deleted of these collections, from now on and for a while.
+    func observe(_ names: Set<Namespace>, _ engine: RoostEngine) {
+        let end = LogicalClock.wallMillis + ObservedNames.keptMillis
+        for name in names where observed.follow(name, until: end) { mark(name, true, engine) }
+    }
+
     /// Other rules are in force, or sessions have ended: sends app users back to ask.
     func noteAuthority() {
         if members.load(ordering: .relaxed) > 0 { signal.raise() }

@@ -54,6 +54,8 @@ package final class Transaction: @unchecked Sendable {
     private var documentTables: Set<TableID> = []
     /// The tables of unique indexes of those documents.
     private var uniqueTables: Set<TableID> = []
+    /// What the rules are asked again at the commit.
+    private let afterChecks = AfterChecks()
 
     fileprivate init(
         _ engine: RoostEngine, _ number: UInt64, isSerializable: Bool
@@ -72,6 +74,7 @@ package final class Transaction: @unchecked Sendable {
         }
         start = catalog
         writer = WriterState(draftOf: catalog)
+        writer.afterChecks = afterChecks
     }
 
     /// Where it stands.
@@ -384,7 +387,8 @@ package final class Transaction: @unchecked Sendable {
             let reader = try view.take(Self.aborted)
             let commit = TransactionCommit(
                 number, reader, changes: reader.endDraft(), replacements: replacements,
-                restorations: restorations, from: start, to: writer.catalog, retry, view)
+                restorations: restorations, from: start, to: writer.catalog, retry, view,
+                afterChecks)
             guard !commit.isEmpty else { return finish(nil, reader) }
             check(commit, newest, round: 1)
         } catch {

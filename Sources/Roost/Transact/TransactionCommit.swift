@@ -31,15 +31,17 @@ struct TransactionCommit: Sendable {
     let retry: RetryIdentity
     /// What was read and must be as it was; nil where that doesn't matter.
     let reads: ReadCheck?
+    /// What the rules are asked again with everything written.
+    let afterChecks: AfterChecks
     /// Up to where the log was checked for changes of what was read.
     var checkedUntil: LogPosition
 
     init(
         _ number: UInt64, _ reader: Reader, changes: [DraftChange], replacements: Set<Int>,
         restorations: Set<Int>, from start: CatalogSnapshot, to end: CatalogSnapshot,
-        _ retry: RetryIdentity,
-        _ view: ReadView
+        _ retry: RetryIdentity, _ view: ReadView, _ afterChecks: AfterChecks
     ) {
+        self.afterChecks = afterChecks
         self.number = number
         self.reader = reader
         self.start = start
@@ -100,6 +102,8 @@ extension WriterState {
             let entries = try realize(commit.collections, &transaction)
             try check(commit, entries, transaction)
             try replay(commit, entries, &transaction)
+            try commit.afterChecks.confirm(
+                catalog, transaction, before: commit.reader, commit.start)
             try OutcomeRecord(commit: commit.retry).save(0, commit.retry, &transaction)
             return true
         } catch {

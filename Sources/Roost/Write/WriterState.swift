@@ -16,6 +16,8 @@ final class WriterState: @unchecked Sendable {
     var catalog: CatalogSnapshot
     /// Running index builds.
     let builds = IndexBuilds()
+    /// What a transaction's commit asks the rules again; nil for the writer itself.
+    var afterChecks: AfterChecks?
     /// Buffers for changing documents.
     var records: RecordWriter
     /// Where changes are noted for the log.
@@ -320,7 +322,7 @@ final class WriterState: @unchecked Sendable {
 
     /// Lets an app user's request do what the rules allow, and no more; nil for the others.
     func admit(_ access: RequestAccess?) {
-        records.access = access.map { WriteAccess($0, catalog) }
+        records.access = access.map { WriteAccess($0, catalog, afterChecks) }
     }
 
     /// Lets `interrupt` end what the operation at hand evaluates; nil for none.

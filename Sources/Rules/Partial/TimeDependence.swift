@@ -12,8 +12,26 @@ extension RuleSet {
         }
     }
 
+    /// Names of collections (dotted where they lie below others) in which documents are looked up,
+    /// as far as the paths in the text say it.
+    package var lookupCollections: Set<String> {
+        var names: Set<String> = []
+        for expression in syntax.expressions {
+            guard case .path(let segments) = expression.kind else { continue }
+            // /databases/NAME/documents/, then collections and ids by turns.
+            let texts = syntax[segments].dropFirst(3).enumerated().filter { $0.offset % 2 == 0 }
+                .map { segment -> String? in
+                    guard case .string(let text) = syntax[segment.element].kind else { return nil }
+                    return syntax[text]
+                }
+            guard !texts.isEmpty, texts.allSatisfy({ $0 != nil }) else { continue }
+            names.insert(texts.compactMap { $0 }.joined(separator: "."))
+        }
+        return names
+    }
+
     /// The segments of a match, behind those of the matches around.
-    private func segments(of number: Int32) -> [MatchSegment] {
+    func segments(of number: Int32) -> [MatchSegment] {
         guard number >= 0 else { return [] }
         let match = syntax.matches[Int(number)]
         return segments(of: match.parent) + match.segments

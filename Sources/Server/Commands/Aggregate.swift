@@ -42,8 +42,9 @@ enum Aggregate {
         }
         let batchSize = try call.cursorBatchSize()
         let namespace = try namespace(call)
-        if !isExplain, let request = try ChangeStream.request(call, namespace) {
+        if !isExplain, var request = try ChangeStream.request(call, namespace) {
             try ReadScope(call).checkIsOfCollection("a change stream")
+            request.access = try call.access()
             var plan = BatchPlan(
                 namespace: namespace, owner: call.cursorOwner,
                 limits: BatchLimits(documentsMax: batchSize ?? BatchLimits.firstBatchDocuments))
