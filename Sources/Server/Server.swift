@@ -18,9 +18,9 @@ package final class Server: Service {
     /// How long a graceful stop waits for running commands, in seconds.
     private static let stopSeconds: Int64 = 10
 
-    private let core: ServerCore
-    private let group: MultiThreadedEventLoopGroup
-    private let loops: [ObjectIdentifier: NIOLoopBound<LoopState>]
+    let core: ServerCore
+    let group: MultiThreadedEventLoopGroup
+    let loops: [ObjectIdentifier: NIOLoopBound<LoopState>]
     private let listeners = Mutex<[any Channel]>([])
     private let socketFiles = Mutex<[String]>([])
 
