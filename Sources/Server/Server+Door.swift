@@ -28,6 +28,7 @@ extension Server: CommandDoor {
             core.releaseConnection()
             throw DBError(.shutdownInProgress, "The connection has ended", underlying: error)
         }
+        handler.takesTransactionNumbers = true
         switch guest {
         case .connected: break
         case .anonymous: handler.signIn(as: .app(.anonymous))
