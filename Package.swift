@@ -168,6 +168,15 @@ let package = Package(
             dependencies: ["Server", "Client", "Roost", "Wire", "BSON", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
+            name: "GatewayTests",
+            dependencies: [
+                "Gateway", "Roost", "Wire", "BSON",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOWebSocket", package: "swift-nio"),
+            ],
+            swiftSettings: swift),
+        .testTarget(
             name: "ShellTests",
             dependencies: ["RoostCLI", "Client", "Query", "BSON", "TestSupport"],
             swiftSettings: swift),

@@ -108,6 +108,9 @@ package final class Gateway: Service {
         limits.maxHeaderFieldSize = GatewayLimits.headerBytesMax
         limits.maxHeaderListSize = GatewayLimits.headerBytesMax
         limits.maxHeaderFieldCount = GatewayLimits.headerCountMax
+        if let tls = core.settings.tls {
+            try channel.pipeline.syncOperations.addHandler(tls())
+        }
         let watch = ArrivalWatch()
         let encoder = HTTPResponseEncoder()
         let decoder = ByteToMessageHandler(

@@ -1,6 +1,7 @@
 // What the HTTP door is told at start, and its limits.
 
 import BSON
+package import NIOCore
 
 /// The settings of one HTTP door.
 package struct GatewaySettings: Sendable {
@@ -18,6 +19,8 @@ package struct GatewaySettings: Sendable {
     package var metrics: (@Sendable () -> String)?
     /// Whether the database takes writes, and why not: `GET /ready`.
     package var writesStoppedReason: @Sendable () -> String? = { nil }
+    /// Makes the handler that speaks TLS with a connection's client; nil for plain HTTP.
+    package var tls: (@Sendable () -> any ChannelHandler)?
     /// What `openapi.json` says is the version.
     package var version = "0"
 

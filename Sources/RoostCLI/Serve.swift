@@ -5,6 +5,7 @@ import Glibc
 import BSON
 import Gateway
 import Logging
+import NIOCore
 import Roost
 import Server
 import ServiceLifecycle
@@ -260,6 +261,7 @@ struct Serve: AsyncParsableCommand {
         if var http = settings.http {
             http.writesStoppedReason = { engine.writesStoppedReason }
             http.version = Version.roost
+            http.tls = try makeTLSHandlers(server)
             // It stops first, since its requests run on the server.
             let gateway = Gateway(settings: http, door: server, logger: logger)
             services.append(
@@ -281,6 +283,15 @@ struct Serve: AsyncParsableCommand {
 }
 
 extension Serve {
+    /// What speaks TLS on the HTTP door.
+    private func makeTLSHandlers(_ server: Server) throws -> (@Sendable () -> any ChannelHandler)? {
+        do {
+            return try server.makeTLSHandlers()
+        } catch {
+            throw FailureMessage(description: "\(error)")
+        }
+    }
+
     /// Applies the migrations of the folder that the settings name.
     private func migrate(
         _ settings: ServeSettings, _ engine: RoostEngine, _ logger: Logger

@@ -3,6 +3,7 @@
 
 package import BSON
 package import NIOCore
+import NIOSSL
 import Roost
 package import Wire
 
@@ -36,6 +37,19 @@ extension Server: CommandDoor {
         case .doorkeeper: handler.signIn(as: .doorkeeper)
         }
         return handler.access.sessionOwner
+    }
+}
+
+extension Server {
+    /// Makes the first handler of each connection of a door that serves apps over TLS, with the
+    /// server's certificate; nil where it has none. Clients need not show one of their own: an app's
+    /// users have tokens.
+    /// - Throws: `ListenError` for files that hold none.
+    package func makeTLSHandlers() throws -> (@Sendable () -> any ChannelHandler)? {
+        guard var files = core.options.tls else { return nil }
+        files.authorityFile = nil
+        let context = try Self.tlsContext(files)
+        return { NIOSSLServerHandler(context: context) }
     }
 }
 

@@ -191,7 +191,7 @@ package final class Server: Service {
     /// Ends a connection that is not let in; the bootstrap closes it.
     private struct ConnectionRefused: Error {}
 
-    private static func tlsContext(_ files: ServerOptions.TLS) throws -> NIOSSLContext {
+    static func tlsContext(_ files: ServerOptions.TLS) throws -> NIOSSLContext {
         let chain = try certificates(files.certificateFile, "--tls-cert")
         let key: NIOSSLPrivateKey
         do {

@@ -126,7 +126,7 @@ class WebSocket:
                 return None
             elif opcode == 1:
                 if first & 0x40:
-                    payload = zlib.decompress(payload + b"\0\0\xff\xff", -15)
+                    payload = zlib.decompressobj(-15).decompress(payload + b"\0\0\xff\xff")
                 return json.loads(payload)
 
     def until(self, condition, timeout=30):

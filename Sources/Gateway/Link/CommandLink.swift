@@ -70,9 +70,8 @@ final class CommandLink: InnerChannelOwner {
         channel?.setWritable(isWritable)
     }
 
-    /// Ends what runs, with its cursors.
+    /// Ends what runs, with its cursors; who waits for a reply is told.
     func close() {
-        receiver = nil
         channel?.close(promise: nil)
     }
 

@@ -17,11 +17,16 @@ final class LiveSubscription {
         case following
     }
 
+    private static let lossesMax = 3
+
     private let visitor: Visitor
     private var query: LiveQuery
     private let receiver: (LiveMessage) -> Void
     private var link: CommandLink?
     private var phase = Phase.arriving(resumes: false)
+    private var guest = DoorGuest.anonymous
+    /// How often the link was lost since the client was told something.
+    private var losses = 0
 
     /// A subscription that has not begun; `receiver` gets its messages.
     init(
@@ -40,26 +45,48 @@ final class LiveSubscription {
     /// - Throws: as `CommandDoor.serve`; then it goes on as before.
     func begin(as guest: DoorGuest) throws(DBError) {
         let new = try visitor.openLink(for: guest)
-        if let link { visitor.close(link) }
+        let old = link
         link = new
+        if let old { visitor.close(old) }
+        self.guest = guest
         phase = .arriving(resumes: query.resume != nil)
         new.run(query.command) { [weak self] reply in self?.received(reply, over: new) }
     }
 
     /// Ends it.
     func end() {
-        if let link { visitor.close(link) }
+        let old = link
         link = nil
+        if let old { visitor.close(old) }
     }
 
     private func fail(_ error: DBError) {
         end()
+        // What may no longer be seen is to be forgotten.
+        let refusals: [DBError.Code] = [
+            .unauthorized, .authenticationFailed, .reauthenticationRequired,
+        ]
+        if refusals.contains(error.code) { receiver(.reset(error.message)) }
         receiver(.failure(error))
+    }
+
+    /// The server ended the link: where the user's rights were withdrawn, a new one is refused with
+    /// the reason; else it goes on.
+    private func linkEnded() {
+        losses += 1
+        guard !visitor.core.isStopping, losses <= Self.lossesMax else {
+            return fail(Exchange.ended)
+        }
+        do throws(DBError) {
+            try begin(as: guest)
+        } catch {
+            fail(error)
+        }
     }
 
     private func received(_ reply: CommandReply?, over link: CommandLink) {
         guard self.link === link else { return }
-        guard let reply else { return fail(Exchange.ended) }
+        guard let reply else { return linkEnded() }
         if let failure = reply.failure { return fail(failure) }
         guard let cursor = reply.document.value("cursor")?.document,
             let batch = CommandReply.batch(of: cursor)
@@ -97,6 +124,7 @@ final class LiveSubscription {
 
     private func send(_ message: LiveMessage) {
         if let token = message.token { query.resume = token }
+        losses = 0
         receiver(message)
     }
 

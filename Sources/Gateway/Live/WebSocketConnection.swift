@@ -162,8 +162,8 @@ final class WebSocketConnection: ChannelInboundHandler {
         case nil, .null?: new = .anonymous
         default: throw DBError(.badValue, "'token' must be a string, or null to sign out")
         }
-        // A refused token changes nothing.
-        _ = try visitor.link(for: new)
+        // A refused token changes nothing, and what runs goes on.
+        visitor.close(try visitor.openLink(for: new))
         guest = new
         send("{\"type\":\"authenticated\"}")
         for (id, subscription) in subscriptions {
