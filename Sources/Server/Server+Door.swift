@@ -22,9 +22,9 @@ extension Server: CommandDoor {
                 .temporarilyUnavailable,
                 "as many are connected as --max-connections allows: try again later")
         }
-        let handler = ConnectionHandler(core: core, loop: loop.value, isPlain: false)
+        let handler = ConnectionHandler(core: core, loop: loop.value)
         do {
-            try channel.pipeline.syncOperations.addHandler(handler)
+            try channel.pipeline.syncOperations.addHandler(ChannelTransport(handler))
         } catch {
             core.releaseConnection()
             throw DBError(.shutdownInProgress, "The connection has ended", underlying: error)

@@ -100,7 +100,6 @@ final class Visitor {
     func openLink(for guest: DoorGuest) throws(DBError) -> CommandLink {
         let link = try CommandLink(channel, core.door, guest)
         others[ObjectIdentifier(link)] = link
-        link.setWritable(channel.isWritable)
         return link
     }
 

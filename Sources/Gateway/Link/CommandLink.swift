@@ -31,6 +31,7 @@ final class CommandLink: InnerChannelOwner {
         self.channel = channel
         do throws(DBError) {
             owner = try door.serve(channel, as: guest)
+            channel.setWritable(parent.isWritable)
         } catch {
             close()
             throw error

@@ -27,7 +27,7 @@ final class InnerChannel: Channel, ChannelCore, @unchecked Sendable {
     let remoteAddress: SocketAddress?
     private(set) lazy var pipeline = ChannelPipeline(channel: self)
     private(set) var isActive = true
-    private(set) var isWritable: Bool
+    private(set) var isWritable = true
     private let closePromise: EventLoopPromise<Void>
     private weak var owner: (any InnerChannelOwner)?
 
@@ -41,7 +41,6 @@ final class InnerChannel: Channel, ChannelCore, @unchecked Sendable {
         self.owner = owner
         eventLoop = parent.eventLoop
         remoteAddress = parent.remoteAddress
-        isWritable = parent.isWritable
         closePromise = parent.eventLoop.makePromise()
     }
 
