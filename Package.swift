@@ -99,6 +99,20 @@ let package = Package(
             exclude: ["Authentication/Authentication.md"],
             swiftSettings: swift),
         .target(
+            name: "Gateway",
+            dependencies: [
+                "Roost", "Wire", "BSON", "CZlib",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOWebSocket", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            exclude: ["Gateway.md"],
+            swiftSettings: swift),
+        .target(
             name: "Client",
             dependencies: [
                 "Wire", "BSON",
@@ -110,7 +124,8 @@ let package = Package(
         .executableTarget(
             name: "RoostCLI",
             dependencies: [
-                "Server", "Roost", "Rules", "Query", "Client", "BSON", "CEditLine", "CZlib",
+                "Server", "Gateway", "Roost", "Rules", "Query", "Client", "BSON", "CEditLine",
+                "CZlib",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -152,6 +167,15 @@ let package = Package(
         .testTarget(
             name: "ServerTests",
             dependencies: ["Server", "Client", "Roost", "Wire", "BSON", "TestSupport"],
+            swiftSettings: swift),
+        .testTarget(
+            name: "GatewayTests",
+            dependencies: [
+                "Gateway", "Roost", "Wire", "BSON",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOWebSocket", package: "swift-nio"),
+            ],
             swiftSettings: swift),
         .testTarget(
             name: "ShellTests",

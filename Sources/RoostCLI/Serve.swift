@@ -3,7 +3,9 @@
 import ArgumentParser
 import Glibc
 import BSON
+import Gateway
 import Logging
+import NIOCore
 import Roost
 import Server
 import ServiceLifecycle
@@ -35,8 +37,8 @@ struct Serve: AsyncParsableCommand {
               ROOST_LOG_LEVEL, ROOST_MIGRATIONS, ROOST_MIGRATIONS_DATABASE, ROOST_RULES,
               ROOST_EXPLAIN_DENIALS=1, ROOST_AUTH, ROOST_JWT_ISSUER, ROOST_JWT_AUDIENCE,
               ROOST_JWT_JWKS, ROOST_MAIL_COMMAND, ROOST_AUDIT, ROOST_HTTP_CA,
-              ROOST_SIGN_IN_PROVIDERS, ROOST_TEST_COMMANDS=1. A flag wins over its
-              variable.
+              ROOST_SIGN_IN_PROVIDERS, ROOST_HTTP, ROOST_HTTP_RATE, ROOST_TEST_COMMANDS=1. A
+              flag wins over its variable.
 
             EXIT STATUS
               0 after a graceful stop; 64 for a wrong option or variable; 1 where the
@@ -53,6 +55,18 @@ struct Serve: AsyncParsableCommand {
             "Where to listen; may repeat (default: 127.0.0.1:27017). A number alone is a port on 127.0.0.1; 0.0.0.0 listens on all addresses.",
             valueName: "host:port"))
     var listen: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Where to listen for HTTP and WebSocket (default: 127.0.0.1:8027); 'off' for nowhere.",
+            valueName: "host:port|off"))
+    var http: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Most HTTP requests a second of one user, or of one address that isn't signed in (default: no bound).",
+            valueName: "n"))
+    var httpRate: String?
 
     @Option(
         help: ArgumentHelp(
@@ -262,15 +276,27 @@ struct Serve: AsyncParsableCommand {
         try migrate(settings, engine, logger)
         let server = try await Server(options: settings.server, engine: engine, logger: logger)
         recentLog.connect(server.recentLog)
+        var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
+            .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)
+        ]
+        if var http = settings.http {
+            http.writesStoppedReason = { engine.writesStoppedReason }
+            http.version = Version.roost
+            http.tls = try makeTLSHandlers(server)
+            // It stops first, since its requests run on the server.
+            let gateway = Gateway(settings: http, door: server, logger: logger)
+            services.append(
+                .init(service: gateway, successTerminationBehavior: .gracefullyShutdownGroup))
+        }
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [
-                    .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)
-                ],
+                services: services,
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {
             try await group.run()
         } catch let error as ListenError {
+            throw FailureMessage(description: "\(error)")
+        } catch let error as GatewayListenError {
             throw FailureMessage(description: "\(error)")
         }
         logger.info("stopped")
@@ -278,6 +304,15 @@ struct Serve: AsyncParsableCommand {
 }
 
 extension Serve {
+    /// What speaks TLS on the HTTP door.
+    private func makeTLSHandlers(_ server: Server) throws -> (@Sendable () -> any ChannelHandler)? {
+        do {
+            return try server.makeTLSHandlers()
+        } catch {
+            throw FailureMessage(description: "\(error)")
+        }
+    }
+
     /// Applies the migrations of the folder that the settings name.
     private func migrate(
         _ settings: ServeSettings, _ engine: RoostEngine, _ logger: Logger

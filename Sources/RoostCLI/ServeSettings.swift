@@ -4,6 +4,7 @@
 // came from, what is wrong and what would be right.
 
 import BSON
+import Gateway
 import Glibc
 import Logging
 import Roost
@@ -38,7 +39,7 @@ struct Environment {
         "SERIALIZABLE", "LOG_LEVEL", "RULES", "EXPLAIN_DENIALS", "TEST_COMMANDS", "AUTH",
         "JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS", "MIGRATIONS", "MIGRATIONS_DATABASE",
         "MAIL_COMMAND", "ACCESS_LOG", "SMTP", "SMTP_PASSWORD_FILE", "MAIL_FROM", "AUDIT", "HTTP_CA",
-        "SIGN_IN_PROVIDERS",
+        "SIGN_IN_PROVIDERS", "HTTP", "HTTP_RATE",
     ].map { "ROOST_\($0)" }
 }
 
@@ -65,6 +66,12 @@ struct ServeSettings {
     /// Whether errors tell app users why they are denied.
     var explainsDenials = false
     var server = ServerOptions()
+    /// The HTTP door; nil for none.
+    var http: GatewaySettings? = GatewaySettings(
+        host: "127.0.0.1", port: Self.httpPort, isExplicit: false)
+
+    /// Where the HTTP door is, where nobody says otherwise.
+    private static let httpPort = 8_027
 
     /// The least that makes sense.
     static let quotaBytesMin: UInt64 = 16 << 20
@@ -95,6 +102,7 @@ struct ServeSettings {
         {
             server.connectionsMax = count
         }
+        try readHTTP(flags, given)
         try readTLS(flags, given)
         try readAuthentication(flags, given)
         if let text = given(flags.logLevel, "log-level") {
@@ -143,6 +151,25 @@ struct ServeSettings {
                 throw SettingError(description: "\(text.origin) needs --replica-set NAME")
             }
             server.advertise = text.value
+        }
+    }
+
+    private mutating func readHTTP(_ flags: Serve, _ given: Given) throws(SettingError) {
+        if let text = given(flags.http, "http") {
+            if text.value == "off" {
+                http = nil
+            } else {
+                // A host alone takes the usual port, not the one of the TCP door.
+                let address = try text.address(example: "127.0.0.1:\(Self.httpPort)")
+                let hasPort =
+                    text.value.hasSuffix("\(address.port)") || text.value.hasSuffix(":0")
+                http = GatewaySettings(
+                    host: address.host, port: hasPort ? address.port : Self.httpPort,
+                    isExplicit: true)
+            }
+        }
+        if let count = try given(flags.httpRate, "http-rate")?.number(in: 0...1_000_000) {
+            http?.requestsPerSecond = count
         }
     }
 

@@ -70,6 +70,10 @@ final class ConnectionHandler {
     /// Replies that are not yet written to the socket, and the one being made.
     var out = ReplyWriter()
 
+    /// Whether it takes transactions and retryable writes: over the wire drivers must be shown a
+    /// replica set for that.
+    lazy var takesTransactionNumbers = core.topology.isReplicaSet
+
     /// The live query that the connection follows.
     var live = LiveState()
 
@@ -262,7 +266,8 @@ final class ConnectionHandler {
             let command = try definition(of: request)
             try arguments.read(request, command)
             try authorize(command, request, arguments)
-            special = try SpecialFields(arguments, request, command, core)
+            special = try SpecialFields(
+                arguments, request, command, core, takesNumbers: takesTransactionNumbers)
             special.session?.owner = access.sessionOwner
             if let failure {
                 if let error = failure.error { throw error }

@@ -18,12 +18,12 @@ package final class Server: Service {
     /// How long a graceful stop waits for running commands, in seconds.
     private static let stopSeconds: Int64 = 10
 
-    private let core: ServerCore
+    let core: ServerCore
     /// Accepts all connections, and serves those that are channels: under TLS, or behind a door.
-    private let group: MultiThreadedEventLoopGroup
+    let group: MultiThreadedEventLoopGroup
     /// Serve the other connections.
     private let pollLoops: [PollLoop]
-    private let loops: [ObjectIdentifier: NIOLoopBound<LoopState>]
+    let loops: [ObjectIdentifier: NIOLoopBound<LoopState>]
     private let listeners = Mutex<[any Channel]>([])
     private let socketFiles = Mutex<[String]>([])
 
@@ -212,7 +212,7 @@ package final class Server: Service {
         case movedOn
     }
 
-    private static func tlsContext(_ files: ServerOptions.TLS) throws -> NIOSSLContext {
+    static func tlsContext(_ files: ServerOptions.TLS) throws -> NIOSSLContext {
         let chain = try certificates(files.certificateFile, "--tls-cert")
         let key: NIOSSLPrivateKey
         do {

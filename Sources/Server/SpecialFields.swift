@@ -39,17 +39,18 @@ struct SpecialFields: Sendable {
         return .now + .nanoseconds(Int64(deadlineNanos) - Int64(Clock.nanos))
     }
 
-    /// Reads and checks the fields of `call`.
+    /// Reads and checks the fields of a request.
+    /// - Parameter takesNumbers: whether the connection takes transactions and retryable writes.
     init(
         _ arguments: Arguments, _ request: borrowing Request,
-        _ command: CommandDefinition, _ core: ServerCore
+        _ command: CommandDefinition, _ core: ServerCore, takesNumbers: Bool
     ) throws(DBError) {
         if let lsid = arguments.value("lsid", request, command)?.document {
             session = try SessionID(lsid)
         }
         guard arguments.hasSpecialCommonFields else { return }
         try readMaxTime(arguments, request, command)
-        try readTransaction(arguments, request, command, core)
+        try readTransaction(arguments, request, command, core, takesNumbers)
         try readVersionedAPI(arguments, request, command)
         if let concern = arguments.value("readConcern", request, command)?.document {
             try ReadConcern.check(
@@ -91,7 +92,7 @@ struct SpecialFields: Sendable {
     private mutating func readTransaction(
         _ arguments: Arguments, _ request: borrowing Request,
         _ command: CommandDefinition,
-        _ core: ServerCore
+        _ core: ServerCore, _ takesNumbers: Bool
     ) throws(DBError) {
         let number = arguments.value("txnNumber", request, command)?.int64
         if arguments.value("startTransaction", request, command) != nil
@@ -102,13 +103,13 @@ struct SpecialFields: Sendable {
                     .invalidOptions,
                     "'startTransaction' and 'autocommit' need a transaction number")
             }
-            guard core.topology.isReplicaSet else { throw Self.transactionNumbersRefused }
+            guard takesNumbers else { throw Self.transactionNumbersRefused }
             try readStatement(arguments, request, command)
             statement?.isSerializable = core.options.transactionsAreSerializable
             return
         }
         guard let number else { return }
-        guard core.topology.isReplicaSet else { throw Self.transactionNumbersRefused }
+        guard takesNumbers else { throw Self.transactionNumbersRefused }
         guard session != nil else {
             throw DBError(
                 .invalidOptions, "Transaction number requires a session ID to also be specified")

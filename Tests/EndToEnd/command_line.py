@@ -52,9 +52,12 @@ WRONG = [
     (["--replica-set", "a b"], {}, "--replica-set takes a name without spaces"),
     (["--log-level", "loud"], {}, "--log-level takes one of trace, debug"),
     ([], {"LOG_LEVEL": "loud"}, "ROOST_LOG_LEVEL takes one of trace, debug"),
+    (["--http", "127.0.0.1:99999"], {}, "--http takes HOST:PORT"),
+    ([], {"HTTP": "a b"}, "ROOST_HTTP takes HOST:PORT"),
+    (["--http-rate", "-1"], {}, "--http-rate takes a number between 0 and"),
     ([], {"TEST_COMMANDS": "perhaps"}, "ROOST_TEST_COMMANDS takes 1 or 0"),
 ]
-VARIABLES = ["DIR", "LISTEN", "DURABILITY", "QUOTA", "CHANGE_LOG_HOURS", "CHANGE_LOG_SIZE",
+VARIABLES = ["HTTP", "HTTP_RATE", "DIR", "LISTEN", "DURABILITY", "QUOTA", "CHANGE_LOG_HOURS", "CHANGE_LOG_SIZE",
              "MAX_CONNECTIONS", "TLS_CERT", "TLS_KEY", "TLS_CA", "REPLICA_SET", "ADVERTISE",
              "LOG_LEVEL", "TEST_COMMANDS"]
 

@@ -39,8 +39,11 @@ class Server:
 
     def launch(self):
         self.output = open(os.path.join(self.base, "log"), "wb")
+        # Servers of several tests would contend for the usual port.
+        http = [] if "--http" in self.options else ["--http", "off"]
         self.process = subprocess.Popen(
-            [self.binary, "serve", self.folder, "--listen", self.address, *self.options],
+            [self.binary, "serve", self.folder, "--listen", self.address, *http,
+             *self.options],
             stderr=self.output, stdout=self.output, env=self.environment)
 
     def start(self):

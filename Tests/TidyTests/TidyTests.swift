@@ -12,8 +12,11 @@ private let allowedImports: [String: Set<String>] = [
     "Roost": ["BSON", "Storage", "Query", "CArgon2", "CChecksum", "CZlib", "Rules"],
     "Wire": ["BSON", "CICU", "CZlib", "CChecksum"],
     "Server": ["BSON", "CPlatform", "Query", "Roost", "Storage", "Wire"],
+    "Gateway": ["BSON", "CZlib", "Roost", "Wire"],
     "Client": ["BSON", "Wire"],
-    "RoostCLI": ["BSON", "CEditLine", "CZlib", "Client", "Query", "Roost", "Rules", "Server"],
+    "RoostCLI": [
+        "BSON", "CEditLine", "CZlib", "Client", "Gateway", "Query", "Roost", "Rules", "Server",
+    ],
 ]
 
 /// Modules from outside that a module must not see.

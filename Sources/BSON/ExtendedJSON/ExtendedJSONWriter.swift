@@ -2,15 +2,25 @@
 
 /// Appends the JSON of lent values to a buffer. Documents must be valid: their nesting bounds the
 /// recursion.
-struct ExtendedJSONWriter {
-    private(set) var bytes: [UInt8] = []
+package struct ExtendedJSONWriter {
+    /// The UTF-8 so far.
+    package private(set) var bytes: [UInt8] = []
     let isCanonical: Bool
+    /// Whether an int64 that a double can't hold is written as `{"$numberLong": "…"}` in relaxed
+    /// form too, for readers whose numbers are doubles.
+    private let marksLargeIntegers: Bool
 
-    init(isCanonical: Bool) {
+    /// The whole numbers that doubles hold without gaps end here.
+    private static let safeIntegerMax: Int64 = (1 << 53) - 1
+
+    /// One that has written nothing.
+    package init(isCanonical: Bool, marksLargeIntegers: Bool = false) {
         self.isCanonical = isCanonical
+        self.marksLargeIntegers = marksLargeIntegers
     }
 
-    mutating func append(_ document: DocumentView) {
+    /// Appends a valid document. O(bytes).
+    package mutating func append(_ document: DocumentView) {
         raw("{")
         var elements = document.makeIterator()
         var isFirst = true
@@ -24,7 +34,8 @@ struct ExtendedJSONWriter {
         raw("}")
     }
 
-    mutating func append(_ value: ValueView) {
+    /// Appends a valid value. O(bytes).
+    package mutating func append(_ value: ValueView) {
         switch value.type {
         case .document: append(DocumentView(value.bytes))
         case .array: append(elements: DocumentView(value.bytes))
@@ -32,7 +43,10 @@ struct ExtendedJSONWriter {
         case .bool: raw(value.bool == true ? "true" : "false")
         case .null: raw("null")
         case .int32: number("$numberInt", String(value.int32 ?? 0), isPlain: !isCanonical)
-        case .int64: number("$numberLong", String(value.int64 ?? 0), isPlain: !isCanonical)
+        case .int64:
+            let integer = value.int64 ?? 0
+            let isSafe = integer.magnitude <= Self.safeIntegerMax.magnitude || !marksLargeIntegers
+            number("$numberLong", String(integer), isPlain: !isCanonical && isSafe)
         case .double: append(value.double ?? 0)
         case .decimal128:
             number("$numberDecimal", value.decimal128?.description ?? "NaN", isPlain: false)
@@ -125,8 +139,20 @@ struct ExtendedJSONWriter {
         raw(isPlain ? text : "{\"\(key)\":\"\(text)\"}")
     }
 
-    private mutating func raw(_ text: String) {
+    /// Appends text as it is: what stands between values.
+    package mutating func raw(_ text: String) {
         bytes.append(contentsOf: text.utf8)
+    }
+
+    /// Appends JSON that was written before.
+    package mutating func raw(copying json: [UInt8]) {
+        bytes += json
+    }
+
+    /// Appends a string.
+    package mutating func quote(_ text: String) {
+        var text = text
+        text.withUTF8 { quote($0.span.bytes) }
     }
 
     private mutating func quote(_ text: RawSpan) {

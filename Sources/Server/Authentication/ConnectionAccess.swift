@@ -23,6 +23,8 @@ struct ConnectionAccess {
     enum Identity: Sendable {
         case service(QualifiedName, userID: [UInt8])
         case app(AppUser)
+        /// A door of the server itself, which signs app users in and does nothing else.
+        case doorkeeper
 
         /// A number for the sessions of this account, the same in each process; never 0.
         var sessionOwner: UInt64 {
@@ -30,6 +32,7 @@ struct ConnectionAccess {
                 switch self {
                 case .service(_, let userID): userID
                 case .app(let user): Self.nameBytes(user)
+                case .doorkeeper: Array("doorkeeper".utf8)
                 }
             var number: UInt64 = 0
             for byte in SecureRandom.digest(name).prefix(8) { number = number << 8 | UInt64(byte) }
@@ -123,6 +126,10 @@ struct ConnectionAccess {
                         "The session has ended: sign in with a new token"))
             }
             return .appUser(user)
+        case .doorkeeper?:
+            return .account(
+                QualifiedName(name: "doorkeeper", database: "$external"),
+                Authority([Privilege(.cluster, [.signInAppUsers])]))
         case nil: break
         }
         switch core.options.authentication {

@@ -193,7 +193,8 @@ extension ConnectionHandler {
         logFailure(account, mechanism)
     }
 
-    private func logFailure(_ account: String, _ mechanism: String) {
+    /// Logs a failed sign-in that isn't counted; never what was sent.
+    func logFailure(_ account: String, _ mechanism: String) {
         noteSignIn(account, "", String(mechanism.prefix(60)), fails: true)
         core.logger.info(
             "sign-in failed",
