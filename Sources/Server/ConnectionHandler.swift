@@ -65,8 +65,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
     /// What runs off the event loop, for currentOp.
     let operation: OperationSlot
-    /// When the running command began, on the monotonic clock; roughly, while nothing is profiled.
-    var commandStart = Clock.coarseNanos
+    /// When the running command began, on the monotonic clock.
+    var commandStart = Clock.nanos
+    /// The running command, for its times, while it is to be answered later.
+    private var pending: LoopMeter.Pending?
 
     /// The last find by `_id`, which the next one may repeat.
     var repeatedRead: RepeatedRead?
@@ -164,7 +166,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let bytes = unwrapInboundIn(data)
         core.counters.bytesIn.wrappingAdd(bytes.readableBytes, ordering: .relaxed)
         lastBytesAt = Clock.coarseNanos
-        commandStart = lastBytesAt
+        commandStart = Clock.nanos
         state.receive(bytes)
         if state.pendingBytes > Self.strangersBytesMax, isStranger { return abort() }
         process()
@@ -286,12 +288,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func run(_ request: Request, _ failure: InjectedFailure? = nil) {
         out.begin(request.kind)
-        if core.profiler.isOn { commandStart = Clock.nanos }
+        var kind = OperationKind.command
         var special = SpecialFields()
         var outcome = CommandOutcome.done
         var failed: DBError?
         do throws(DBError) {
             let command = try definition(of: request)
+            kind = command.kind
             try arguments.read(request, command)
             try authorize(command, request, arguments)
             special = try SpecialFields(arguments, request, command, core)
@@ -316,7 +319,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         } catch {
             failed = error
         }
-        if failed == nil, case .deferred = outcome { return out.abandon() }
+        if failed == nil, case .deferred = outcome {
+            pending = loop.meter.begin(kind, request, start: commandStart)
+            return out.abandon()
+        }
         guard request.wantsReply else {
             out.abandon()
             return state.finished()
@@ -325,8 +331,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if let failed { epilogue.fail(failed, &out) } else { epilogue.succeed(&out) }
         let exhausts = if case .exhaust = outcome { failed == nil } else { false }
         let replyID = epilogue.end(&out, responseTo: request.id, moreToCome: exhausts)
-        let now = Clock.coarseNanos
-        if core.profiler.mayWant(nanos: now &- min(now, commandStart)),
+        let now = Clock.nanos
+        let nanos = now &- min(now, commandStart)
+        loop.meter.note(kind, request, nanos: nanos)
+        if core.profiler.mayWant(nanos: nanos),
             profileSlowPath(request, failed, replyID, exhausts: exhausts)
         {
             return
@@ -405,6 +413,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
         running = nil
         operation.end()
         isHolding = false
+        if let pending {
+            let now = Clock.nanos
+            loop.meter.end(pending, nanos: now &- min(now, pending.start))
+            self.pending = nil
+            commandStart = now
+        }
         guard let context else { return }
         flush()
         if let reply {

@@ -18,7 +18,7 @@ package final class Server: Service {
     /// How long a graceful stop waits for running commands, in seconds.
     private static let stopSeconds: Int64 = 10
 
-    private let core: ServerCore
+    let core: ServerCore
     private let group: MultiThreadedEventLoopGroup
     private let loops: [ObjectIdentifier: NIOLoopBound<LoopState>]
     private let listeners = Mutex<[any Channel]>([])
@@ -31,12 +31,13 @@ package final class Server: Service {
         group = MultiThreadedEventLoopGroup(numberOfThreads: count)
         var loops: [ObjectIdentifier: NIOLoopBound<LoopState>] = [:]
         let eventLoops = Array(group.makeIterator())
+        let core = core
         for (number, eventLoop) in eventLoops.enumerated() {
             loops[ObjectIdentifier(eventLoop)] = try await eventLoop.submit {
-                let reader = try engine.makeReader()
-                return NIOLoopBound(
-                    LoopState(eventLoop, number: number, reader: reader),
-                    eventLoop: eventLoop)
+                let state = LoopState(
+                    eventLoop, number: number, reader: try engine.makeReader())
+                core.meters.withLock { $0.append(state.meter) }
+                return NIOLoopBound(state, eventLoop: eventLoop)
             }.get()
         }
         self.loops = loops
