@@ -22,12 +22,12 @@ extension ConnectionHandler {
     }
 
     func start(_ request: Request, _ failure: InjectedFailure) {
-        if failure.blockMillis > 0, let context {
+        if failure.blockMillis > 0 {
             var rest = failure
             rest.blockMillis = 0
-            let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
+            let handler = NIOLoopBound(self, eventLoop: eventLoop)
             let remaining = rest
-            context.eventLoop.scheduleTask(in: .milliseconds(failure.blockMillis)) {
+            eventLoop.scheduleTask(in: .milliseconds(failure.blockMillis)) {
                 handler.value.start(request, remaining)
                 handler.value.process()
                 handler.value.flush()

@@ -2,7 +2,7 @@
 // do not take their replies.
 //
 // A client that follows a live query may stop reading at any time. Its connection then holds what
-// was written to the socket and not taken (below `WriteMarks`), and the batch rests; the matcher
+// was written to the socket and not taken (below `writeMarks`), and the batch rests; the matcher
 // keeps little for it. When nothing at all is taken for `ServerCore.unreadSecondsMax` the connection
 // is closed, for exhaust cursors of any kind and for replies of live queries; the client goes on
 // from its last token.
@@ -16,10 +16,7 @@ import Wire
 /// What a connection holds for its live query.
 struct LiveState {
     /// Bytes written and not taken by the socket at which the connection's replies wait, and go on.
-    enum WriteMarks {
-        static let high = 64 * 1024
-        static let low = 16 * 1024
-    }
+    static let writeMarks = 16 * 1_024..<64 * 1_024
 
     /// What the kernel may hold for the connection. Its own bound is megabytes, and a socket that
     /// full tells for seconds nothing of a client that reads, if slowly.
@@ -29,7 +26,7 @@ struct LiveState {
     fileprivate var batch: LiveBatch?
     /// Whether it rests, since the client does not take what was written.
     fileprivate(set) var isResting = false
-    /// Whether the channel holds little.
+    /// Whether the transport holds little.
     fileprivate var holdsLittle = false
     /// The task that ends waiting, and when: one for batch after batch.
     fileprivate var timer: (end: NIODeadline, task: Scheduled<Void>)?
@@ -46,7 +43,7 @@ extension ConnectionHandler {
 
     /// Has `batch` wait for events, or first for the client to take what was written.
     func follow(_ batch: LiveBatch) {
-        guard context != nil else { return batch.abandon() }
+        guard transport != nil else { return batch.abandon() }
         live.batch = batch
         if isWritable {
             batch.wait()
@@ -68,12 +65,12 @@ extension ConnectionHandler {
     /// One task serves many batches, since most end before their time.
     private func setTimer(_ end: NIODeadline) {
         if let timer = live.timer, timer.end <= end { return }
-        guard let context else { return }
-        let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
+        guard transport != nil else { return }
+        let handler = NIOLoopBound(self, eventLoop: eventLoop)
         live.timer?.task.cancel()
         live.timer = (
             end,
-            context.eventLoop.scheduleTask(deadline: end) { handler.value.timeIsOver() }
+            eventLoop.scheduleTask(deadline: end) { handler.value.timeIsOver() }
         )
     }
 
@@ -106,19 +103,11 @@ extension ConnectionHandler {
 
     // MARK: Clients that don't read
 
-    /// From now on the channel stops taking replies early.
+    /// From now on the transport stops taking replies early.
     func holdLittle() {
-        guard !live.holdsLittle, let options = context?.channel.syncOptions else { return }
+        guard !live.holdsLittle else { return }
         live.holdsLittle = true
-        let marks = ChannelOptions.Types.WriteBufferWaterMark(
-            low: LiveState.WriteMarks.low, high: LiveState.WriteMarks.high)
-        do {
-            try options.setOption(.writeBufferWaterMark, value: marks)
-            try options.setOption(
-                .socketOption(.so_sndbuf), value: SocketOptionValue(LiveState.socketBytesMax))
-        } catch {
-            core.logger.debug("no water mark", metadata: ["error": "\(error)"])
-        }
+        transport?.holdLittle(LiveState.writeMarks, socketBytesMax: LiveState.socketBytesMax)
     }
 
     /// The client has taken enough for the next reply.
@@ -137,9 +126,9 @@ extension ConnectionHandler {
     }
 
     private func setUnreadTimer(_ millis: Int64) {
-        guard live.unreadTimer == nil, let context else { return }
-        let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
-        live.unreadTimer = context.eventLoop.scheduleTask(in: .milliseconds(millis)) {
+        guard live.unreadTimer == nil, transport != nil else { return }
+        let handler = NIOLoopBound(self, eventLoop: eventLoop)
+        live.unreadTimer = eventLoop.scheduleTask(in: .milliseconds(millis)) {
             handler.value.checkUnread()
         }
     }
@@ -165,6 +154,6 @@ extension ConnectionHandler {
 
     /// Bytes that the socket has not taken.
     private var unreadBytes: Int {
-        (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        transport?.unsentBytes ?? 0
     }
 }

@@ -2,7 +2,7 @@
 // collected and flushed once for each batch of bytes read, after the other connections that had
 // bytes in the same turn of the loop (see LoopState.flushAfterTurn).
 //
-//     channelRead ──▶ ConnectionState ──▶ run(request) ──▶ out ──▶ end of the turn: one write
+//        received ──▶ ConnectionState ──▶ run(request) ──▶ out ──▶ end of the turn: one write
 //                          ▲                  │ deferred: the writer or a reader answers later
 //                          └── finishDeferred ◀┘
 //
@@ -17,12 +17,8 @@ import Roost
 import Synchronization
 import Wire
 
-/// The channel handler of one client's connection. Confined to its event loop.
-final class ConnectionHandler: ChannelDuplexHandler {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
-
+/// One client's connection. Confined to its event loop.
+final class ConnectionHandler {
     /// Replies are written out at this size even while more requests wait.
     private static let flushBytes = 256 * 1024
     /// Most bytes that are taken from a client that has yet to sign in.
@@ -79,23 +75,19 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// The live query that the connection follows.
     var live = LiveState()
 
-    private(set) var context: ChannelHandlerContext?
-    /// The way past the channel, for replies that the socket takes at once.
-    private var directOutput = DirectOutput()
-    /// Whether the channel reads only when the handler says so: see `Server.bootstrap`.
-    private let asksForBytes: Bool
+    /// What carries the bytes; nil before the beginning and after the end.
+    private(set) var transport: (any Transport)?
     private let arguments = Arguments()
     /// A request that is run again for each further reply.
     private var exhausting: Request?
     /// A hello that waits for a change of the topology.
     private var waitingHello: Scheduled<Void>?
-    private var wantsRead = false
-    /// `channel.isWritable`, which is asked often and dear to ask.
+    /// Whether the client takes what is written, for the most part.
     private(set) var isWritable = true
     private var lastTouch: SessionTable.Touch?
     private var closesWhenIdle = false
     private var isProcessing = false
-    /// Whether `out` is being written; events of the channel may come in the middle of that.
+    /// Whether `out` is being written; the transport may tell of changes in the middle of that.
     private var isFlushing = false
     /// When the connection last brought bytes, on the coarse clock.
     private var lastBytesAt = Clock.coarseNanos
@@ -103,24 +95,24 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Whether replies wait until their command's profile is stored.
     private var isHolding = false
 
-    /// `isPlain`: whether no handler before it transforms the bytes.
-    init(core: ServerCore, loop: LoopState, isPlain: Bool) {
+    init(core: ServerCore, loop: LoopState) {
         self.core = core
         self.loop = loop
-        asksForBytes = isPlain
         id = core.nextConnectionID()
         operation = OperationSlot(connection: id)
     }
 
-    // MARK: Channel events
+    /// The loop that everything of the connection happens on.
+    var eventLoop: any EventLoop { loop.mailbox.eventLoop }
 
-    func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
-        if core.options.tls == nil { directOutput = DirectOutput(context.channel) }
-        isWritable = context.channel.isWritable
-        client.remoteAddress = context.remoteAddress.map(Self.describe) ?? "unix socket"
+    // MARK: What the transport tells
+
+    /// The client at `address` is connected; nil for one on the socket file.
+    func begin(on transport: any Transport, from address: SocketAddress?) {
+        self.transport = transport
+        client.remoteAddress = address.map(Self.describe) ?? "unix socket"
         operation.client.address = client.remoteAddress
-        if let ip = context.remoteAddress?.ipAddress {
+        if let ip = address?.ipAddress {
             clientIP = ip
             isLocal = Self.isLoopback(ip)
         } else {
@@ -130,26 +122,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         loop.add(self)
     }
 
-    func channelActive(context: ChannelHandlerContext) {
-        context.fireChannelActive()
-        if asksForBytes { read(context: context) }
-    }
-
-    func handlerRemoved(context: ChannelHandlerContext) {
-        conclude()
-        self.context = nil
-    }
-
-    func channelInactive(context: ChannelHandlerContext) {
-        conclude()
-        context.fireChannelInactive()
-    }
-
-    /// Lets go of all that belongs to the connection, once. A channel that ends before it was active
-    /// never becomes inactive, so its removal counts as well.
-    private func conclude() {
+    /// Lets go of all that belongs to the connection, once.
+    func ended() {
         guard !end.hasEnded else { return }
-        directOutput = DirectOutput()
+        transport = nil
         waitingHello?.cancel()
         endOfAuthority?.cancel()
         exhausting = nil
@@ -162,8 +138,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         core.releaseConnection()
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let bytes = unwrapInboundIn(data)
+    /// The client has sent `bytes`.
+    func received(_ bytes: ByteBuffer) {
         core.counters.bytesIn.wrappingAdd(bytes.readableBytes, ordering: .relaxed)
         lastBytesAt = Clock.coarseNanos
         commandStart = Clock.nanos
@@ -182,39 +158,31 @@ final class ConnectionHandler: ChannelDuplexHandler {
         return true
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) {
+    /// What was there to be received is received.
+    func receivedAll() {
         if out.buffer.readableBytes > 0 { loop.flushAfterTurn(self) }
-        if asksForBytes { read(context: context) }
     }
 
     /// The client sends nothing more: it gets the answers that are ready, then the connection ends.
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .inputClosed? = event as? ChannelEvent { return closeAfterFlush() }
-        context.fireUserInboundEventTriggered(event)
+    func inputEnded() {
+        closeAfterFlush()
     }
 
-    /// Asked before each read, by the channel or by the handler itself; bytes that nobody wants stay
-    /// in the kernel, so that TCP holds the client back.
-    func read(context: ChannelHandlerContext) {
-        if state.wantsBytes, isWritable {
-            context.read()
+    /// Whether more bytes are to be received; what nobody wants stays in the kernel, so that TCP
+    /// holds the client back.
+    var wantsBytes: Bool { state.wantsBytes && isWritable }
+
+    /// The client takes what is written, or has left too much of it.
+    func writabilityChanged(_ isWritable: Bool) {
+        self.isWritable = isWritable
+        guard isWritable else { return }
+        if isFlushing {
+            // It is told from inside the write, while `out` still holds what was written.
+            let handler = NIOLoopBound(self, eventLoop: eventLoop)
+            eventLoop.execute { handler.value.goOnWriting() }
         } else {
-            wantsRead = true
+            goOnWriting()
         }
-    }
-
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        isWritable = context.channel.isWritable
-        if isWritable {
-            if isFlushing {
-                // The event comes from inside the write, while `out` still holds what was written.
-                let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
-                context.eventLoop.execute { handler.value.goOnWriting() }
-            } else {
-                goOnWriting()
-            }
-        }
-        context.fireChannelWritabilityChanged()
     }
 
     /// The client has taken enough of what was written.
@@ -226,7 +194,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         resumeReading()
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    /// The transport has failed and closes.
+    func failed(_ error: any Error) {
         let details: Logger.Metadata = [
             "connection": "\(id)", "remote": "\(client.remoteAddress)", "error": "\(error)",
         ]
@@ -236,14 +205,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
         } else {
             core.logger.debug("connection failed", metadata: details)
         }
-        context.close(promise: nil)
     }
 
     // MARK: Requests
 
     /// Performs the state machine's actions until it waits.
     func process() {
-        guard !isProcessing, !isFlushing, context != nil else { return }
+        guard !isProcessing, !isFlushing, transport != nil else { return }
         isProcessing = true
         defer { isProcessing = false }
         while isWritable {
@@ -419,11 +387,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
             self.pending = nil
             commandStart = now
         }
-        guard let context else { return }
+        guard let transport else { return }
         flush()
         if let reply {
             core.counters.bytesOut.wrappingAdd(reply.readableBytes, ordering: .relaxed)
-            write(reply, context)
+            transport.write(reply)
         }
         if let request {
             repeatLater(request.repeated(after: replyID))
@@ -439,13 +407,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// when the client has taken enough of what was written.
     func repeatLater(_ request: Request) {
         exhausting = request
-        guard let context else { return }
-        let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
-        context.eventLoop.execute { handler.value.exhaustFurther() }
+        guard transport != nil else { return }
+        let handler = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.execute { handler.value.exhaustFurther() }
     }
 
     private func exhaustFurther() {
-        guard context != nil, let request = exhausting else { return }
+        guard transport != nil, let request = exhausting else { return }
         // The next writability event goes on.
         guard isWritable else { return noteUnread() }
         exhausting = nil
@@ -457,34 +425,23 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Calls `body` on the event loop after `delay`, unless the connection ends before.
     func holdHello(_ delay: TimeAmount, _ body: @escaping @Sendable () -> Void) {
-        waitingHello = context?.eventLoop.scheduleTask(in: delay, body)
+        waitingHello = eventLoop.scheduleTask(in: delay, body)
     }
 
     // MARK: Writing and reading
 
     /// Writes the collected replies to the socket.
     func flush() {
-        guard let context, !isFlushing, !isHolding, out.buffer.readableBytes > 0 else { return }
+        guard let transport, !isFlushing, !isHolding, out.buffer.readableBytes > 0 else { return }
         core.counters.bytesOut.wrappingAdd(out.buffer.readableBytes, ordering: .relaxed)
         isFlushing = true
         defer { isFlushing = false }
-        write(out.buffer, context)
+        transport.write(out.buffer)
         out.reset(keepingAtMost: Self.keptBufferBytesMax)
     }
 
-    /// Writes `bytes`: to the socket what it takes at once, the rest to the channel.
-    private func write(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
-        let sent = directOutput.send(bytes, context)
-        guard sent < bytes.readableBytes else { return }
-        var rest = bytes
-        rest.moveReaderIndex(forwardBy: sent)
-        context.writeAndFlush(wrapOutboundOut(rest), promise: nil)
-    }
-
     func resumeReading() {
-        guard let context, wantsRead, state.wantsBytes, isWritable else { return }
-        wantsRead = false
-        context.read()
+        transport?.resumeReading()
     }
 
     // MARK: Ending
@@ -500,12 +457,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Closes now.
     func abort() {
-        context?.close(promise: nil)
+        transport?.close()
     }
 
     private func closeAfterFlush() {
         flush()
-        context?.close(promise: nil)
+        transport?.close()
     }
 
     /// Closes a connection that began a message, or its handshake, and doesn't go on.

@@ -27,6 +27,8 @@ final class LoopState {
     /// Connections with replies to be written at the end of the loop's turn.
     private var unflushed: [ConnectionHandler] = []
     private var isTurnEndDue = false
+    /// Whether the loop itself tells the end of its turns.
+    private let isToldTurnEnds: Bool
     private var isStopping = false
     private var whenEmpty: EventLoopPromise<Void>?
 
@@ -34,6 +36,9 @@ final class LoopState {
         self.number = number
         mailbox = LoopMailbox(eventLoop)
         self.reader = reader
+        let pollLoop = eventLoop as? PollLoop
+        isToldTurnEnds = pollLoop != nil
+        pollLoop?.atTurnEnd = { [unowned self] in if isTurnEndDue { endTurn() } }
     }
 
     func add(_ connection: ConnectionHandler) {
@@ -69,6 +74,7 @@ final class LoopState {
     private func endTurnLater() {
         guard !isTurnEndDue else { return }
         isTurnEndDue = true
+        if isToldTurnEnds { return }
         let loop = NIOLoopBound(self, eventLoop: mailbox.eventLoop)
         mailbox.eventLoop.execute { loop.value.endTurn() }
     }

@@ -1,7 +1,7 @@
 // The TCP door: listens, hands each connection to an event loop, and stops gracefully.
 //
-// There is one event loop a core. A connection stays on the loop that accepted it, where one
-// handler (ConnectionHandler) does framing and dispatch. Commands are in Commands/, one a file;
+// There is one event loop a core. A connection stays on its loop, where one handler
+// (ConnectionHandler) does framing and dispatch; Transport/ carries its bytes. Commands are in Commands/, one a file;
 // short reads run in place on the loop, everything else answers through a ReplyTicket.
 
 import BSON
@@ -19,7 +19,10 @@ package final class Server: Service {
     private static let stopSeconds: Int64 = 10
 
     let core: ServerCore
+    /// Accepts all connections, and serves those that are channels: under TLS, or behind a door.
     private let group: MultiThreadedEventLoopGroup
+    /// Serve the other connections.
+    private let pollLoops: [PollLoop]
     private let loops: [ObjectIdentifier: NIOLoopBound<LoopState>]
     private let listeners = Mutex<[any Channel]>([])
     private let socketFiles = Mutex<[String]>([])
@@ -29,8 +32,9 @@ package final class Server: Service {
         core = try ServerCore(options: options, engine: engine, logger: logger)
         let count = options.eventLoops > 0 ? options.eventLoops : availableProcessors()
         group = MultiThreadedEventLoopGroup(numberOfThreads: count)
+        pollLoops = try (0..<count).map { _ in try PollLoop() }
+        let eventLoops = pollLoops + Array(group.makeIterator())
         var loops: [ObjectIdentifier: NIOLoopBound<LoopState>] = [:]
-        let eventLoops = Array(group.makeIterator())
         let core = core
         for (number, eventLoop) in eventLoops.enumerated() {
             loops[ObjectIdentifier(eventLoop)] = try await eventLoop.submit {
@@ -103,6 +107,7 @@ package final class Server: Service {
         await core.appUsers.stop()
         // What was handed to the loops before runs before this.
         for (_, loop) in loops { try? await loop.eventLoop.submit {}.get() }
+        for loop in pollLoops { try? await loop.shutdownGracefully() }
         try? await group.shutdownGracefully()
     }
 
@@ -155,29 +160,23 @@ package final class Server: Service {
     }
 
     private func bootstrap(tls: NIOSSLContext?) -> ServerBootstrap {
-        let core = core
-        let loops = loops
-        return ServerBootstrap(group: group)
+        let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1_024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelInitializer { channel in
+        guard let tls else { return plain(bootstrap) }
+        return
+            bootstrap
+            .childChannelInitializer { [core, loops] channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard let loop = loops[ObjectIdentifier(channel.eventLoop)],
                         !core.isStopping, core.admitConnection()
-                    else { throw ConnectionRefused() }
+                    else { throw ChannelUnwanted.refused }
                     let pipeline = channel.pipeline.syncOperations
-                    if let tls {
-                        try pipeline.addHandler(NIOSSLServerHandler(context: tls))
-                    }
+                    try pipeline.addHandler(NIOSSLServerHandler(context: tls))
                     try pipeline.addHandler(
-                        ConnectionHandler(core: core, loop: loop.value, isPlain: tls == nil))
+                        ChannelTransport(ConnectionHandler(core: core, loop: loop.value)))
                 }
             }
-            // Without it, replies of the same turn would be lost to a client that has stopped sending.
-            .childChannelOption(.allowRemoteHalfClosure, value: tls == nil)
-            // The handler asks for bytes itself, which takes fewer steps through the pipeline; under
-            // TLS the handshake asks for some as well.
-            .childChannelOption(.autoRead, value: tls != nil)
             .childChannelOption(
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(
@@ -186,11 +185,31 @@ package final class Server: Service {
             .childChannelOption(
                 .writeBufferWaterMark,
                 value: ChannelOptions.Types.WriteBufferWaterMark(
-                    low: 256 * 1_024, high: 1_024 * 1_024))
+                    low: ordinaryWriteMarks.lowerBound, high: ordinaryWriteMarks.upperBound))
     }
 
-    /// Ends a connection that is not let in; the bootstrap closes it.
-    private struct ConnectionRefused: Error {}
+    private func plain(_ bootstrap: ServerBootstrap) -> ServerBootstrap {
+        let distributor = SocketDistributor(
+            core,
+            pollLoops.compactMap { loop in loops[ObjectIdentifier(loop)].map { (loop, $0) } })
+        return bootstrap.childChannelInitializer { [core] channel in
+            channel.eventLoop.makeCompletedFuture {
+                guard !core.isStopping, core.admitConnection() else {
+                    throw ChannelUnwanted.refused
+                }
+                try distributor.take(channel)
+                throw ChannelUnwanted.movedOn
+            }
+        }
+    }
+
+    /// Why the bootstrap is to close a channel that it has just accepted.
+    private enum ChannelUnwanted: Error {
+        /// The connection is not let in.
+        case refused
+        /// Its socket is with a poll loop.
+        case movedOn
+    }
 
     private static func tlsContext(_ files: ServerOptions.TLS) throws -> NIOSSLContext {
         let chain = try certificates(files.certificateFile, "--tls-cert")

@@ -122,16 +122,25 @@ def one(binary, sound, expected, chance, base, counts):
         server.remove()
 
 
-def cut_while_serving(binary, base, sound):
+def inserts(client):
+    """Writes alone: the writer's thread is the first to look at the pages."""
+    try:
+        client.shop.orders.insert_many(
+            [{"_id": i + 0.5, "n": i % 100, "tags": [i % 7]} for i in range(3_000)])
+    except PyMongoError:
+        pass
+
+
+def cut_while_serving(binary, base, sound, use):
     """The file loses its end under a running server: a clear end, then a clear refusal."""
-    folder = os.path.join(base, "cut")
+    folder = os.path.join(base, f"cut-{use.__name__}")
     shutil.copytree(os.path.join(base, "sound"), folder)
     path = os.path.join(folder, "data.mdb")
     server = Server(binary, folder=folder)
     try:
         server.start()
         os.truncate(path, len(sound) // 3 // PAGE * PAGE)
-        content(server.client(serverSelectionTimeoutMS=500))
+        use(server.client(serverSelectionTimeoutMS=500))
         status = server.process.wait(timeout=10)
         assert status == 74, (status, server.log())
         assert "can't be read" in server.log() and path in server.log(), server.log()
@@ -161,7 +170,8 @@ def main():
         with open(os.path.join(base, "sound", "data.mdb"), "rb") as file:
             sound = file.read()
         counts = {"refused": 0, "partly": 0, "found": 0, "harmless": 0}
-        cut_while_serving(binary, base, sound)
+        for use in (content, inserts):
+            cut_while_serving(binary, base, sound, use)
         for number in range(options.rounds):
             chance = random.Random(options.seed * 100_003 + number)
             try:

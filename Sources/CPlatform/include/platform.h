@@ -2,6 +2,10 @@
 #define ROOST_PLATFORM_H
 
 #include <stdint.h>
+// Not in Swift's Glibc module.
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
 // What glibc declares only under _GNU_SOURCE, which Swift's Glibc module is built without.
 
 /// How many processors the calling process's affinity mask allows; 0 where it can't be told.

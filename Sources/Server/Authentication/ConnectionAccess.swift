@@ -213,7 +213,7 @@ extension ConnectionHandler {
         endOfAuthority?.cancel()
         endOfAuthority = nil
         guard case .appUser(let user) = access.grant, let end = user.expiresAtMillis,
-            let eventLoop = context?.eventLoop
+            transport != nil
         else { return }
         let handler = NIOLoopBound(self, eventLoop: eventLoop)
         let wait = max(0, min(end - Clock.wallMillis, 1 << 40))

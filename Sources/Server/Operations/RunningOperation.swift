@@ -19,6 +19,14 @@ struct RunningOperation: Sendable {
     let request: Request
     /// Ends it; nil where it ends soon by itself, as plain inserts do.
     var interrupt: Interrupt?
+    /// Whether it was killed before it was known how.
+    fileprivate var isKilled = false
+
+    init(number: Int32, startedAt: UInt64, request: Request) {
+        self.number = number
+        self.startedAt = startedAt
+        self.request = request
+    }
 
     /// Whether it is one of the commands that write documents.
     var isWrite: Bool {
@@ -69,7 +77,21 @@ final class OperationSlot: Sendable {
 
     /// Says how the running operation can be ended.
     func set(_ interrupt: Interrupt) {
-        state.withLock { $0.running?.interrupt = interrupt }
+        let isKilled = state.withLock { state in
+            state.running?.interrupt = interrupt
+            return state.running?.isKilled == true
+        }
+        if isKilled { interrupt.kill(.interrupted) }
+    }
+
+    /// Ends the operation of that number at its next check, if it is the one that runs.
+    func kill(_ number: Int32) {
+        let interrupt = state.withLock { state in
+            guard state.running?.number == number else { return Interrupt?.none }
+            state.running?.isKilled = true
+            return state.running?.interrupt
+        }
+        interrupt?.kill(.interrupted)
     }
 
     /// Notes that nothing runs any more.
@@ -122,8 +144,6 @@ final class OperationTable: Sendable {
 
     /// Ends an operation at its next check, where it runs and can be ended.
     func kill(_ number: Int32) {
-        for (_, operation) in all where operation.number == number {
-            operation.interrupt?.kill(.interrupted)
-        }
+        for slot in slots.withLock({ Array($0.values) }) { slot.kill(number) }
     }
 }

@@ -78,3 +78,12 @@ package enum MapFault {
         return nil
     }
 }
+
+/// Leaves the process's signals to other threads than the calling one, except those of a fault in
+/// the map, which belong to the thread that meets it.
+func blockSignals() {
+    var signals = sigset_t()
+    sigfillset(&signals)
+    for number in [SIGBUS, SIGSEGV] { sigdelset(&signals, number) }
+    pthread_sigmask(SIG_BLOCK, &signals, nil)
+}

@@ -111,9 +111,7 @@ final class Writer: @unchecked Sendable {
     // MARK: The writer's thread
 
     private func runThread() {
-        var signals = sigset_t()
-        sigfillset(&signals)
-        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        blockSignals()
         var jobs: [WriteJob] = []
         while true {
             jobs.removeAll(keepingCapacity: true)

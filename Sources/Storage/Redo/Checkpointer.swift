@@ -161,9 +161,7 @@ final class Checkpointer: @unchecked Sendable {
     // MARK: The checkpoint's thread
 
     private func runThread() {
-        var signals = sigset_t()
-        sigfillset(&signals)
-        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        blockSignals()
         while true {
             let task = state.wait(timeoutMillis: nil) { state -> Task? in
                 if let job = state.job {
