@@ -35,6 +35,8 @@ extension DBError.Code {
     public static let illegalOperation = DBError.Code(rawValue: 20)
     /// 22 InvalidBSON.
     public static let invalidBSON = DBError.Code(rawValue: 22)
+    /// 24 LockTimeout.
+    public static let lockTimeout = DBError.Code(rawValue: 24)
     /// 26 NamespaceNotFound.
     public static let namespaceNotFound = DBError.Code(rawValue: 26)
     /// 27 IndexNotFound.
@@ -230,6 +232,7 @@ extension DBError.Code {
         18: "AuthenticationFailed",
         20: "IllegalOperation",
         22: "InvalidBSON",
+        24: "LockTimeout",
         26: "NamespaceNotFound",
         27: "IndexNotFound",
         28: "PathNotViable",

@@ -17,8 +17,8 @@ package struct GatewaySettings: Sendable {
     package var connectionsMax = 10_000
     /// The text of `GET /metrics`, in Prometheus's format; nil where there is none.
     package var metrics: (@Sendable () -> String)?
-    /// Whether the database takes writes, and why not: `GET /ready`.
-    package var writesStoppedReason: @Sendable () -> String? = { nil }
+    /// Why the database doesn't take reads and writes, nil where it does: `GET /ready`.
+    package var notReadyReason: @Sendable () -> String? = { nil }
     /// Makes the handler that speaks TLS with a connection's client; nil for plain HTTP.
     package var tls: (@Sendable () -> any ChannelHandler)?
     /// What `openapi.json` says is the version.

@@ -24,7 +24,8 @@ struct Roost: AsyncParsableCommand {
         subcommands: [
             Serve.self, Shell.self, ImportCommand.self, ExportCommand.self, Verify.self,
             BackupCommand.self, RestoreCommand.self, MigrateCommand.self, SchemaCommand.self,
-            RulesCommand.self, Admin.self, PrintVersion.self,
+            RulesCommand.self, Admin.self, StatCommand.self, TopCommand.self,
+            CompactCommand.self, DoctorCommand.self, PrintVersion.self,
         ])
 }
 

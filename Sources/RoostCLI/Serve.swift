@@ -280,7 +280,11 @@ struct Serve: AsyncParsableCommand {
             .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)
         ]
         if var http = settings.http {
-            http.writesStoppedReason = { engine.writesStoppedReason }
+            http.notReadyReason = {
+                let reasons = server.readiness.reasons
+                return reasons.isEmpty ? nil : reasons.joined(separator: "; ")
+            }
+            http.metrics = { server.metricsText }
             http.version = Version.roost
             http.tls = try makeTLSHandlers(server)
             // It stops first, since its requests run on the server.

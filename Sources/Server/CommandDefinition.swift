@@ -62,6 +62,8 @@ final class CommandDefinition: Sendable {
     let access: CommandAccess
     /// One line for `listCommands`.
     let help: StaticString
+    /// What its times are counted as.
+    let kind: OperationKind
     let run: Run
 
     init(
@@ -74,6 +76,7 @@ final class CommandDefinition: Sendable {
         self.fields = FieldTable(fields)
         self.access = access
         self.help = help
+        kind = OperationKind(command: name)
         self.run = run
     }
 }

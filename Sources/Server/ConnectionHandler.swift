@@ -61,8 +61,10 @@ final class ConnectionHandler {
     }
     /// What runs off the event loop, for currentOp.
     let operation: OperationSlot
-    /// When the running command began, on the monotonic clock; roughly, while nothing is profiled.
-    var commandStart = Clock.coarseNanos
+    /// When the running command began, on the monotonic clock.
+    var commandStart = Clock.nanos
+    /// The running command, for its times, while it is to be answered later.
+    private var pending: LoopMeter.Pending?
 
     /// The last find by `_id`, which the next one may repeat.
     var repeatedRead: RepeatedRead?
@@ -143,8 +145,8 @@ final class ConnectionHandler {
     /// The client has sent `bytes`.
     func received(_ bytes: ByteBuffer) {
         core.counters.bytesIn.wrappingAdd(bytes.readableBytes, ordering: .relaxed)
-        lastBytesAt = Clock.coarseNanos
-        commandStart = lastBytesAt
+        commandStart = Clock.nanos
+        lastBytesAt = commandStart
         state.receive(bytes)
         if state.pendingBytes > Self.strangersBytesMax, isStranger { return abort() }
         process()
@@ -258,12 +260,13 @@ final class ConnectionHandler {
 
     func run(_ request: Request, _ failure: InjectedFailure? = nil) {
         out.begin(request.kind)
-        if core.profiler.isOn { commandStart = Clock.nanos }
+        var kind = OperationKind.command
         var special = SpecialFields()
         var outcome = CommandOutcome.done
         var failed: DBError?
         do throws(DBError) {
             let command = try definition(of: request)
+            kind = command.kind
             try arguments.read(request, command)
             try authorize(command, request, arguments)
             special = try SpecialFields(
@@ -289,7 +292,10 @@ final class ConnectionHandler {
         } catch {
             failed = error
         }
-        if failed == nil, case .deferred = outcome { return out.abandon() }
+        if failed == nil, case .deferred = outcome {
+            pending = loop.meter.begin(kind, request, start: commandStart)
+            return out.abandon()
+        }
         guard request.wantsReply else {
             out.abandon()
             return state.finished()
@@ -298,8 +304,10 @@ final class ConnectionHandler {
         if let failed { epilogue.fail(failed, &out) } else { epilogue.succeed(&out) }
         let exhausts = if case .exhaust = outcome { failed == nil } else { false }
         let replyID = epilogue.end(&out, responseTo: request.id, moreToCome: exhausts)
-        let now = Clock.coarseNanos
-        if core.profiler.mayWant(nanos: now &- min(now, commandStart)),
+        let now = Clock.nanos
+        let nanos = now &- min(now, commandStart)
+        loop.meter.note(kind, request, nanos: nanos)
+        if core.profiler.mayWant(nanos: nanos),
             profileSlowPath(request, failed, replyID, exhausts: exhausts)
         {
             return
@@ -378,6 +386,12 @@ final class ConnectionHandler {
         running = nil
         operation.end()
         isHolding = false
+        if let pending {
+            let now = Clock.nanos
+            loop.meter.end(pending, nanos: now &- min(now, pending.start))
+            self.pending = nil
+            commandStart = now
+        }
         guard let transport else { return }
         flush()
         if let reply {

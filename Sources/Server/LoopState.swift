@@ -14,6 +14,8 @@ final class LoopState {
     let number: Int
     /// The loop's own snapshot for short reads.
     let reader: Reader
+    /// What operations take.
+    let meter = LoopMeter()
     /// Buffers of reads by `_id`.
     var pointRead = PointRead()
     /// The last events that were told, for the next subscriber of the same query.

@@ -19,6 +19,8 @@ final class RepeatedRead {
     let pattern: RequestPattern
     let namespace: Namespace
     let session: SessionID?
+    /// Where the loop counts what the collection's operations take.
+    var usagePlace = NamespaceUsage.Place.none
     private let kind: Kind
     /// What follows the batch in the reply's cursor.
     private let end: Document
@@ -156,8 +158,10 @@ extension ConnectionHandler {
             refuse(error, requestID: id, .message)
         }
         core.counters.queries.wrappingAdd(1, ordering: .relaxed)
-        let now = Clock.coarseNanos
-        if core.profiler.mayWant(nanos: now &- min(now, commandStart)),
+        let now = Clock.nanos
+        let nanos = now &- min(now, commandStart)
+        loop.meter.note(repeated: read.namespace, &read.usagePlace, nanos: nanos)
+        if core.profiler.mayWant(nanos: nanos),
             let request = Self.parsedAgain(message),
             profileSlowPath(request, failure, replyID, exhausts: false)
         {

@@ -251,6 +251,7 @@ struct ReplyEpilogue: Sendable {
 
     /// Replaces the fields by those of an error.
     func fail(_ error: DBError, _ reply: inout ReplyWriter) {
+        core.counters.errors.wrappingAdd(1, ordering: .relaxed)
         reply.restart()
         reply.append("ok", 0.0)
         reply.append("errmsg", error.message)

@@ -35,12 +35,13 @@ package final class Server: Service {
         pollLoops = try (0..<count).map { _ in try PollLoop() }
         let eventLoops = pollLoops + Array(group.makeIterator())
         var loops: [ObjectIdentifier: NIOLoopBound<LoopState>] = [:]
+        let core = core
         for (number, eventLoop) in eventLoops.enumerated() {
             loops[ObjectIdentifier(eventLoop)] = try await eventLoop.submit {
-                let reader = try engine.makeReader()
-                return NIOLoopBound(
-                    LoopState(eventLoop, number: number, reader: reader),
-                    eventLoop: eventLoop)
+                let state = LoopState(
+                    eventLoop, number: number, reader: try engine.makeReader())
+                core.meters.withLock { $0.append(state.meter) }
+                return NIOLoopBound(state, eventLoop: eventLoop)
             }.get()
         }
         self.loops = loops

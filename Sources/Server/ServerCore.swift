@@ -31,6 +31,8 @@ final class ServerCore: Sendable {
     let transactions = TransactionTable()
     let failPoints = FailPoints()
     let counters = Counters()
+    /// What operations take; one for each event loop.
+    let meters = Mutex<[LoopMeter]>([])
     let operations = OperationTable()
     let profiler = Profiler()
     let recentLogs = RecentLog()
@@ -139,7 +141,11 @@ final class ServerCore: Sendable {
     var isStopping: Bool { stopping.load(ordering: .relaxed) }
 
     /// Begins the way out.
-    func beginStopping() { stopping.store(true, ordering: .relaxed) }
+    func beginStopping() {
+        stopping.store(true, ordering: .relaxed)
+        // What waits behind a lock is to be answered.
+        engine.liftWriteLocks()
+    }
 
     /// Ends what nobody has used for too long.
     func expire(now: UInt64) {
@@ -173,5 +179,6 @@ final class Counters: Sendable {
     let updates = Atomic<Int>(0)
     let deletes = Atomic<Int>(0)
     let getMores = Atomic<Int>(0)
-    let others = Atomic<Int>(0)
+    /// Commands that failed.
+    let errors = Atomic<Int>(0)
 }

@@ -76,6 +76,11 @@ enum Clock {
         read(CLOCK_MONOTONIC_COARSE)
     }
 
+    /// Milliseconds since 1970.
+    static func wallMillis() -> Int64 {
+        Int64(read(CLOCK_REALTIME) / 1_000_000)
+    }
+
     private static func read(_ clock: clockid_t) -> UInt64 {
         var now = timespec()
         clock_gettime(clock, &now)

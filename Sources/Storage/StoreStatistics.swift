@@ -55,6 +55,8 @@ package struct StoreStatistics: Sendable {
     package internal(set) var hasQuota = false
     /// The file system's size, and what it has left for us, in bytes; nil if it doesn't say.
     package internal(set) var disk: (totalBytes: UInt64, freeBytes: UInt64)?
+    /// When each backup that the log is kept for last said how far it is, in milliseconds since 1970.
+    package internal(set) var backups: [String: Int64] = [:]
     /// Why writes are refused; nil while they work.
     package internal(set) var writesStoppedReason: String?
 }

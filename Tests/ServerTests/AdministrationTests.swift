@@ -29,6 +29,7 @@ import Testing
         (["autoCompact": true, "freeSpaceTargetMB": 0], 2),
         (["autoCompact": true, "freeSpaceTargetMB": .int64(.max)], 2),
         (["autoCompact": false, "freeSpaceTargetMB": .int64(.max)], 0),
+        (["compact": "missing"], 26), (["compact": 1], 73),
         (["autoCompact": "x"], 14), (["logRotate": 1], 0), (["logRotate": "server"], 0),
         (["logRotate": "audit"], 4), (["logRotate": []], 14),
         (["dropConnections": 1, "hostAndPort": ["a:1"]], 0),

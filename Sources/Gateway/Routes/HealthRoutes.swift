@@ -20,8 +20,8 @@ enum HealthRoutes {
             if core.isStopping {
                 throw DBError(.shutdownInProgress, "The server is stopping")
             }
-            if let reason = core.settings.writesStoppedReason() {
-                throw DBError(.temporarilyUnavailable, "only reads are possible: \(reason)")
+            if let reason = core.settings.notReadyReason() {
+                throw DBError(.temporarilyUnavailable, "not ready: \(reason)")
             }
             try exchange.run(["ping": 1], database: "admin", as: .doorkeeper) { _ in
                 .success(.ok, ["status": "ready"])

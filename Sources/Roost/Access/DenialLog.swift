@@ -20,6 +20,10 @@ package final class DenialLog: Sendable {
     >(
         nil)
     private let showsReasons = Atomic<Bool>(false)
+    private let denialCount = Atomic<Int>(0)
+
+    /// Denials since the start.
+    package var count: Int { denialCount.load(ordering: .relaxed) }
 
     /// Whether errors themselves say why: for developers, never for a server that others reach.
     package var tellsUsers: Bool {
@@ -39,6 +43,7 @@ package final class DenialLog: Sendable {
 
     /// Notes a denial and makes its error.
     func deny(_ user: AppUser, _ account: () -> String) -> DBError {
+        denialCount.wrappingAdd(1, ordering: .relaxed)
         let id = ObjectID.generate().hexString
         let text = account()
         state.withLock { state in

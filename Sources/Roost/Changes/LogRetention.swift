@@ -39,6 +39,8 @@ package final class LogRetention: Sendable {
     /// Where the log ended when a pass was last called for.
     private let noted = Atomic<UInt64>(0)
     private let trimmedCount = Atomic<Int>(0)
+    /// How long the log has become.
+    private let end = Atomic<UInt64>(0)
     private let compressed = Mutex(LogPosition.start)
 
     /// How often it is looked whether there is something to trim.
@@ -63,6 +65,9 @@ package final class LogRetention: Sendable {
     /// Records trimmed since the folder was opened.
     package var trimmed: Int { trimmedCount.load(ordering: .relaxed) }
 
+    /// Bytes ever logged, as of the last commit since the folder was opened; 0 before.
+    var loggedBytes: UInt64 { end.load(ordering: .relaxed) }
+
     func note(trimmed count: Int) {
         trimmedCount.add(count, ordering: .relaxed)
     }
@@ -76,6 +81,7 @@ package final class LogRetention: Sendable {
 
     /// Notes how long the log has become, in bytes ever logged; after each commit.
     func note(logEnd: UInt64) {
+        end.store(logEnd, ordering: .relaxed)
         let last = noted.load(ordering: .relaxed)
         guard logEnd &- last > min(Self.bytesBetweenPasses, bytesMax / 4) else { return }
         noted.store(logEnd, ordering: .relaxed)

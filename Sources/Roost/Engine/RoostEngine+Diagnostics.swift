@@ -14,6 +14,9 @@ extension RoostEngine {
         }
     }
 
+    /// Writes that wait for the writer thread.
+    package var queuedWrites: Int { store.statistics().queuedOperations }
+
     /// Bytes in the data file, up to the last page ever used.
     package var fileBytes: UInt64 { store.statistics().fileBytes }
 
@@ -39,6 +42,57 @@ extension RoostEngine {
     /// Why nothing is written; nil while writes work.
     package var writesStoppedReason: String? { store.statistics().writesStoppedReason }
 
+    /// Why ordinary writes would be refused now: stopped, or no room; nil while they work.
+    package var writeRefusal: String? {
+        store.writeRefusal().map { DBError(engineFailure: $0).message }
+    }
+
+    /// How many have locked writes out.
+    package var writeLocks: Int { store.writeLocks }
+
+    /// Has writes wait, and brings the folder's files to rest, so that they can be copied. Answers on
+    /// a thread of its own how many locks there are; nil, and not locked, where that took longer than
+    /// `timeoutMillis`.
+    package func lockWrites(
+        timeoutMillis: UInt64, completion: @escaping @Sendable (Result<Int?, DBError>) -> Void
+    ) {
+        background.start { [store] in
+            do throws(StorageError) {
+                completion(.success(try store.lockWrites(timeoutMillis: timeoutMillis)))
+            } catch {
+                completion(.failure(DBError(storage: error)))
+            }
+        }
+    }
+
+    /// The process that uses a folder; nil where none does.
+    package static func owner(of path: String) -> Int32? { Store.owner(of: path) }
+
+    /// Bytes of the data file that hold nothing, and are used again for what is written next.
+    package var freeBytes: UInt64 { store.freeBytes }
+
+    /// Makes a folder's data file anew, without free pages; answers its sizes before and after.
+    /// `progress` is told the bytes of entries copied, a batch at a time. Killed at any instant,
+    /// nothing is lost.
+    /// - Throws: `DBError` where the folder is in use, damaged, or has no room for the copy.
+    package static func compact(
+        path: String, progress: (_ byteCount: Int) -> Void = { _ in }
+    ) throws(DBError) -> (before: UInt64, after: UInt64) {
+        do throws(StorageError) {
+            return try Store.compact(path: path, progress: progress)
+        } catch {
+            throw DBError(storage: error)
+        }
+    }
+
+    /// Ends all locks.
+    package func liftWriteLocks() {
+        while store.unlockWrites() != nil {}
+    }
+
+    /// Ends one lock; answers how many are left, nil where there was none.
+    package func unlockWrites() -> Int? { store.unlockWrites() }
+
     /// From now on a page of the file that can't be read ends the process with a clear message and
     /// status; for a process with this one engine.
     package func explainFaults() { MapFault.explain(folder: path) }
@@ -48,6 +102,7 @@ extension RoostEngine {
         let statistics = store.statistics()
         return Document { writer in
             writer.append("fileBytes", Int64(clamping: statistics.fileBytes))
+            writer.append("freeBytes", Int64(clamping: store.freeBytes))
             writer.append("quotaBytes", Int64(clamping: statistics.quotaBytes))
             writer.append("oldestReaderMillis", Int64(clamping: statistics.oldestReaderMillis))
             writer.append("readers", Int64(statistics.readers))

@@ -135,6 +135,7 @@ package final class RoostEngine: Sendable {
 
     /// Finishes what runs and closes the folder. Cursors must not be used afterwards.
     package func close() {
+        liftWriteLocks()
         expiry.stop()
         retention.stop()
         migrations.stop()

@@ -34,35 +34,6 @@ enum ReplSetGetStatus {
     }
 }
 
-/// fsync: every acknowledged write is on disk already; only the lock has to be refused.
-enum Fsync {
-    static let definition = CommandDefinition(
-        "fsync", .adminOnly,
-        fields: [
-            FieldSpec("lock", .truth), FieldSpec("async", .truth),
-            FieldSpec("fsyncLockAcquisitionTimeoutMillis", .number),
-        ],
-        access: .cluster([.fsync]), help: "says that everything is on disk"
-    ) { call, reply throws(DBError) in
-        if call.truth("lock") == true {
-            throw DBError(.notImplemented, "fsync with lock: true is not supported")
-        }
-        reply.append("numFiles", Int32(1))
-        return .done
-    }
-}
-
-/// top: no times are kept for each collection.
-enum Top {
-    static let definition = CommandDefinition(
-        "top", [.adminOnly, .takesAnyField],
-        access: .cluster([.top]), help: "shows time spent for each collection; not measured"
-    ) { _, reply throws(DBError) in
-        reply.append("totals", ["note": "all times in microseconds"])
-        return .done
-    }
-}
-
 /// getFreeMonitoringStatus: nothing is sent anywhere.
 enum GetFreeMonitoringStatus {
     static let definition = CommandDefinition(

@@ -36,10 +36,12 @@ private let diagnosticCommands: [CommandDefinition] = [
     ConnectionStatus.definition, WhatsMyURI.definition, ListCommands.definition,
     ReplSetGetStatus.definition, Top.definition, CurrentOp.definition, KillOp.definition,
     GetFreeMonitoringStatus.definition,
-    Features.definition, Profile.definition, ConfigureFailPoint.definition, Fsync.definition,
+    Features.definition, Profile.definition, ConfigureFailPoint.definition, Fsync.lock,
+    Fsync.unlock,
     TestVersion2.definition, LockInfo.definition, DataSize.definition, DBHash.definition,
-    SetFeatureCompatibilityVersion.definition, AutoCompact.definition, LogRotate.definition,
-    DropConnections.definition, ConnPoolStats.definition, FsyncUnlock.definition,
+    SetFeatureCompatibilityVersion.definition, AutoCompact.definition, Compact.definition,
+    LogRotate.definition,
+    DropConnections.definition, ConnPoolStats.definition, Metrics.definition,
     GetClusterParameter.definition, SetClusterParameter.definition, BackupCommand.definition,
 ]
 

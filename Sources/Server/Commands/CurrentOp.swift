@@ -20,6 +20,7 @@ enum CurrentOp {
             found.append(value)
         }
         reply.append("inprog", .array(found))
+        if call.core.engine.writeLocks > 0 { reply.append("fsyncLock", true) }
         return .done
     }
 

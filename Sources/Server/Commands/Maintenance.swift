@@ -2,6 +2,7 @@
 // little of each: the commands check what they are asked and say what there is.
 
 import BSON
+import Roost
 import Wire
 
 /// autoCompact: the store takes freed pages for new data by itself, and its file never shrinks; so
@@ -27,6 +28,42 @@ enum AutoCompact {
         }
         guard !value.isTruthy || target <= Int64.max >> 20 else {
             throw DBError(.badValue, "freeSpaceTargetMB is more bytes than 64 bits hold")
+        }
+        return .done
+    }
+}
+
+/// compact: freed pages are used again for new data by themselves, and a running server's file never
+/// shrinks; `dryRun` says what compacting the stopped folder would give back.
+enum Compact {
+    static let definition = CommandDefinition(
+        "compact", [],
+        fields: [
+            FieldSpec("dryRun", .truth), FieldSpec("force", .truth),
+            FieldSpec("freeSpaceTargetMB", .number),
+        ],
+        access: .collection([.compact]), help: "frees nothing: freed space is used again by itself"
+    ) { call, reply throws(DBError) in
+        let namespace = Namespace(call.database, try call.collectionName())
+        guard let entry = call.core.engine.collection(namespace) else {
+            throw DBError(
+                .namespaceNotFound, "Collection \(namespace) does not exist: nothing to compact")
+        }
+        guard entry.view == nil else {
+            throw DBError(
+                .commandNotSupportedOnView, "\(namespace) is a view, which holds no data to compact"
+            )
+        }
+        if let target = call.integer("freeSpaceTargetMB"), target < 1 {
+            throw DBError(
+                .badValue,
+                "BSON field 'freeSpaceTargetMB' value must be >= 1, actual value '\(target)'")
+        }
+        if call.truth("dryRun") == true {
+            reply.append(
+                "estimatedBytesFreed", Int64(clamping: call.core.engine.freeBytes))
+        } else {
+            reply.append("bytesFreed", Int64(0))
         }
         return .done
     }
@@ -88,14 +125,5 @@ enum ConnPoolStats {
         }
         for name: StaticString in ["pools", "hosts", "replicaSets"] { reply.append(name, [:]) }
         return .done
-    }
-}
-
-/// fsyncUnlock: the end of a lock that `fsync` refuses to take.
-enum FsyncUnlock {
-    static let definition = CommandDefinition(
-        "fsyncUnlock", .adminOnly, access: .cluster([.unlock]), help: "says that nothing is locked"
-    ) { _, _ throws(DBError) in
-        throw DBError(.illegalOperation, "fsyncUnlock called when not locked")
     }
 }

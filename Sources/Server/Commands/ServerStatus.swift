@@ -23,25 +23,24 @@ enum ServerStatus {
         reply.append("uptimeEstimate", uptime.components.seconds)
         reply.append("localTime", dateMillis: Clock.wallMillis)
         if wants("asserts", call) {
-            // None are counted.
+            let asserts = reply.openDocument("asserts")
+            for name: StaticString in ["regular", "warning", "msg"] { reply.append(name, Int32(0)) }
             reply.append(
-                "asserts",
-                [
-                    "regular": 0, "warning": 0, "msg": 0, "user": 0, "tripwire": 0, "rollovers": 0,
-                ])
+                "user", Int32(clamping: core.counters.errors.load(ordering: .relaxed)))
+            for name: StaticString in ["tripwire", "rollovers"] { reply.append(name, Int32(0)) }
+            reply.close(asserts)
         }
         if wants("globalLock", call) {
-            // There is none, so there is nothing to wait for; clients divide by the time.
-            let lock = reply.openDocument("globalLock")
-            reply.append("totalTime", uptime.components.seconds * 1_000_000)
-            reply.close(lock)
+            appendQueues(core, uptimeMicros: uptime.components.seconds * 1_000_000, &reply)
         }
         if call.body.value("mirroredReads")?.isTruthy == true {
             reply.append("mirroredReads", ["seen": .int64(0), "sent": .int64(0)])
         }
         if wants("connections", call) { appendConnections(core, &reply) }
         if wants("network", call) { appendNetwork(core.counters, &reply) }
-        if wants("opcounters", call) { appendOperations(core.counters, &reply) }
+        if wants("opcounters", call) { appendOperations(core, &reply) }
+        if wants("opLatencies", call) { appendLatencies(core, &reply) }
+        if wants("extra_info", call) { appendProcess(&reply) }
         if wants("logicalSessionRecordCache", call) {
             let sessions = reply.openDocument("logicalSessionRecordCache")
             reply.append("activeSessionsCount", count: core.sessions.count)
@@ -139,14 +138,74 @@ enum ServerStatus {
         reply.close(network)
     }
 
-    private static func appendOperations(_ counters: Counters, _ reply: inout ReplyWriter) {
+    /// Nothing waits for a lock: readers need none, and writes queue for the one writer.
+    private static func appendQueues(
+        _ core: ServerCore, uptimeMicros: Int64, _ reply: inout ReplyWriter
+    ) {
+        let running = core.operations.all
+        let writers = running.count { $0.operation.isWrite }
+        let queued = core.engine.queuedWrites
+        let lock = reply.openDocument("globalLock")
+        reply.append("totalTime", uptimeMicros)
+        let queue = reply.openDocument("currentQueue")
+        reply.append("total", count: queued)
+        reply.append("readers", Int32(0))
+        reply.append("writers", count: queued)
+        reply.close(queue)
+        let active = reply.openDocument("activeClients")
+        reply.append("total", count: running.count)
+        reply.append("readers", count: running.count - writers)
+        reply.append("writers", count: writers)
+        reply.close(active)
+        reply.close(lock)
+    }
+
+    /// In microseconds, as MongoDB tells them.
+    private static func appendLatencies(_ core: ServerCore, _ reply: inout ReplyWriter) {
+        let times = core.operationTimes
+        let latencies = reply.openDocument("opLatencies")
+        for latencyClass in OperationKind.Class.allCases {
+            var sum = LatencyHistogram()
+            for kind in OperationKind.allCases where kind.latencyClass == latencyClass {
+                sum.add(times[kind.rawValue])
+            }
+            let document: Document = [
+                "latency": .int64(Int64(clamping: sum.nanos / 1_000)),
+                "ops": .int64(Int64(clamping: sum.count)),
+            ]
+            switch latencyClass {
+            case .reads: reply.append("reads", document: document)
+            case .writes: reply.append("writes", document: document)
+            case .commands: reply.append("commands", document: document)
+            case .transactions: reply.append("transactions", document: document)
+            }
+        }
+        reply.close(latencies)
+    }
+
+    private static func appendProcess(_ reply: inout ReplyWriter) {
+        let figures = ProcessFigures.now
+        let extra = reply.openDocument("extra_info")
+        reply.append("note", "fields vary by platform")
+        reply.append("user_time_us", figures.userMicros)
+        reply.append("system_time_us", figures.systemMicros)
+        reply.append("maximum_resident_set_kb", figures.residentMaxKilobytes)
+        reply.append("page_faults", figures.pageFaults)
+        reply.append("input_blocks", figures.blocksRead)
+        reply.append("output_blocks", figures.blocksWritten)
+        reply.append("threads", count: figures.threads)
+        reply.close(extra)
+    }
+
+    private static func appendOperations(_ core: ServerCore, _ reply: inout ReplyWriter) {
+        let counters = core.counters
         let operations = reply.openDocument("opcounters")
         reply.append("insert", Int64(counters.inserts.load(ordering: .relaxed)))
         reply.append("query", Int64(counters.queries.load(ordering: .relaxed)))
         reply.append("update", Int64(counters.updates.load(ordering: .relaxed)))
         reply.append("delete", Int64(counters.deletes.load(ordering: .relaxed)))
         reply.append("getmore", Int64(counters.getMores.load(ordering: .relaxed)))
-        reply.append("command", Int64(counters.others.load(ordering: .relaxed)))
+        reply.append("command", Int64(clamping: core.otherCommands))
         reply.close(operations)
     }
 }

@@ -27,6 +27,14 @@ struct RunningOperation: Sendable {
         self.startedAt = startedAt
         self.request = request
     }
+
+    /// Whether it is one of the commands that write documents.
+    var isWrite: Bool {
+        guard let name = request.body.first?.name else { return false }
+        return name.equals("insert") || name.equals("update") || name.equals("delete")
+            || name.equals("findAndModify") || name.equals("findandmodify")
+            || name.equals("bulkWrite")
+    }
 }
 
 /// The place of a connection's running operation. Safe from any thread.

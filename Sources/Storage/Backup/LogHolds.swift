@@ -29,6 +29,16 @@ enum LogHolds {
         return holds
     }
 
+    /// When a folder's holds were last written, in milliseconds since 1970; 0 where that isn't known.
+    static func writtenMillis(_ folder: LogFolder) -> Int64 {
+        var status = stat()
+        guard stat("\(folder.path)/\(name)", &status) == 0 else { return 0 }
+        return Int64(status.st_mtim.tv_sec) * 1_000
+    }
+
+    /// Removes a folder's holds.
+    static func remove(_ folder: LogFolder) { unlink("\(folder.path)/\(name)") }
+
     /// Replaces a folder's holds, durably.
     static func write(_ holds: [String: LogPlace], _ folder: LogFolder) throws(StorageError) {
         let lines = holds.sorted { $0.key < $1.key }.map { name, place in
@@ -71,6 +81,9 @@ extension RedoLog.Shared {
         return unneeded
     }
 
+    /// When each backup that the log is kept for last said how far it is.
+    var backups: [String: Int64] { heldAt.filter { holds[$0.key] != nil } }
+
     /// Keeps the log for no backup any more.
     mutating func dropHolds() {
         if holds.isEmpty { return }
@@ -88,6 +101,7 @@ extension RedoLog {
                 return nil
             }
             state.holds[name] = state.settled
+            state.heldAt[name] = Clock.wallMillis()
             state.holdsChanged = true
             return state.settled.sequence
         }
@@ -103,6 +117,7 @@ extension RedoLog {
         shared.withLock { state in
             guard state.holds[name] != nil else { return }
             state.holds[name] = place
+            state.heldAt[name] = place == nil ? nil : Clock.wallMillis()
             state.holdsChanged = true
         }
         try storeHolds()

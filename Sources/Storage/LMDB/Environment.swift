@@ -63,6 +63,7 @@ final class Environment: @unchecked Sendable {
     init(path: String, options: LMDBStore.Options) throws(StorageError) {
         try FileSystem.makeFolder(path)
         lock = try FolderLock(path)
+        try Compaction.finish(path)
         if FileSystem.size("\(path)/\(Self.dataName)") == nil {
             try Self.create(in: path, options)
         }

@@ -55,6 +55,14 @@ final class FolderLock: Sendable {
         opened.withLock { _ = $0.remove(identity) }
     }
 
+    /// The process that uses a folder, as it wrote itself down; nil where none does.
+    static func owner(of path: String) -> Int32? {
+        let descriptor = open("\(path)/roost.lock", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { Glibc.close(descriptor) }
+        return flock(descriptor, LOCK_SH | LOCK_NB) == 0 ? nil : holder(descriptor)
+    }
+
     /// The process that holds the lock, as it wrote itself down; 0 if it hasn't yet.
     private static func holder(_ descriptor: Int32) -> Int32 {
         var text = [UInt8](repeating: 0, count: 16)

@@ -84,6 +84,9 @@ package final class LMDBStore: OrderedStore, Sendable {
         Environment.dataExists(at: path)
     }
 
+    /// The process that uses a folder; nil where none does.
+    package static func owner(of path: String) -> Int32? { FolderLock.owner(of: path) }
+
     /// 16 random bytes made with the data; copies have the same.
     package let identity: [UInt8]
 
@@ -158,6 +161,9 @@ package final class LMDBStore: OrderedStore, Sendable {
     /// What is open; nil once closed.
     var environment: Environment? { running.withLock { $0?.environment } }
 
+    /// What writes; nil once closed.
+    var writer: Writer? { running.withLock { $0?.writer } }
+
     /// Refuses all writes from now on, and says why; reads go on.
     package func stopWrites(_ reason: String) {
         running.withLock { $0 }?.environment.stopWrites(reason)
@@ -190,7 +196,17 @@ package final class LMDBStore: OrderedStore, Sendable {
         }
         statistics.writesStoppedReason = environment.writesStopped
         statistics.redo.lookAtClock()
+        statistics.backups = environment.redo?.log.shared.withLock { $0.backups } ?? [:]
         return statistics
+    }
+
+    /// Why ordinary writes would be refused now; nil while they work. Deletes may work all the same.
+    package func writeRefusal() -> StorageError? {
+        guard let environment else { return .closed }
+        if let reason = environment.writesStopped { return .writesStopped(reason: reason) }
+        var space = SpaceBudget(environment)
+        space.refresh(environment)
+        return space.refusal(mayUseReserve: false)
     }
 
     /// Finishes the queued operations, refuses new ones and ends the writer. The files are released

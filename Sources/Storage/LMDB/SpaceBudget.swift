@@ -106,6 +106,11 @@ struct SpaceBudget {
         return freePages(environment, ofCommits: commit..<UInt64.max)
     }
 
+    /// All free pages.
+    static func freePages(_ environment: Environment) -> UInt64 {
+        freePages(environment, ofCommits: 0..<UInt64.max)
+    }
+
     /// Pages that those commits freed. Walks LMDB's free list, whose entries map a commit's number
     /// to a count and that many page numbers.
     private static func freePages(

@@ -19,6 +19,10 @@ final class Writer: @unchecked Sendable {
         var isClosing = false
         /// Whether the thread waits and must be woken.
         var isWaiting = false
+        /// How many have asked that nothing be written for now.
+        var locks = 0
+        /// Whether, under such a lock, all is in a checkpoint and nothing more is written.
+        var isAtRest = false
     }
 
     let environment: Environment
@@ -119,6 +123,7 @@ final class Writer: @unchecked Sendable {
                 checkpointer?.stop()
                 return
             }
+            if jobs.isEmpty, rest() { continue }
             if !jobs.isEmpty { run(jobs) }
             housekeep()
         }
@@ -126,6 +131,10 @@ final class Writer: @unchecked Sendable {
 
     /// Moves the next group out of the queue: nil to wait on, false at the end.
     private func takeGroup(_ queue: inout Queue, _ jobs: inout [WriteJob]) -> Bool? {
+        if queue.locks > 0, !queue.isClosing {
+            queue.isWaiting = false
+            return queue.isAtRest ? nil : true
+        }
         if queue.jobs.isEmpty {
             queue.isWaiting = !queue.isClosing
             return queue.isClosing ? false : nil
@@ -140,6 +149,12 @@ final class Writer: @unchecked Sendable {
         queue.jobs.removeFirst(jobs.count)
         queue.byteCount -= byteCount
         return true
+    }
+
+    /// Makes all commits part of a durable checkpoint.
+    func settle() {
+        noteCommits()
+        if environment.writesStopped == nil { checkpointer?.complete() }
     }
 
     private func housekeep() {

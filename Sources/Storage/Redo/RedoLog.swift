@@ -19,6 +19,8 @@ final class RedoLog: @unchecked Sendable {
         var kept: [LogSegment] = []
         /// From where on each backup needs the log.
         var holds: [String: LogPlace] = [:]
+        /// When each backup last said how far it is, in milliseconds since 1970.
+        var heldAt: [String: Int64] = [:]
         /// Whether the file of holds says something else.
         var holdsChanged = false
         /// Where the records end whose commits are made, or undone by their aborts.
@@ -83,6 +85,7 @@ final class RedoLog: @unchecked Sendable {
         var state = Shared(settled: place, nextNumber: number + 1)
         state.live = [current]
         state.holds = holds
+        state.heldAt = holds.mapValues { _ in LogHolds.writtenMillis(folder) }
         let others = needed + free.dropFirst(reusable == nil ? 0 : 1)
         state.kept = others.filter { $0.number >= floor }.sorted { $0.number < $1.number }
         state.found = others.filter { $0.number < floor }
