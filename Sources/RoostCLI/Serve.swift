@@ -36,9 +36,10 @@ struct Serve: AsyncParsableCommand {
               ROOST_TLS_CA, ROOST_REPLICA_SET, ROOST_ADVERTISE, ROOST_SERIALIZABLE=1,
               ROOST_LOG_LEVEL, ROOST_MIGRATIONS, ROOST_MIGRATIONS_DATABASE, ROOST_RULES,
               ROOST_EXPLAIN_DENIALS=1, ROOST_AUTH, ROOST_JWT_ISSUER, ROOST_JWT_AUDIENCE,
-              ROOST_JWT_JWKS, ROOST_MAIL_COMMAND, ROOST_AUDIT, ROOST_HTTP_CA,
-              ROOST_SIGN_IN_PROVIDERS, ROOST_HTTP, ROOST_HTTP_RATE, ROOST_TEST_COMMANDS=1. A
-              flag wins over its variable.
+              ROOST_JWT_JWKS, ROOST_MAIL_COMMAND, ROOST_SMTP, ROOST_SMTP_PASSWORD_FILE,
+              ROOST_MAIL_FROM, ROOST_ACCESS_LOG, ROOST_AUDIT, ROOST_HTTP_CA,
+              ROOST_SIGN_IN_PROVIDERS, ROOST_HTTP, ROOST_HTTP_RATE,
+              ROOST_TEST_COMMANDS=1. A flag wins over its variable.
 
             EXIT STATUS
               0 after a graceful stop; 64 for a wrong option or variable; 1 where the
@@ -276,6 +277,13 @@ struct Serve: AsyncParsableCommand {
         try migrate(settings, engine, logger)
         let server = try await Server(options: settings.server, engine: engine, logger: logger)
         recentLog.connect(server.recentLog)
+        // Before the other services: the HTTP door needs the server's loops.
+        do {
+            try await server.start()
+        } catch {
+            await server.stop()
+            throw FailureMessage(description: "\(error)")
+        }
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
             .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)
         ]
@@ -298,8 +306,6 @@ struct Serve: AsyncParsableCommand {
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {
             try await group.run()
-        } catch let error as ListenError {
-            throw FailureMessage(description: "\(error)")
         } catch let error as GatewayListenError {
             throw FailureMessage(description: "\(error)")
         }

@@ -60,14 +60,8 @@ package final class Server: Service {
     /// Adds a line to what `getLog` shows.
     package var recentLog: RecentLog { core.recentLogs }
 
-    /// Listens, serves until a graceful shutdown is asked for, then stops.
+    /// Serves, after `start`, until a graceful shutdown is asked for, then stops.
     package func run() async throws {
-        do {
-            try await start()
-        } catch {
-            await stop()
-            throw error
-        }
         try? await gracefulShutdown()
         await stop()
     }

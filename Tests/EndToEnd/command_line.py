@@ -54,7 +54,7 @@ WRONG = [
     ([], {"LOG_LEVEL": "loud"}, "ROOST_LOG_LEVEL takes one of trace, debug"),
     (["--http", "127.0.0.1:99999"], {}, "--http takes HOST:PORT"),
     ([], {"HTTP": "a b"}, "ROOST_HTTP takes HOST:PORT"),
-    (["--http-rate", "-1"], {}, "--http-rate takes a number between 0 and"),
+    (["--http-rate", "1.5"], {}, "--http-rate takes a number between 0 and"),
     ([], {"TEST_COMMANDS": "perhaps"}, "ROOST_TEST_COMMANDS takes 1 or 0"),
 ]
 VARIABLES = ["HTTP", "HTTP_RATE", "DIR", "LISTEN", "DURABILITY", "QUOTA", "CHANGE_LOG_HOURS", "CHANGE_LOG_SIZE",

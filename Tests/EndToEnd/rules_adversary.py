@@ -51,7 +51,7 @@ def attempt(function):
 
 
 def run(db, **command):
-    """A command with its name first, and all batches of its cursor."""
+    """A command with its name first, and the batches of its cursor, of a stream until one is empty."""
     reply = db.command(command)
     found = [reply]
     cursor = reply.get("cursor")
@@ -59,6 +59,9 @@ def run(db, **command):
         reply = db.command({"getMore": cursor["id"], "collection": cursor["ns"].split(".", 1)[1]})
         found.append(reply)
         cursor = reply["cursor"]
+        if not cursor["nextBatch"]:
+            db.command({"killCursors": command[next(iter(command))], "cursors": [cursor["id"]]})
+            break
     return found
 
 

@@ -109,7 +109,7 @@ import Testing
     @Test func whatInflatesToTooMuchIsRefused() throws {
         let bytes = [UInt8](repeating: 0, count: 3 * GatewayLimits.messageBytesMax)
         let small = try #require(Deflater(windowBits: -15)?.compress(bytes, ends: false))
-        #expect(small.count < 10_000)
+        #expect(small.count < bytes.count / 100)
         #expect(Inflater.inflate(small, bytesMax: GatewayLimits.messageBytesMax) == nil)
         #expect(Inflater.inflate([1, 2, 3, 4, 5], bytesMax: 100) == nil)
     }

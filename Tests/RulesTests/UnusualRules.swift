@@ -231,7 +231,7 @@ enum UnusualRules {
           || request.auth.token.firebase.sign_in_provider != 'anonymous'
           || request.auth.token.email.matches('.*@example[.]com$') && request.auth.token.email_verified; }
         """,
-        "match /a/{b} { allow read: if request['auth']['uid'] == b && request.auth['token'].x; }",
+        "match /a/{b} { allow read: if request.auth['uid'] == b && request.auth['token'].x; }",
         // Queries.
         """
         match /a/{b} { allow list: if request.query.limit <= 50 && request.query.offset < 10
