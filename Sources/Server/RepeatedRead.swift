@@ -160,7 +160,9 @@ extension ConnectionHandler {
         core.counters.queries.wrappingAdd(1, ordering: .relaxed)
         let now = Clock.nanos
         let nanos = now &- min(now, commandStart)
-        loop.meter.note(repeated: read.namespace, &read.usagePlace, nanos: nanos)
+        if !loop.meter.noteFind(at: read.usagePlace, nanos: nanos) {
+            read.usagePlace = loop.meter.noteFind(of: read.namespace, nanos: nanos)
+        }
         if core.profiler.mayWant(nanos: nanos),
             let request = Self.parsedAgain(message),
             profileSlowPath(request, failure, replyID, exhausts: false)

@@ -34,18 +34,25 @@ final class LoopMeter: Sendable {
         }
     }
 
-    /// Counts a find that repeats one about the same collection.
-    func note(
-        repeated namespace: Namespace, _ place: inout NamespaceUsage.Place, nanos: UInt64
-    ) {
+    /// Counts a find of the collection at `place`; false where that isn't its place any more.
+    func noteFind(at place: NamespaceUsage.Place, nanos: UInt64) -> Bool {
+        state.withLock { state in
+            guard state.usage.isValid(place) else { return false }
+            state.times[OperationKind.find.rawValue].add(nanos)
+            state.usage.note(.find, place, nanos: nanos)
+            return true
+        }
+    }
+
+    /// Counts a find, and says where the next one of the collection counts.
+    func noteFind(of namespace: Namespace, nanos: UInt64) -> NamespaceUsage.Place {
         state.withLock { state in
             state.times[OperationKind.find.rawValue].add(nanos)
-            if !state.usage.isValid(place) {
-                place = state.usage.place(
-                    namespace.database.utf8Span.span.bytes,
-                    namespace.collection.utf8Span.span.bytes)
-            }
+            let place = state.usage.place(
+                namespace.database.utf8Span.span.bytes,
+                namespace.collection.utf8Span.span.bytes)
             state.usage.note(.find, place, nanos: nanos)
+            return place
         }
     }
 
