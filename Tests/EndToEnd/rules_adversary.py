@@ -10,6 +10,7 @@ any of them in an answer, an error or a difference of counts, and without a chan
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 
@@ -41,7 +42,8 @@ service cloud.firestore {
 }
 """
 
-SECRETS = ("SECRET", "4242")
+# The number stands alone: cursors' ids and tokens may hold its digits by chance.
+SECRETS = (re.compile("SECRET"), re.compile("(?<![0-9a-f])4242(?![0-9a-f])"))
 attempts = []
 
 
@@ -541,7 +543,7 @@ def main():
                 except PyMongoError as error:
                     answer = str(error)
                 for secret in SECRETS:
-                    if secret in answer:
+                    if secret.search(answer):
                         print(f"LEAK {mode}: {function.__name__}: {answer[:300]}")
                         failures += 1
                 client.close()
