@@ -1,8 +1,8 @@
 // A folder of backups: one folder each, named by when it was begun.
 //
-//     DEST/20261122T051000Z-3f9a/manifest.json      what there is
-//                                data.rbk           entries, and the log up to their end
-//                                log-000001.rbk …   increments
+//     DEST/20261122T051000123Z-3f9a/manifest.json   what there is
+//                                   data.rbk        entries, and the log up to their end
+//                                   log-000001.rbk …  increments
 //     DEST/….part/                                  one being made, or broken off
 
 package import BSON

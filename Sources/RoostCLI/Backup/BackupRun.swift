@@ -158,11 +158,14 @@ struct BackupRun {
         return removed
     }
 
+    /// A name by the millisecond, so that names are in the order of their backups.
     private static func newName() -> String {
-        let text = ISODate.string(millis: LogicalClock.wallMillis) ?? "0"
-        let digits = text.prefix(19).filter { $0 != "-" && $0 != ":" }
+        let now = LogicalClock.wallMillis
+        let seconds = (ISODate.string(millis: now) ?? "0").prefix(19)
+        let digits = seconds.filter { $0 != "-" && $0 != ":" }
+        let millis = String(1_000 + now % 1_000).dropFirst()
         let random = String(UInt32.random(in: 0x1000...0xFFFF), radix: 16)
-        return "\(digits)Z-\(random)"
+        return "\(digits)\(millis)Z-\(random)"
     }
 
     private static var reason: String { String(cString: strerror(errno)) }
