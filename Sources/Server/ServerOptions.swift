@@ -120,6 +120,8 @@ package struct ServerOptions: Sendable {
     package var offersTestCommands = false
     /// Event loops; 0 for as many as there are cores.
     package var eventLoops = 0
+    /// How many connections an event loop takes before the next one takes any.
+    package var connectionsPerLoop = 16
     package var timeouts = Timeouts()
     /// The command line, for `getCmdLineOpts`.
     package var commandLine: [String] = []

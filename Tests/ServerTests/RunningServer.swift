@@ -17,6 +17,8 @@ enum RunningServer {
         options.listen = [ServerOptions.Address(host: "127.0.0.1", port: 0)]
         options.socketFolder = nil
         options.eventLoops = 2
+        // Every second connection is on another loop.
+        options.connectionsPerLoop = 1
         // All tests run at once: a client may come to its next step after a minute.
         options.timeouts.handshakeSeconds = 1_800
         options.timeouts.stalledFrameSeconds = 1_800

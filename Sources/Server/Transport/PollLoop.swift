@@ -50,6 +50,8 @@ final class PollLoop: EventLoop, @unchecked Sendable {
     private let alarm: CInt
     private let inbox = Mutex(Inbox())
     private let nextTimer = Atomic<UInt64>(0)
+    /// How many sockets are on the loop, or on their way to it.
+    let socketCount = Atomic<Int>(0)
     /// The loop's thread once it runs, 0 before.
     private let threadID = Atomic<UInt>(0)
     private let thread = Mutex<pthread_t?>(nil)

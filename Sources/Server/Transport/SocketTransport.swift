@@ -9,6 +9,7 @@
 import CPlatform
 import Glibc
 import NIOCore
+import Synchronization
 
 /// The carrier of a connection whose bytes nothing transforms; confined to its loop.
 final class SocketTransport: Transport {
@@ -151,6 +152,7 @@ final class SocketTransport: Transport {
         _ = loop.watch(descriptor, self, 0, EPOLL_CTL_DEL)
         Glibc.close(descriptor)
         descriptor = -1
+        loop.socketCount.wrappingSubtract(1, ordering: .relaxed)
         unsent = ByteBuffer()
         loop.keepUntilTurnEnds(self)
         // Not in the middle of what the connection is doing.
