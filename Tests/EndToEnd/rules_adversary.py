@@ -355,13 +355,7 @@ def watch(db, place, argument, stages):
     app.people.update_one({"_id": 1}, {"$set": {"salary": 4242, "seen": 1}})
     app.vault.update_one({"_id": 1}, {"$set": {"seen": 1}})
     try:
-        for _ in range(3):
-            cursor = reply["cursor"]
-            if not cursor["id"]:
-                break
-            reply = source.command({"getMore": cursor["id"], "maxTimeMS": 100,
-                                    "collection": cursor["ns"].split(".", 1)[1]})
-            found.append(reply)
+        found += next_batches(source, reply, 100)
     finally:
         app.notes.update_one({"_id": "v1"}, {"$unset": {"seen": 1}})
         app.notes.update_one({"_id": "m1"}, {"$set": {"owner": "me", "text": "mine"}})
@@ -389,6 +383,19 @@ def update(db, collection, filter, change, **more):
     return run(db, update=collection, updates=[{"q": filter, "u": change, **more}])
 
 
+def next_batches(source, reply, millis):
+    """Three more batches of a cursor that waits for what comes."""
+    found = []
+    for _ in range(3):
+        cursor = reply["cursor"]
+        if not cursor["id"]:
+            break
+        reply = source.command({"getMore": cursor["id"], "maxTimeMS": millis,
+                                "collection": cursor["ns"].split(".", 1)[1]})
+        found.append(reply)
+    return found
+
+
 def follow(db, **command):
     """A live query while the victim writes."""
     reply = db.command(command)
@@ -398,13 +405,7 @@ def follow(db, **command):
     app.notes.update_one({"_id": "m1"}, {"$set": {"owner": "victim", "text": "SECRET"}})
     app.people.update_one({"_id": 1}, {"$set": {"seen": 1}})
     try:
-        for _ in range(3):
-            cursor = reply["cursor"]
-            if not cursor["id"]:
-                break
-            reply = db.command({"getMore": cursor["id"], "maxTimeMS": 150,
-                                "collection": cursor["ns"].split(".", 1)[1]})
-            found.append(reply)
+        found += next_batches(db, reply, 150)
     finally:
         app.notes.update_one({"_id": "v1"}, {"$unset": {"seen": 1}})
         app.notes.update_one({"_id": "m1"}, {"$set": {"owner": "me", "text": "mine"}})

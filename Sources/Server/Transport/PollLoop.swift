@@ -182,7 +182,7 @@ final class PollLoop: EventLoop, @unchecked Sendable {
     }
 
     private func runTimers() {
-        guard let first = timers.min, first.deadline <= .now() else { return }
+        guard !timers.isEmpty else { return }
         // Those that come due while these run have the next turn.
         let now = NIODeadline.now()
         while let timer = timers.min, timer.deadline <= now {
